@@ -1,0 +1,42 @@
+package deich
+
+import "time"
+
+// Every bound of the engine, by name, with what happens when it is full.
+// Tables are made at start and never grow.
+const (
+	// RanksMax is the number of ranks; the best is RanksMax-1.
+	RanksMax = 128
+	// OriginsMax bounds Policy.Origins; more is an error of configuration.
+	OriginsMax = 64
+	// RoutesMax bounds the routes told apart at one origin; the rest share route 0.
+	RoutesMax = 512
+	// QueueMax bounds one origin's queue; full, the oldest of the lowest rank is displaced.
+	QueueMax = 1024
+	// PlacesMax bounds one origin's places, whatever the limit would grow to; then requests queue.
+	PlacesMax = 4096
+	// StreamsMax bounds Policy.Streams.
+	StreamsMax = 1 << 20
+	// SourcesMin and SourcesMax bound Policy.Sources; a full table forgets the least telling entry of a set.
+	SourcesMin = 1 << 12
+	SourcesMax = 1 << 24
+	// HandMax bounds what is listed by hand; one more is refused with an error.
+	HandMax = 4096
+	// HandPathsMax bounds the paths among it, since each is compared with every request.
+	HandPathsMax = 64
+	// WakesMax, OrdersMax and EventsMax bound what one call hands out; the rest comes with the next.
+	WakesMax  = 256
+	OrdersMax = 1024
+	EventsMax = 64
+	// JudgedMax bounds the sources judged between two ticks; more are judged when they come again.
+	JudgedMax = 4096
+)
+
+const (
+	// TickEvery is how often Tick is to be called.
+	TickEvery = 100 * time.Millisecond
+	// PatienceDefault is how long a client is taken to wait where nothing else is said.
+	PatienceDefault = 5 * time.Second
+	// QueueWaitMax is how long a request may stay in the queue.
+	QueueWaitMax = 250 * time.Millisecond
+)
