@@ -1,0 +1,140 @@
+package desk
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are what a Desk needs; Token and State must be set.
+type Options struct {
+	Token string           // from OpenToken
+	Names []string         // host names it answers to, beside addresses and localhost
+	State func() State     // what is so now; called once a second and for each question
+	Now   func() time.Time // nil: time.Now
+}
+
+// Desk is the private server. It is safe for concurrent use.
+type Desk struct {
+	token    string
+	tokenSum [32]byte
+	names    []string
+	state    func() State
+	now      func() time.Time
+	mux      *http.ServeMux
+	pages    *template.Template
+	events   ring[Event]
+	live     live
+}
+
+// New makes a private server that listens nowhere yet.
+func New(o Options) (*Desk, error) {
+	if len(o.Token) < tokenLen {
+		return nil, errors.New("desk: new: no token")
+	}
+	if o.State == nil {
+		return nil, errors.New("desk: new: no state")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	d := &Desk{
+		token: o.Token, tokenSum: sha256.Sum256([]byte(o.Token)),
+		state: o.State, now: o.Now, mux: http.NewServeMux(), pages: templates(),
+	}
+	for _, n := range o.Names {
+		d.names = append(d.names, strings.ToLower(n))
+	}
+	d.events.room = eventsMax
+	d.live.history.room = historySeconds
+	d.Mount("GET /{$}", http.HandlerFunc(d.servePage))
+	d.Mount("GET /desk.css", asset("desk.css", "text/css; charset=utf-8"))
+	d.Mount("GET /desk.js", asset("desk.js", "text/javascript; charset=utf-8"))
+	d.Mount("GET /healthz", http.HandlerFunc(d.serveHealth))
+	d.Mount("GET /metrics", http.HandlerFunc(d.serveMetrics))
+	d.Mount("GET /api/v1/state", http.HandlerFunc(d.serveState))
+	d.Mount("GET /api/v1/events", http.HandlerFunc(d.serveEvents))
+	d.Mount("GET /api/v1/history", http.HandlerFunc(d.serveHistory))
+	return d, nil
+}
+
+// Mount adds a handler under a pattern of http.ServeMux; the token is asked
+// before it is reached.
+func (d *Desk) Mount(pattern string, h http.Handler) { d.mux.Handle(pattern, h) }
+
+// Handler is everything the desk serves, behind its questions.
+func (d *Desk) Handler() http.Handler { return d.ask(d.mux) }
+
+// Serve answers on l until ctx ends; then open requests have a moment to end
+// too. It closes l.
+func (d *Desk) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           d.Handler(),
+		ReadHeaderTimeout: headerWait,
+		IdleTimeout:       idleWait,
+		MaxHeaderBytes:    requestHeaderMax,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		// Broken requests to a private port are no news for the log.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	var sampling sync.WaitGroup
+	sampling.Go(func() { d.run(ctx) })
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(&boundedListener{Listener: l, room: make(chan struct{}, connsMax)}) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		drain, cancel := context.WithTimeout(context.Background(), drainWait)
+		defer cancel()
+		if server.Shutdown(drain) != nil {
+			server.Close()
+		}
+		err = <-served
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		sampling.Wait()
+		return nil
+	}
+	return fmt.Errorf("desk: serve: %w", err)
+}
+
+func (d *Desk) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "ok\n")
+}
+
+// boundedListener accepts no more than room holds.
+type boundedListener struct {
+	net.Listener
+	room chan struct{}
+}
+
+func (l *boundedListener) Accept() (net.Conn, error) {
+	l.room <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.room
+		return nil, err
+	}
+	return &boundedConn{Conn: c, free: sync.OnceFunc(func() { <-l.room })}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	free func()
+}
+
+func (c *boundedConn) Close() error {
+	defer c.free()
+	return c.Conn.Close()
+}

@@ -1,0 +1,34 @@
+package desk
+
+import "time"
+
+// Every bound of the private server, by name, with what happens when it is full.
+const (
+	// connsMax bounds open connections; one more waits to be accepted.
+	connsMax = 128
+	// subscribersMax bounds those who listen to /api/v1/events; one more gets 503.
+	subscribersMax = 16
+	// historySeconds is how much the page can show; the oldest second is forgotten.
+	historySeconds = 15 * 60
+	// windowSeconds is what "now" means on the page: rates and shares are over this long.
+	windowSeconds = 10
+	// eventsMax bounds the recent events kept; the oldest is forgotten.
+	eventsMax = 256
+	// eventsShown bounds the events on the page and in each message to it.
+	eventsShown = 30
+	// requestBodyMax bounds what a request may send, in bytes; longer is 413 where it is read.
+	requestBodyMax = 64 << 10
+	// requestHeaderMax bounds a request's headers, in bytes; longer is 431.
+	requestHeaderMax = 16 << 10
+
+	// headerWait is how long a client may take for its headers; then the connection is closed.
+	headerWait = 5 * time.Second
+	// idleWait is how long an idle connection stays.
+	idleWait = 2 * time.Minute
+	// writeWait is how long one message to a listener may take; then it is let go.
+	writeWait = 5 * time.Second
+	// sessionFor is how long a browser stays signed in after it followed the link.
+	sessionFor = 7 * 24 * time.Hour
+	// drainWait is how long open requests may take when the server ends.
+	drainWait = 2 * time.Second
+)

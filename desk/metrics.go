@@ -1,0 +1,117 @@
+package desk
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// serveMetrics writes Prometheus' text format, version 0.0.4. It is written
+// here by hand: everything comes from one State, so a client library's
+// registry, collectors and tree of dependencies would only stand in between.
+func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s := d.state()
+	writeMetrics(w, &s)
+}
+
+func writeMetrics(w io.Writer, s *State) {
+	m := metrics{w}
+	m.family("deich_requests_total", "counter", "Verdicts, by act, reason and tier.")
+	for _, r := range s.Requests {
+		m.value("deich_requests_total", float64(r.N), "act", r.Act, "reason", r.Reason, "tier", r.Tier)
+	}
+	m.family("deich_served_total", "counter", "How admitted requests ended: ok is true where the origin answered below 500.")
+	for _, g := range s.Served {
+		m.value("deich_served_total", float64(g.OK), "tier", g.Tier, "ok", "true")
+		m.value("deich_served_total", float64(g.Failed), "tier", g.Tier, "ok", "false")
+	}
+	m.family("deich_latency_seconds", "histogram", "From a served request's headers to the first byte of its answer.")
+	for _, l := range s.Latency {
+		m.histogram("deich_latency_seconds", &l)
+	}
+	gauges := []struct {
+		name, help string
+		of         func(*Origin) float64
+	}{
+		{"deich_limit", "Places at the origin that the engine finds useful, in average requests.", func(o *Origin) float64 { return o.Limit }},
+		{"deich_inflight", "Requests at the origin.", func(o *Origin) float64 { return float64(o.Inflight) }},
+		{"deich_queue", "Requests in the engine's queue.", func(o *Origin) float64 { return float64(o.Queued) }},
+		{"deich_streams", "Long-lived requests at the origin.", func(o *Origin) float64 { return float64(o.Streams) }},
+		{"deich_cut", "The cut line: lower ranks are turned away.", func(o *Origin) float64 { return float64(o.Cut) }},
+		{"deich_pressure", "1 while more is asked than the origin can do.", func(o *Origin) float64 { return truth(o.Pressure) }},
+		{"deich_origin_failing", "1 while the origin's answers fail.", func(o *Origin) float64 { return truth(o.Failing) }},
+		{"deich_demand", "Requests a second that came.", func(o *Origin) float64 { return o.Demand }},
+		{"deich_goodput", "Answers a second that the origin gave.", func(o *Origin) float64 { return o.Goodput }},
+		{"deich_slowdown", "Median latency over each route's baseline.", func(o *Origin) float64 { return o.Slowdown }},
+	}
+	for _, g := range gauges {
+		m.family(g.name, "gauge", g.help)
+		for i := range s.Origins {
+			m.value(g.name, g.of(&s.Origins[i]), "origin", s.Origins[i].Name)
+		}
+	}
+	m.single("deich_memory_bytes", "gauge", "The engine's tables, fixed at start.", float64(s.MemoryBytes))
+	m.single("deich_listed", "gauge", "What is listed by hand.", float64(s.Listed))
+	m.single("deich_ordered", "gauge", "Sources refused at accept.", float64(s.Ordered))
+	m.single("deich_engine_panics_total", "counter", "Failures of the engine that were caught; requests went on.", float64(s.Panics))
+	m.single("deich_observe", "gauge", "1 while Deich only observes.", truth(s.Observe))
+	m.single("deich_bypass", "gauge", "1 while an operator lets everything pass.", truth(!s.Bypass.IsZero()))
+	m.single("deich_start_time_seconds", "gauge", "When this process started, Unix time.", float64(s.Started.Unix()))
+	m.family("deich_info", "gauge", "The version that runs.")
+	m.value("deich_info", 1, "version", s.Version)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// metrics writes lines; a failed write is the reader's loss and ends with its connection.
+type metrics struct{ w io.Writer }
+
+func (m metrics) family(name, kind, help string) {
+	fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+}
+
+func (m metrics) single(name, kind, help string, v float64) {
+	m.family(name, kind, help)
+	m.value(name, v)
+}
+
+// labelEscape is the format's own: backslash, quote and line break.
+var labelEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func (m metrics) value(name string, v float64, labels ...string) {
+	var b strings.Builder
+	b.WriteString(name)
+	for i := 0; i+1 < len(labels); i += 2 {
+		b.WriteByte("{,"[min(i, 1)])
+		b.WriteString(labels[i] + `="` + labelEscape.Replace(labels[i+1]) + `"`)
+	}
+	if len(labels) > 0 {
+		b.WriteByte('}')
+	}
+	b.WriteString(" " + strconv.FormatFloat(v, 'g', -1, 64) + "\n")
+	io.WriteString(m.w, b.String())
+}
+
+func (m metrics) histogram(name string, l *Latency) {
+	var sum uint64
+	for i, bound := range l.Bounds {
+		if i < len(l.Counts) {
+			sum += l.Counts[i]
+		}
+		m.value(name+"_bucket", float64(sum), "tier", l.Tier, "le", strconv.FormatFloat(bound, 'g', -1, 64))
+	}
+	for _, n := range l.Counts[min(len(l.Bounds), len(l.Counts)):] {
+		sum += n
+	}
+	m.value(name+"_bucket", float64(sum), "tier", l.Tier, "le", "+Inf")
+	m.value(name+"_sum", l.Sum, "tier", l.Tier)
+	m.value(name+"_count", float64(sum), "tier", l.Tier)
+}

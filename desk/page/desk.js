@@ -1,0 +1,215 @@
+// The live page: draws what the server says once a second. Everything is set as
+// text or as numbers in paths; nothing the network sent is read as markup.
+"use strict";
+
+const svgNS = "http://www.w3.org/2000/svg";
+const shown = 15 * 60;
+const at = (id) => document.getElementById(id);
+let tiers = [], acts = [], seconds = [], events = [];
+
+const count = (n) => n > 0 && n < 10 ? n.toFixed(1) : n.toFixed(0);
+const share = (v) => v < 0 ? "–" : v >= 1 ? "100 %" : Math.min(v * 100, 99.9).toFixed(1) + " %";
+const ms = (v) => v < 0 ? "–" : count(v) + " ms";
+const clock = (t) => new Date(t).toLocaleTimeString([], { hour12: false });
+const utc = (t) => new Date(t).toISOString().slice(11, 19) + " UTC";
+
+function el(parent, name, attributes, text) {
+	const e = document.createElementNS(svgNS, name);
+	for (const k in attributes) e.setAttribute(k, attributes[k]);
+	if (text !== undefined) e.textContent = text;
+	parent.append(e);
+	return e;
+}
+
+// path joins the points that are numbers; a gap stays a gap.
+function path(values, x, y) {
+	let d = "", pen = false;
+	values.forEach((v, i) => {
+		if (v === null) { pen = false; return; }
+		d += (pen ? "L" : "M") + x(i).toFixed(1) + " " + y(v).toFixed(1);
+		pen = true;
+	});
+	return d;
+}
+
+// thin takes at most n points: the mean of each span.
+function thin(values, n) {
+	const step = Math.ceil(values.length / n) || 1, out = [];
+	for (let i = 0; i < values.length; i += step) {
+		const span = values.slice(i, i + step).filter((v) => v !== null);
+		out.push(span.length ? span.reduce((a, b) => a + b, 0) / span.length : null);
+	}
+	return out;
+}
+
+function spark(cell, values, top, kind) {
+	const w = 168, h = 28, step = Math.ceil(shown / w), points = thin(values, Math.ceil(values.length / step));
+	const svg = document.createElementNS(svgNS, "svg");
+	svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
+	svg.setAttribute("aria-hidden", "true");
+	const left = w - points.length;
+	el(svg, "path", { class: "axis", d: `M0 ${h - 1}H${w}` });
+	el(svg, "path", { class: "line " + kind, d: path(points, (i) => left + i, (v) => h - 2 - (h - 5) * (top > 0 ? v / top : 0)) });
+	cell.replaceChildren(svg);
+}
+
+// plot draws series over one time axis: 15 minutes, units on the axis, events as labelled rules.
+function plot(svg, series, read) {
+	const w = svg.clientWidth, h = 180, low = h - 22, left = 48, right = w - 8;
+	if (w < 100) return;
+	svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
+	const now = seconds.length ? seconds[seconds.length - 1].at : Date.now();
+	const x = (t) => right - (now - t) / 1000 / shown * (right - left);
+	let top = 1;
+	for (const s of series) for (const v of s.values) if (v > top) top = v;
+	const y = (v) => low - (low - 22) * v / top;
+	svg.replaceChildren();
+	el(svg, "path", { class: "axis", d: `M${left} ${low}H${right}M${left} ${y(top)}H${right}` });
+	el(svg, "text", { x: left - 6, y: y(top) + 4, "text-anchor": "end" }, count(top) + "/s");
+	el(svg, "text", { x: left - 6, y: low + 4, "text-anchor": "end" }, "0");
+	for (const m of [15, 10, 5]) el(svg, "text", { x: x(now - m * 60000), y: h - 6 }, `${m} min ago`);
+	el(svg, "text", { x: right, y: h - 6, "text-anchor": "end" }, clock(now));
+	let labelled = -Infinity;
+	for (const e of events.filter((e) => /^pressure|^origin/.test(e.kind)).reverse()) {
+		const t = Date.parse(e.at);
+		if (now - t > shown * 1000) continue;
+		el(svg, "path", { class: "event", d: `M${x(t)} 16V${low}` });
+		if (x(t) - labelled > 100) {
+			const end = x(t) > right - 100;
+			el(svg, "text", { x: x(t), y: 12, "text-anchor": end ? "end" : "start" }, e.kind.replace("_", " "));
+			labelled = x(t);
+		}
+	}
+	for (const s of series) el(svg, "path", { class: "line " + s.kind, d: path(s.values, (i) => x(seconds[i].at), y) });
+	svg.onpointermove = (p) => {
+		const t = now - (right - p.offsetX) / (right - left) * shown * 1000;
+		let best = -1;
+		seconds.forEach((s, i) => { if (best < 0 || Math.abs(s.at - t) < Math.abs(seconds[best].at - t)) best = i; });
+		if (best < 0) return;
+		read.textContent = `${clock(seconds[best].at)} local, ${utc(seconds[best].at)}: ` +
+			series.filter((s) => s.values[best] > 0).map((s) => `${s.name} ${s.values[best]}/s`).join(", ");
+	};
+	svg.onpointerleave = () => { read.textContent = legend(series); };
+	if (!svg.matches(":hover")) read.textContent = legend(series);
+}
+
+const legend = (series) => series.filter((s) => s.values.some((v) => v > 0)).map((s) => `${s.name} (${s.look})`).join(", ");
+
+// byMinute fills the table behind a plot.
+function byMinute(table, series) {
+	const rows = new Map();
+	seconds.forEach((s, i) => {
+		const minute = Math.floor(s.at / 60000) * 60000;
+		if (!rows.has(minute)) rows.set(minute, series.map(() => 0));
+		series.forEach((line, k) => { rows.get(minute)[k] += line.values[i] || 0; });
+	});
+	table.replaceChildren();
+	const cell = (row, text, head) => {
+		const c = document.createElement(head ? "th" : "td");
+		c.textContent = text;
+		row.append(c);
+	};
+	const head = table.createTHead().insertRow();
+	for (const name of ["Minute", ...series.map((s) => s.name + ", requests")]) cell(head, name, true);
+	const body = table.createTBody();
+	for (const [minute, values] of [...rows].reverse()) {
+		const row = body.insertRow();
+		cell(row, clock(minute), true);
+		for (const v of values) cell(row, String(v));
+	}
+}
+
+const known = (column) => seconds.map((s) => s[column].reduce((sum, n, i) => tiers[i] === "stranger" ? sum : sum + n, 0));
+
+const looks = { allow: "green", keep: "violet", wait: "amber", challenge: "amber, dashed", deny: "red", drop: "red, dashed" };
+
+function draw() {
+	for (const row of at("groups").rows) {
+		const i = tiers.indexOf(row.dataset.tier);
+		spark(row.querySelector(".spark"), seconds.map((s) => s.asked[i] ? s.served[i] / s.asked[i] : null), 1, "served");
+	}
+	for (const row of at("actions").rows) {
+		const i = acts.indexOf(row.dataset.act), values = seconds.map((s) => s.acts[i]);
+		spark(row.querySelector(".spark"), values, Math.max(1, ...values), row.dataset.act);
+	}
+	const users = [
+		{ name: "asked", kind: "asked", look: "grey, dotted", values: known("asked") },
+		{ name: "served", kind: "served", look: "green", values: known("served") },
+	];
+	const done = acts.map((a, i) => ({ name: a, kind: a, look: looks[a] || "", values: seconds.map((s) => s.acts[i]) }));
+	plot(at("plot-users"), users, at("read-users"));
+	plot(at("plot-acts"), done, at("read-acts"));
+	if (at("table-users").closest("details").open) byMinute(at("table-users"), users);
+	if (at("table-acts").closest("details").open) byMinute(at("table-acts"), done);
+}
+
+function water(height) {
+	const y = 64 - height * 0.32 - 1; // 0: a thin film; 100: up to the rule
+	document.querySelector("#dike .water").setAttribute("d", `M0 ${y}H1000V64H0Z`);
+	at("dike").setAttribute("aria-label", `Pressure ${height} of 100`);
+}
+
+let mood = at("sentence").dataset.mood;
+
+function show(v) {
+	at("sentence").textContent = v.sentence;
+	at("at").textContent = clock(v.at);
+	at("at").dateTime = v.at;
+	at("link").textContent = "Live.";
+	if (v.mood !== mood) { // said aloud only when it turns, not each second
+		mood = v.mood;
+		at("said").textContent = v.sentence;
+	}
+	at("sentence").dataset.mood = mood;
+	water(v.water);
+	const put = (row, name, text) => { row.querySelector("." + name).textContent = text; };
+	v.groups.forEach((g, i) => {
+		const row = at("groups").rows[i];
+		put(row, "asked", count(g.asked));
+		put(row, "share", share(g.served));
+		put(row, "p50", ms(g.p50_ms));
+		put(row, "p99", ms(g.p99_ms));
+	});
+	v.acts.forEach((a, i) => {
+		const row = at("actions").rows[i];
+		put(row, "second", count(a.second));
+		put(row, "total", a.total.toLocaleString("en"));
+	});
+	v.origins.forEach((o, i) => {
+		const row = at("origins").rows[i];
+		if (!row) return;
+		const state = o.failing ? "failing" : o.pressure ? "under pressure" : "calm";
+		[o.name, state, count(o.demand), count(o.goodput), count(o.limit), o.inflight, o.queued, o.streams, o.cut]
+			.forEach((text, k) => { row.cells[k].textContent = text; });
+	});
+	at("listed").textContent = v.listed;
+	at("ordered").textContent = v.ordered;
+	events = v.events || [];
+	if (events.length) at("happened").replaceChildren(...events.map((e) => {
+		const li = document.createElement("li"), t = document.createElement("time");
+		t.dateTime = e.at;
+		t.title = utc(e.at);
+		t.textContent = clock(e.at);
+		li.append(t, e.text);
+		return li;
+	}));
+	const last = seconds[seconds.length - 1];
+	if (!last || v.second.at > last.at) seconds.push(v.second);
+	if (seconds.length > shown) seconds.shift();
+	draw();
+}
+
+async function start() {
+	water(Number(at("dike").dataset.water));
+	const answer = await fetch("/api/v1/history");
+	if (!answer.ok) throw new Error(String(answer.status));
+	({ tiers, acts, seconds } = await answer.json());
+	draw();
+	const stream = new EventSource("/api/v1/events");
+	stream.onmessage = (m) => show(JSON.parse(m.data));
+	stream.onerror = () => { at("link").textContent = "No connection to Deich; trying again. Last seen:"; };
+	for (const d of document.querySelectorAll("details")) d.addEventListener("toggle", draw);
+	addEventListener("resize", draw);
+}
+
+start().catch(() => { at("link").textContent = "No connection to Deich. Reload this page. Last seen:"; });

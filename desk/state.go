@@ -1,0 +1,84 @@
+package desk
+
+import (
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// State is what is so now, filled by whoever runs Deich. Counters count from
+// the start and never fall.
+type State struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Observe bool      `json:"observe"`
+	// Bypass is until when an operator lets everything pass; zero: not.
+	Bypass  time.Time `json:"bypass,omitzero"`
+	Origins []Origin  `json:"origins"`
+
+	Requests []Requests `json:"requests"`
+	Served   []Served   `json:"served"`
+	Latency  []Latency  `json:"latency"`
+
+	MemoryBytes int    `json:"memory_bytes"` // the engine's tables, fixed at start
+	Listed      int    `json:"listed"`       // by hand, in force
+	Ordered     int    `json:"ordered"`      // sources refused at accept
+	Panics      uint64 `json:"panics"`       // engine failures that guard caught
+}
+
+// Origin is one platform behind, as the engine sees it.
+type Origin struct {
+	Name string `json:"name"`
+	deich.Pulse
+	// Failing says that its answers fail, Since when.
+	Failing      bool      `json:"failing"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+}
+
+// Requests counts verdicts.
+type Requests struct {
+	Act    string `json:"act"`
+	Reason string `json:"reason"`
+	Tier   string `json:"tier"`
+	N      uint64 `json:"n"`
+}
+
+// Served counts how admitted requests ended.
+type Served struct {
+	Tier   string `json:"tier"`
+	OK     uint64 `json:"ok"`
+	Failed uint64 `json:"failed"` // the origin gave no answer, or an error of its own (5xx)
+}
+
+// Latency counts how long served requests took, from their headers to the
+// first byte of the answer.
+type Latency struct {
+	Tier   string    `json:"tier"`
+	Bounds []float64 `json:"bounds"` // upper bounds in seconds, rising
+	Counts []uint64  `json:"counts"` // one for each bound and one above all, not summed up
+	Sum    float64   `json:"sum"`    // seconds
+}
+
+// Event is one thing that happened, in words.
+type Event struct {
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind"` // deich.EventKind's word, or an operator's act
+	Origin string    `json:"origin,omitempty"`
+	Text   string    `json:"text"` // one sentence
+}
+
+// Note keeps an event for the page; the oldest is forgotten when there are many.
+func (d *Desk) Note(e Event) { d.events.add(e) }
+
+// tiers are the groups in the order in which the page shows them: those who
+// have earned most stand first, and strangers, attackers among them, last.
+var tiers = [...]string{
+	deich.Partner.String(), deich.Member.String(), deich.Regular.String(),
+	deich.Visitor.String(), deich.Stranger.String(),
+}
+
+// acts are in the order of every page of Deich.
+var acts = [...]string{
+	deich.Allow.String(), deich.Keep.String(), deich.Wait.String(),
+	deich.Challenge.String(), deich.Deny.String(), deich.Drop.String(),
+}
