@@ -1,14 +1,39 @@
 package deich
 
 import (
-	"net/netip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
+
+	"github.com/deichproject/deich/sketch"
 )
 
 // Engine decides. It is safe for concurrent use, and deterministic when its
 // calls are made in one order.
+//
+// Lock order: an origin's lock is taken alone; the lock of orders may be held
+// when an origin's is not. Decide takes none.
 type Engine struct {
-	policy Policy
+	policy  atomic.Pointer[Policy]
+	key     sketch.Key
+	origins []origin
+	perSlab int
+
+	budgets *sketch.Buckets // what passes, accounts, addresses and prefixes have used, and what they owe
+	past    past
+
+	hands  atomic.Pointer[hands]
+	bypass atomic.Int64
+	judged judged
+	crowd  crowd
+
+	ticking  sync.Mutex // Tick, Seen, and what operators change
+	lastTick Time
+	orders   orders
 }
 
 // New makes an engine with all its tables; it never grows afterwards. The seed
@@ -18,93 +43,483 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	return &Engine{policy: p}, nil
+	e := &Engine{
+		key:     sketch.Key{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:16])},
+		origins: make([]origin, p.Origins),
+		perSlab: slotsOf(p),
+		budgets: sketch.NewBuckets(p.Sources),
+		past:    past{sketch.NewCells(max(p.Sources/2, SourcesMin))},
+		orders:  newOrders(),
+	}
+	for i := range e.origins {
+		e.origins[i].init(p)
+	}
+	e.policy.Store(&p)
+	e.hands.Store(newHands(nil, 0))
+	return e, nil
 }
 
 // Slots is the size of the slab of places: every Ticket.Slot is below it.
-func (e *Engine) Slots() int { return e.policy.Origins * (PlacesMax + QueueMax) }
+func (e *Engine) Slots() int { return len(e.origins) * e.perSlab }
 
-// Decide judges a request from its headers: may it come in, and with what rank?
-// It takes no lock that is held for long, and allocates nothing.
-func (e *Engine) Decide(r *Request) Verdict { return Verdict{Act: Allow, Tier: Visitor, Rank: 40} }
+// MemoryBytes is what the tables hold, fixed at New.
+func (e *Engine) MemoryBytes() int {
+	return e.budgets.Bytes() + e.past.cells.Bytes() +
+		len(e.origins)*int(unsafe.Sizeof(origin{})) + e.Slots()*int(unsafe.Sizeof(slot{})) +
+		int(unsafe.Sizeof(*e))
+}
+
+// Decide judges a request from its headers: may it come in, and with what
+// rank? It takes no lock and allocates nothing.
+func (e *Engine) Decide(r *Request) Verdict {
+	o := &e.origins[int(r.Origin)%len(e.origins)]
+	since := Time(o.since.Load())
+	pressure := o.pressure.Load()
+	addr := e.sourceHash(r.Client)
+	s := e.standingOf(r, since, addr)
+	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
+	if r.Fresh {
+		return v
+	}
+	cost := o.cost(r.Route)
+	o.asked.Add(uint64(cost))
+	e.crowd.vote(addr)
+	if h := e.hands.Load().find(r); h != nil {
+		v.Reason = ByHand
+		if h.Act == Deny {
+			v.Act = Deny
+			return e.observe(v)
+		}
+		v.Rank = rankListed
+		return v
+	}
+	over, b := e.spend(r, s, addr, pressure)
+	switch {
+	case Time(e.bypass.Load()) > r.At:
+		v.Reason = Bypassed
+	case !pressure:
+	case over > 0:
+		v = e.overrun(r, v, addr, over, b)
+	default:
+		v = e.weighed(r, o, s, v, addr, cost)
+	}
+	if v.Act == Allow && v.Reason != Lottery && (s.age || s.tier != Stranger) {
+		o.arrived[v.Rank].Add(uint32(cost))
+	}
+	return e.observe(v)
+}
+
+// weighed is the verdict under pressure on a request within its budget.
+func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint64, cost uint16) Verdict {
+	called := r.Place != 0 && Time(r.Place) <= Time(o.called.Load()) && e.mayShow(r, addr)
+	if called && v.Rank < rankCalled {
+		v.Rank, v.Reason = rankCalled, Called
+		o.shows.Add(uint64(cost))
+	}
+	stranger := s.tier == Stranger && !s.age && !called
+	switch {
+	case stranger && r.Kind == Page && r.Safe:
+		if draw(&o.newcomers, cost) {
+			v.Reason = Lottery
+			return v
+		}
+		v.Cut = max(v.Cut, rankProven)
+		return e.turn(r, o, v, addr, Unproven)
+	case stranger:
+		if draw(&o.programs, cost) {
+			v.Reason = Lottery
+			return v
+		}
+		v.Cut = max(v.Cut, rankAddress)
+		return e.turn(r, o, v, addr, BelowCut)
+	case v.Rank < v.Cut:
+		o.arrived[v.Rank].Add(uint32(cost))
+		if v.Tier != Stranger && draw(&o.newcomers, cost) {
+			v.Reason = Lottery
+			return v
+		}
+		return e.turn(r, o, v, addr, BelowCut)
+	}
+	return v
+}
+
+// overrun is the verdict under pressure on a request beyond its budget.
+func (e *Engine) overrun(r *Request, v Verdict, addr uint64, over time.Duration, b budget) Verdict {
+	v.Reason, v.RetryAfter = OverBudget, max(over, time.Second)
+	if r.Pass.ID != 0 || v.Tier == Partner {
+		v.Act, v.Rank = Wait, rankOver
+		return v
+	}
+	v.Act = Deny
+	debt := e.owe(r, addr, debtOver)
+	if r.Kind == Page && r.Safe && debt < debtMuch && !e.policy.Load().NoChallenge {
+		// People behind one address may be many; a page lets them prove it.
+		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), placeOf(r)
+	}
+	return v
+}
+
+// turn turns a request away for now, in the way that fits it.
+func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason) Verdict {
+	v.Act, v.Reason = Wait, why
+	if r.Kind != Page || !r.Safe {
+		v.RetryAfter = retrySoon
+		if v.Tier == Stranger {
+			e.owe(r, addr, debtRefused)
+		}
+		return v
+	}
+	v.Place = placeOf(r)
+	v.RetryAfter = time.Duration(o.wait.Load())
+	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
+		v.RetryAfter = max(ahead, callAfter)
+	}
+	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
+		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
+		e.owe(r, addr, debtChallenge)
+	}
+	return v
+}
+
+const (
+	retrySoon = 2 * time.Second
+	showEvery = 500 * time.Millisecond // an address: two of the waiting room's people a second,
+	showBurst = 40                     // 40 at once
+)
+
+// placeOf is the number of a request in the waiting room: when it first came.
+func placeOf(r *Request) uint64 {
+	if r.Place != 0 {
+		return r.Place
+	}
+	return uint64(r.At)
+}
+
+// mayShow bounds how many of one address the waiting room lets in.
+func (e *Engine) mayShow(r *Request, addr uint64) bool {
+	every := showEvery / time.Duration(1+e.past.passes(addr, r.At))
+	return e.budgets.Take(addr^saltPlace, int64(r.At), every, showBurst*showEvery) == 0
+}
+
+// observe holds an act back where the policy only wants to know.
+func (e *Engine) observe(v Verdict) Verdict {
+	if v.Act != Allow && e.policy.Load().Observe {
+		v.Would, v.Act, v.Reason = v.Act, Allow, Observed
+	}
+	return v
+}
+
+// Turn gives the verdict for a request that was allowed and then found no
+// place: what Decide would have said had it known.
+func (e *Engine) Turn(r *Request, v Verdict, why Reason) Verdict {
+	o := &e.origins[int(r.Origin)%len(e.origins)]
+	return e.turn(r, o, v, e.sourceHash(r.Client), why)
+}
 
 // Enter asks for a place at the origin, once the body is in hand. Admitted and
 // Queued come with a ticket that must end in exactly one Done (admitted, at
 // once or by a Wake), Cancel (still queued) or Wake with TurnedAway. With
 // TurnedAway there is no ticket, and the reason says why.
 func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State, Reason) {
-	return Ticket(1), Admitted, NoReason
+	i := int(r.Origin) % len(e.origins)
+	o := &e.origins[i]
+	addr := e.sourceHash(r.Client)
+	var cred uint64
+	if r.Credential != 0 {
+		cred = credentialHash(r.Credential)
+	}
+	pass := r.Pass.ID
+	principal := addr
+	if pass != 0 {
+		principal = pass
+	}
+	p := e.policy.Load()
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.slab.take()
+	if n < 0 {
+		o.turned++
+		return 0, TurnedAway, QueueFull
+	}
+	sl := &o.slab.slots[n]
+	sl.addr, sl.cred, sl.pass = addr, cred, pass
+	sl.stranger = v.Tier == Stranger
+	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
+	sl.principal = uint16(principal % uint64(len(o.shares)))
+	t := e.ticket(i, n, sl.gen)
+	if r.Kind == Stream {
+		if o.streams >= p.Streams {
+			o.slab.give(n)
+			return 0, TurnedAway, StreamsFull
+		}
+		sl.state = slotStream
+		o.streams++
+		return t, Admitted, NoReason
+	}
+	if o.slab.queued > 0 {
+		o.release(e, i, at, out)
+	}
+	if o.slab.queued == 0 && o.room() || v.Reason == Observed {
+		o.place(sl, at)
+		return t, Admitted, NoReason
+	}
+	sl.rank = o.fair(v.Rank, sl.principal)
+	sl.until = at.Add(QueueWaitMax)
+	if r.Deadline != 0 {
+		sl.until = min(sl.until, r.Deadline)
+	}
+	if o.slab.queued >= o.queueMax {
+		o.turned++
+		if o.turned > o.queueMax/2 {
+			o.press(at)
+		}
+		w := o.slab.worst()
+		if o.slab.slots[w].rank > sl.rank || len(out.Wakes) == cap(out.Wakes) {
+			o.slab.give(n)
+			return 0, TurnedAway, QueueFull
+		}
+		o.end(e, i, w, Wake{State: TurnedAway, Reason: QueueFull}, out)
+	}
+	o.shares[sl.principal] = min(o.shares[sl.principal], 254) + 1
+	o.slab.push(n)
+	return t, Queued, NoReason
 }
 
-// Turn gives the verdict for a request that was allowed and then found no
-// place: what Decide would have said had it known.
-func (e *Engine) Turn(r *Request, v Verdict, why Reason) Verdict {
-	v.Act, v.Reason = Wait, why
-	return v
+// ticket names slot n of origin i.
+func (e *Engine) ticket(i int, n int32, gen uint32) Ticket {
+	return Ticket(gen)<<32 | Ticket(i*e.perSlab+int(n)+1)
+}
+
+// find gives the slot of a ticket, nil if it has ended. The origin's lock is
+// held afterwards where o is not nil.
+func (e *Engine) find(t Ticket) (o *origin, i int, n int32) {
+	s := t.Slot()
+	if s < 0 || s >= e.Slots() {
+		return nil, 0, 0
+	}
+	i, n = s/e.perSlab, int32(s%e.perSlab)
+	o = &e.origins[i]
+	o.mu.Lock()
+	if sl := &o.slab.slots[n]; sl.gen != uint32(t>>32) || sl.state == slotFree {
+		o.mu.Unlock()
+		return nil, 0, 0
+	}
+	return o, i, n
+}
+
+func (o *origin) room() bool { return float64(o.inflight) < o.limit*costOne }
+
+// fair lowers the rank of whoever has many requests queued already by up to
+// three, so that one client or prefix does not take a class for itself.
+func (o *origin) fair(rank uint8, principal uint16) uint8 {
+	penalty := min(o.shares[principal]/4, 3)
+	return rank - min(rank, penalty)
+}
+
+// place puts a request at the origin.
+func (o *origin) place(sl *slot, at Time) {
+	sl.state, sl.at = slotPlaced, at
+	o.inflight += int(sl.cost)
+	o.placed++
+	o.peak = max(o.peak, o.inflight)
+}
+
+// end takes a queued slot out, with a wake that says how.
+func (o *origin) end(e *Engine, i int, n int32, w Wake, out *Out) {
+	sl := &o.slab.slots[n]
+	w.Ticket = e.ticket(i, n, sl.gen)
+	o.slab.unlink(n)
+	o.shares[sl.principal]--
+	out.Wakes = append(out.Wakes, w)
+	if w.State == TurnedAway {
+		o.slab.give(n)
+	}
+}
+
+// release ends what waited too long and gives free places to the best, as far
+// as out has room.
+func (o *origin) release(e *Engine, i int, at Time, out *Out) {
+	for o.slab.oldest >= 0 && o.slab.slots[o.slab.oldest].until <= at && len(out.Wakes) < cap(out.Wakes) {
+		o.turned++
+		o.end(e, i, o.slab.oldest, Wake{State: TurnedAway, Reason: QueueLate}, out)
+	}
+	for o.slab.queued > 0 && o.room() && len(out.Wakes) < cap(out.Wakes) {
+		n := o.slab.best()
+		sl := &o.slab.slots[n]
+		if sl.until <= at {
+			o.turned++
+			o.end(e, i, n, Wake{State: TurnedAway, Reason: QueueLate}, out)
+			continue
+		}
+		o.end(e, i, n, Wake{State: Admitted}, out)
+		o.place(sl, at)
+	}
+	o.lowWater = min(o.lowWater, o.slab.queued)
 }
 
 // Cancel takes a queued ticket back; false says it was woken already, and its
 // Wake is to be consumed.
-func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool { return false }
+func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool {
+	o, _, n := e.find(t)
+	if o == nil {
+		return false
+	}
+	defer o.mu.Unlock()
+	sl := &o.slab.slots[n]
+	if sl.state != slotQueued {
+		return false
+	}
+	o.slab.unlink(n)
+	o.shares[sl.principal]--
+	o.slab.give(n)
+	o.lowWater = min(o.lowWater, o.slab.queued)
+	return true
+}
 
 // Detach moves an admitted request that turns out to be long-lived into the
-// pool of streams, so that it does not hold a place among the quick ones. It
-// is called at most once for a ticket; false says that the pool is full and
-// the ticket stays where it is. Done is due all the same.
-func (e *Engine) Detach(at Time, t Ticket, out *Out) bool { return true }
+// pool of streams, so that it does not hold a place among the quick ones.
+// False says that the pool is full, or the ticket not at the origin, and
+// nothing changed. Done is due all the same.
+func (e *Engine) Detach(at Time, t Ticket, out *Out) bool {
+	o, i, n := e.find(t)
+	if o == nil {
+		return false
+	}
+	defer o.mu.Unlock()
+	sl := &o.slab.slots[n]
+	if sl.state != slotPlaced || o.streams >= e.policy.Load().Streams {
+		return sl.state == slotStream
+	}
+	o.leave(sl)
+	sl.state = slotStream
+	o.streams++
+	o.release(e, i, at, out)
+	return true
+}
+
+func (o *origin) leave(sl *slot) {
+	o.inflight -= int(sl.cost)
+	o.placed--
+}
 
 // Done frees the place and may wake others.
-func (e *Engine) Done(at Time, t Ticket, o Outcome, out *Out) {}
+func (e *Engine) Done(at Time, t Ticket, outcome Outcome, out *Out) {
+	o, i, n := e.find(t)
+	if o == nil {
+		return
+	}
+	sl := &o.slab.slots[n]
+	switch sl.state {
+	case slotQueued: // never told so by a Wake: a caller's mistake must not corrupt the lists
+		o.mu.Unlock()
+		return
+	case slotStream:
+		o.streams--
+	case slotPlaced:
+		o.leave(sl)
+		if !outcome.Aborted {
+			o.sample(sl, outcome, o.pressure.Load())
+		}
+	}
+	was := *sl
+	o.slab.give(n)
+	o.release(e, i, at, out)
+	o.mu.Unlock()
+	e.remember(at, o, &was, outcome)
+}
+
+// remember learns from a good answer: who holds what, and comes from where.
+// Strangers are learned in peace alone; whoever holds a pass, always, since it
+// says that people share the address.
+func (e *Engine) remember(at Time, o *origin, sl *slot, outcome Outcome) {
+	if outcome.Status == 401 || outcome.Status == 403 {
+		if sl.cred != 0 {
+			o.routes[sl.route].refuses.Store(true)
+		}
+		return
+	}
+	if outcome.Status < 200 || outcome.Status >= 400 {
+		return
+	}
+	peace := o.since.Load() == 0
+	if peace || sl.pass != 0 {
+		e.past.good(sl.addr, at, sl.pass)
+	}
+	if peace && sl.cred != 0 && o.routes[sl.route].refuses.Load() {
+		e.past.good(sl.cred, at, 0)
+	}
+}
 
 // Tick adapts limits and cut lines, ends what waited too long and hands out
 // orders and events. To be called every TickEvery; a late call is no error.
-func (e *Engine) Tick(at Time, out *Out) {}
-
-// Next is the earliest time at which a queued request has waited too long; zero for none.
-func (e *Engine) Next() Time { return 0 }
-
-// Mint says whether one more pass may be issued to this client now: issuance
-// is bounded by prefix, so that a flood cannot farm passes.
-func (e *Engine) Mint(at Time, client netip.Addr, how Earned) bool { return true }
-
-// Seen reports what was refused elsewhere under an order.
-func (e *Engine) Seen(at Time, counts []Count) {}
-
-// Hand is what an operator has listed.
-type Hand struct {
-	ID     uint32       `json:"id"`
-	Act    Act          `json:"-"`   // Allow or Deny
-	Word   string       `json:"act"` // the act's word
-	Prefix netip.Prefix `json:"prefix,omitzero"`
-	Path   string       `json:"path,omitempty"`  // a prefix of the path, instead of Prefix
-	Until  Time         `json:"until,omitempty"` // zero: until undone
+func (e *Engine) Tick(at Time, out *Out) {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	dt := 1.
+	if e.lastTick != 0 {
+		dt = min(max(float64(at.Sub(e.lastTick))/float64(TickEvery), .1), 50)
+	}
+	e.lastTick = at
+	p := e.policy.Load()
+	for i := range e.origins {
+		o := &e.origins[i]
+		o.mu.Lock()
+		if o.began == 0 {
+			o.began = at
+		}
+		o.release(e, i, at, out)
+		o.tick(at, p, dt)
+		e.weigh(i, at, dt, out)
+		o.mu.Unlock()
+	}
+	e.judge(at, out)
+	e.crowd.tick(e, at, out)
 }
 
-// List allows or denies by hand; exactly one of h.Prefix and h.Path is set. It
-// gives the id to undo it by. The narrowest prefix wins; an allow beats a deny
-// of the same width.
-func (e *Engine) List(at Time, h Hand) (id uint32, err error) { return 1, nil }
-
-// Listed gives what is listed by hand and still in force.
-func (e *Engine) Listed(at Time) []Hand { return nil }
-
-// Undo takes back what was listed by hand.
-func (e *Engine) Undo(at Time, id uint32, out *Out) bool { return false }
+// Next is the earliest time at which a queued request has waited too long; zero for none.
+func (e *Engine) Next() Time {
+	next := Time(0)
+	for i := range e.origins {
+		if due := Time(e.origins[i].slab.due.Load()); due != 0 && (next == 0 || due < next) {
+			next = due
+		}
+	}
+	return next
+}
 
 // Bypass lets everything pass until the given time, except that the origin's
 // limit holds; zero ends it.
-func (e *Engine) Bypass(until Time) {}
+func (e *Engine) Bypass(until Time) { e.bypass.Store(int64(until)) }
 
-// Swap puts a new policy in force. Sources, Streams and the number of origins
-// cannot change while running: an error says so, and nothing changes.
-func (e *Engine) Swap(p Policy) error { return nil }
+// BypassUntil says until when everything passes; zero if it does not.
+func (e *Engine) BypassUntil() Time { return Time(e.bypass.Load()) }
 
-// Save appends what must survive a restart (hash keys, baselines of routes,
-// the histories of clients that earned trust) to b.
-func (e *Engine) Save(b []byte) []byte { return b }
-
-// Load takes over what Save gave. On an error nothing was taken over.
-func (e *Engine) Load(b []byte) error { return nil }
+// Swap puts a new policy in force. Sources, Streams, LimitMax and the number
+// of origins cannot change while running: an error says so, and nothing
+// changes.
+func (e *Engine) Swap(p Policy) error {
+	p = p.Defaults()
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	var errs []error
+	old := e.policy.Load()
+	fixed := func(path string, was, is int) {
+		if was != is {
+			errs = append(errs, &PolicyError{path, fmt.Sprintf("is %d since start: restart to change it", was)})
+		}
+	}
+	fixed("origins", old.Origins, p.Origins)
+	fixed("sources", old.Sources, p.Sources)
+	fixed("streams", old.Streams, p.Streams)
+	fixed("limit_max", old.LimitMax, p.LimitMax)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	e.policy.Store(&p)
+	return nil
+}
 
 // Pulse is what one origin looks like now, for the private page and metrics.
 type Pulse struct {
@@ -114,15 +529,24 @@ type Pulse struct {
 	Streams  int           `json:"streams"`
 	Cut      uint8         `json:"cut"`      // the cut line
 	Pressure bool          `json:"pressure"` // demand exceeds what the origin can do
-	Since    Time          `json:"since"`    // when the present pressure began
-	Demand   float64       `json:"demand"`   // requests per second that came
+	Since    Time          `json:"since"`    // when the present episode of pressure began
+	Down     bool          `json:"down"`     // most of its answers fail
+	Demand   float64       `json:"demand"`   // average requests per second that came
+	Capacity float64       `json:"capacity"` // average requests per second it was seen to answer when full
 	Goodput  float64       `json:"goodput"`  // answers per second that the origin gave
 	Slowdown float64       `json:"slowdown"` // median latency over each route's baseline
-	Wait     time.Duration `json:"wait_ns"`  // median time to the first byte
+	Wait     time.Duration `json:"wait_ns"`  // mean time to the first byte
 }
 
 // Pulse looks at one origin.
-func (e *Engine) Pulse(origin uint16) Pulse { return Pulse{} }
-
-// MemoryBytes is what the tables hold, fixed at New.
-func (e *Engine) MemoryBytes() int { return 0 }
+func (e *Engine) Pulse(origin uint16) Pulse {
+	o := &e.origins[int(origin)%len(e.origins)]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return Pulse{
+		Limit: o.limit, Inflight: o.placed, Queued: o.slab.queued, Streams: o.streams,
+		Cut: uint8(o.cut.Load()), Pressure: o.pressure.Load(), Since: Time(o.since.Load()), Down: o.down,
+		Demand: o.demand / costOne * ticksSecond, Capacity: o.capacity / costOne * ticksSecond, Goodput: o.goodput,
+		Slowdown: o.slow, Wait: time.Duration(o.meanWait * float64(time.Second)),
+	}
+}

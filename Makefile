@@ -1,0 +1,56 @@
+# Deich. Two commands for newcomers: make demo, make test.
+GO      ?= go
+BIN     := bin/deich
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: all build demo test check race fuzz e2e bench exam lint deps clean goldens pages
+
+all: build
+
+build: ## one static binary, bin/deich
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/deich
+
+demo: build ## the main job, on loopback, nothing to configure
+	$(BIN) demo
+
+check: ## every day, in under three minutes
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+test: deps build ## everything: race detector, fuzz seeds, browsers, namespaces, kills
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v -e /e2e -e /cmd/deich -e /drill)
+	$(GO) test -timeout 20m ./cmd/... ./drill/... ./e2e/...
+
+fuzz: ## a minute for every fuzz target
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-60s} $$p || exit 1; \
+	  done; done
+
+bench: ## the engine's costs on this machine
+	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
+
+exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
+	$(BIN) drill --sim
+	$(BIN) drill
+	$(MAKE) fuzz
+
+lint:
+	@out=$$(gofmt -l . ); [ -z "$$out" ] || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+goldens: ## rewrite the golden texts from what the code does now; read the diff
+	$(GO) test . ./cmd/deich -rewrite
+
+deps: ## Debian packages that tests use: only as root, only where they are missing
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  need=; command -v chromium >/dev/null || need="$$need chromium"; \
+	  [ -d /usr/share/fonts/truetype/dejavu ] || need="$$need fonts-dejavu-core"; \
+	  command -v nginx >/dev/null || need="$$need nginx-light"; \
+	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \
+	else echo "not root: tests that need Debian packages say so and are left out"; fi
+
+clean:
+	rm -rf bin dist

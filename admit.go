@@ -1,0 +1,270 @@
+package deich
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// origin is one platform behind: its limit, its queue, its cut line.
+//
+// What Decide reads is atomic; everything else is guarded by mu, which is held
+// for the few hundred nanoseconds of one queue operation.
+type origin struct {
+	cut      atomic.Uint32 // rank below which proven clients are turned away
+	since    atomic.Int64  // when the present episode of pressure began; 0 in peace
+	pressure atomic.Bool   // demand exceeds capacity now (an episode outlives it by episodeQuiet)
+	ownFault atomic.Bool   // pressure without more demand than usual: the origin is slow by itself
+	called   atomic.Int64  // the waiting room has called whoever came before this
+	wait     atomic.Int64  // how long a newcomer to the waiting room will wait
+
+	newcomers atomic.Int64 // lottery: cost units left for strangers who could prove themselves
+	programs  atomic.Int64 // the same for those who cannot
+
+	arrived [RanksMax]atomic.Uint32 // cost of what asked for a place since the last tick, by rank
+	asked   atomic.Uint64           // cost of everything that came since the last tick
+	shows   atomic.Uint64           // cost of those the waiting room called
+
+	routes [RoutesMax]route
+	mean   atomic.Uint32 // seconds (float32 bits): mean baseline of a request, in peace
+
+	mu       sync.Mutex
+	slab     slab
+	limit    float64 // in units of cost
+	inflight int     // cost of what is placed
+	placed   int
+	streams  int
+	peak     int // highest inflight since the last tick
+	queueMax int
+	lowWater int // fewest queued since the last tick
+	turned   int // turned away by a full or late queue since the last tick
+	shares   [256]uint8
+
+	samples  [256]float32 // slowdowns since the last adaptation
+	sampled  int
+	answers  int
+	failures int
+	done     int // cost of what was answered since the last tick
+	finished int // number of what was answered since the last tick
+	waits    float64
+
+	adapt
+}
+
+// route is what the engine knows of one kind of request at one origin.
+type route struct {
+	base    atomic.Uint32 // latency without load, in units of 64 ns (float32 bits); 0 unknown
+	seen    atomic.Uint32 // answers, saturating
+	refuses atomic.Bool   // it was seen to refuse a credential
+}
+
+// Costs are counted in sixteenths of an average request.
+const (
+	costOne = 16
+	costMin = costOne / 4
+	costMax = costOne * 16
+)
+
+const (
+	limitStart   = 24
+	limitMin     = 2
+	samplesMin   = 10   // so many answers say something about latency
+	routeKnown   = 8    // so many answers make a baseline
+	slowTarget   = 1.5  // median slowdown the limit steers for
+	slackLatency = 1e-3 // seconds: differences below this are noise, not load
+	shrinkMost   = .7
+	growMost     = 1.1
+	explore      = .25 // times √limit: how far the limit reaches above what is proven
+	failTooMany  = .05
+	episodeQuiet = time.Minute
+	newcomerPart = .03 // of capacity, for strangers who could prove themselves
+	programPart  = .5  // of what is left, for strangers who cannot
+	callAfter    = 3 * time.Second
+	ticksSecond  = float64(time.Second / TickEvery)
+)
+
+// adapt is what the limiter remembers between ticks.
+type adapt struct {
+	capacity                  float64 // cost per tick the origin was seen to answer when saturated
+	saturated                 bool    // capacity was measured, not guessed
+	demand                    float64 // cost per tick that came, over a fifth of a second
+	usual                     float64 // the same over five minutes of peace
+	goodput                   float64 // answers per second, smoothed
+	slow                      float64 // last median slowdown
+	ease                      float64 // how much slower the origin is by itself, at least 1
+	meanWait                  float64
+	fails                     float64 // usual share of failures
+	ranks                     [RanksMax]float64
+	calm                      int  // ticks in a row without more demand than capacity
+	busy                      int  // ticks in a row with a queue that never emptied
+	quiet                     Time // when pressure last ended
+	failing                   int
+	down                      bool
+	callSpeed                 float64 // seconds of arrivals called per second
+	told                      bool    // the last word on pressure
+	proven                    float64 // cost per tick of what asked for a place and need not draw one
+	began                     Time    // first tick
+	lastAnswers, lastFailures int     // since the last tick
+	x, y                      float64 // means of ln limit and ln throughput
+	xx, xy                    float64 // their variance and covariance
+	trend                     int     // samples behind them
+}
+
+func (o *origin) init(p Policy) {
+	o.slab.init(slotsOf(p))
+	o.limit = min(limitStart, float64(p.LimitMax))
+	o.queueMax = 64
+	o.callSpeed = 1
+	o.ease = 1
+}
+
+// slotsOf is the size of one origin's slab: requests cost at least a quarter
+// of an average one, so places number at most four times the limit.
+func slotsOf(p Policy) int { return min(PlacesMax, 4*p.LimitMax) + QueueMax + p.Streams }
+
+// cost of a request on this route, in sixteenths.
+func (o *origin) cost(r uint16) uint16 {
+	base := o.routes[r].baseline()
+	mean := float64(math.Float32frombits(o.mean.Load()))
+	if base == 0 || mean == 0 {
+		return costOne
+	}
+	return uint16(min(max(costOne*base/mean, costMin), costMax))
+}
+
+func (r *route) baseline() float64 {
+	if r.seen.Load() < routeKnown {
+		return 0
+	}
+	return float64(math.Float32frombits(r.base.Load()))
+}
+
+// learn takes one latency into the route's baseline: it follows what is
+// quicker at once and what is slower only slowly, and not at all under
+// pressure, so it settles near what the origin does without load.
+func (r *route) learn(wait float64, pressure bool) {
+	n := r.seen.Load()
+	if n < 1<<30 {
+		r.seen.Store(n + 1)
+	}
+	old := float64(math.Float32frombits(r.base.Load()))
+	var next float64
+	switch {
+	case n == 0:
+		next = wait
+	case wait < old:
+		next = old + .1*(wait-old)
+	case pressure && n >= routeKnown:
+		return
+	default:
+		next = old + .01*(min(wait, 4*old)-old)
+	}
+	r.base.Store(math.Float32bits(float32(next)))
+}
+
+// sample takes what one answer says about the origin.
+func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
+	o.answers++
+	o.lastAnswers++
+	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
+		o.failures++
+		o.lastFailures++
+		return
+	}
+	o.done += int(sl.cost)
+	o.finished++
+	wait := out.Wait.Seconds()
+	o.waits += wait
+	r := &o.routes[sl.route]
+	base := r.baseline()
+	r.learn(wait, pressure)
+	if base > 0 && o.sampled < len(o.samples) {
+		o.samples[o.sampled] = float32(wait / (base + slackLatency))
+		o.sampled++
+	}
+	if !pressure && base > 0 {
+		mean := float64(math.Float32frombits(o.mean.Load()))
+		if mean == 0 {
+			mean = base
+		}
+		o.mean.Store(math.Float32bits(float32(mean + .01*(base-mean))))
+	}
+}
+
+// tick adapts the limit to what the origin did since the last one.
+func (o *origin) tick(at Time, p *Policy, dt float64) {
+	full := float64(o.peak) >= .9*o.limit*costOne
+	throughput := float64(o.done) / dt // cost per tick
+	if full && o.lowWater > 0 && o.finished > 0 {
+		if !o.saturated {
+			o.capacity, o.saturated = throughput, true
+		}
+		o.capacity += .3 * (throughput - o.capacity)
+	} else if throughput > o.capacity {
+		o.capacity = throughput
+	}
+	o.goodput += .3 * (float64(o.finished)/dt*ticksSecond - o.goodput)
+	if o.finished > 0 {
+		o.meanWait = o.waits / float64(o.finished)
+	}
+	if o.sampled+o.failures >= samplesMin {
+		o.steer(full, throughput, p)
+	}
+	o.done, o.finished, o.waits = 0, 0, 0
+	o.peak = o.inflight
+	o.queueMax = min(max(64, int(2*o.limit)), QueueMax)
+}
+
+// steer moves the limit by one step: towards the latency of an origin without
+// a queue of its own, unless throughput says otherwise.
+func (o *origin) steer(full bool, throughput float64, p *Policy) {
+	if o.sampled > 0 {
+		s := o.samples[:o.sampled]
+		slices.Sort(s)
+		o.slow = float64(s[len(s)/2])
+	}
+	failed := float64(o.failures) / float64(max(o.answers, 1))
+	if full {
+		o.follow(math.Log(o.limit), math.Log(max(throughput, 1)))
+		slope := o.slope()
+		if slope > .6 && o.slow > slowTarget*o.ease {
+			// Fewer at once answer fewer, in proportion: the origin is slow, not crowded.
+			o.ease = o.slow / slowTarget
+		}
+		o.ease = max(1, o.ease*.995)
+		g := min(max(slowTarget*o.ease/max(o.slow, .01), shrinkMost), growMost)
+		if failed > o.fails+failTooMany || slope < -.3 {
+			g = min(g, shrinkMost)
+		}
+		l := o.limit
+		o.limit = min(max(.6*l+.4*(l*g+explore*math.Sqrt(l)), limitMin), float64(p.LimitMax))
+	} else if failed <= failTooMany {
+		o.fails += .02 * (failed - o.fails)
+	}
+	o.sampled, o.answers, o.failures = 0, 0, 0
+}
+
+// follow and slope keep a regression of ln throughput on ln limit over the
+// last couple of seconds of full load: about 0 where the origin is saturated,
+// about 1 where each place brings its share, below 0 where it thrashes.
+func (o *origin) follow(x, y float64) {
+	const a = .1
+	if o.trend == 0 {
+		o.x, o.y = x, y
+	}
+	o.trend++
+	dx, dy := x-o.x, y-o.y
+	o.x += a * dx
+	o.y += a * dy
+	o.xx += a * (dx*dx - o.xx)
+	o.xy += a * (dx*dy - o.xy)
+}
+
+func (o *origin) slope() float64 {
+	if o.trend < 5 || o.xx < .04 {
+		return 0 // the limit has not moved enough to tell
+	}
+	return o.xy / o.xx
+}

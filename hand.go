@@ -1,0 +1,180 @@
+package deich
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// Hand is what an operator has listed.
+type Hand struct {
+	ID     uint32       `json:"id"`
+	Act    Act          `json:"act"`             // Allow or Deny
+	Prefix netip.Prefix `json:"prefix,omitzero"` // whom: an address or a prefix
+	Path   string       `json:"path,omitempty"`  // or what: how the path begins
+	Until  Time         `json:"until,omitempty"` // zero: until undone
+}
+
+// MarshalText gives the act's word.
+func (a Act) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads the act's word.
+func (a *Act) UnmarshalText(b []byte) error {
+	i := slices.Index(actNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("deich: act %q: one of %s", b, strings.Join(actNames[:], ", "))
+	}
+	*a = Act(i)
+	return nil
+}
+
+// hands is the list in force. It is replaced as a whole and never changed, so
+// that Decide reads it without a lock.
+type hands struct {
+	all      []Hand
+	prefixes *bart.Table[*Hand]
+	paths    []*Hand // the longest first
+	last     uint32
+}
+
+func newHands(all []Hand, last uint32) *hands {
+	h := &hands{all: all, prefixes: new(bart.Table[*Hand]), last: last}
+	for i := range all {
+		if all[i].Path != "" {
+			h.paths = append(h.paths, &all[i])
+		} else {
+			h.prefixes.Insert(all[i].Prefix, &all[i])
+		}
+	}
+	slices.SortStableFunc(h.paths, func(a, b *Hand) int { return len(b.Path) - len(a.Path) })
+	return h
+}
+
+// find gives what is listed for a request: for its address if anything, else
+// for its path; nil for nothing.
+func (h *hands) find(r *Request) *Hand {
+	if len(h.all) == 0 {
+		return nil
+	}
+	if one, ok := h.prefixes.Lookup(r.Client.Unmap()); ok && (one.Until == 0 || one.Until > r.At) {
+		return one
+	}
+	for _, one := range h.paths {
+		if strings.HasPrefix(r.Path, one.Path) && (one.Until == 0 || one.Until > r.At) {
+			return one
+		}
+	}
+	return nil
+}
+
+// allows says whether an address is allowed by hand.
+func (h *hands) allows(a netip.Addr, at Time) bool {
+	if len(h.all) == 0 {
+		return false
+	}
+	one, ok := h.prefixes.Lookup(a.Unmap())
+	return ok && one.Act == Allow && (one.Until == 0 || one.Until > at)
+}
+
+func (h *hands) without(drop func(*Hand) bool) []Hand {
+	var rest []Hand
+	for i := range h.all {
+		if !drop(&h.all[i]) {
+			rest = append(rest, h.all[i])
+		}
+	}
+	return rest
+}
+
+// List allows or denies by hand; exactly one of h.Prefix and h.Path is set. It
+// gives the id to undo it by: h.ID where that is set and free (a list read
+// back after a restart), else the next. The narrowest prefix wins; what is
+// listed for a prefix or path replaces what was listed for the same before.
+func (e *Engine) List(at Time, h Hand) (id uint32, err error) {
+	switch {
+	case h.Act != Allow && h.Act != Deny:
+		return 0, fmt.Errorf("deich: list: %v: only allow and deny can be listed by hand", h.Act)
+	case h.Prefix.IsValid() == (h.Path != ""):
+		return 0, errors.New("deich: list: exactly one of an address, a prefix and a path")
+	case h.Path != "" && !strings.HasPrefix(h.Path, "/"):
+		return 0, fmt.Errorf("deich: list: path %q does not begin with /", h.Path)
+	case h.Until != 0 && h.Until <= at:
+		return 0, errors.New("deich: list: its end is in the past")
+	}
+	if h.Prefix.IsValid() {
+		a := h.Prefix.Addr()
+		if a.Is4In6() {
+			if h.Prefix.Bits() < 96 {
+				return 0, fmt.Errorf("deich: list: %v: wider than the IPv4 addresses it means", h.Prefix)
+			}
+			h.Prefix = netip.PrefixFrom(a.Unmap(), h.Prefix.Bits()-96)
+		}
+		h.Prefix = h.Prefix.Masked()
+	}
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	old := e.hands.Load()
+	rest := old.without(func(o *Hand) bool {
+		return o.Prefix == h.Prefix && o.Path == h.Path || o.Until != 0 && o.Until <= at
+	})
+	paths := 0
+	for _, o := range rest {
+		if o.Path != "" {
+			paths++
+		}
+		if o.ID == h.ID {
+			h.ID = 0
+		}
+	}
+	if len(rest) >= HandMax {
+		return 0, fmt.Errorf("deich: list: %d are listed already: undo some first", len(rest))
+	}
+	if h.Path != "" && paths >= HandPathsMax {
+		return 0, fmt.Errorf("deich: list: %d paths are listed already: undo some first", paths)
+	}
+	last := old.last
+	if h.ID == 0 {
+		last++
+		h.ID = last
+	}
+	e.hands.Store(newHands(append(rest, h), max(last, h.ID)))
+	return h.ID, nil
+}
+
+// Listed gives what is listed by hand and still in force, oldest first.
+func (e *Engine) Listed(at Time) []Hand {
+	return e.hands.Load().without(func(h *Hand) bool { return h.Until != 0 && h.Until <= at })
+}
+
+// Undo takes back what was listed by hand; false says there is no such id.
+func (e *Engine) Undo(at Time, id uint32, out *Out) bool {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	old := e.hands.Load()
+	rest := old.without(func(h *Hand) bool { return h.ID == id })
+	if len(rest) == len(old.all) {
+		return false
+	}
+	e.hands.Store(newHands(rest, old.last))
+	return true
+}
+
+// Revoke takes back every order against an address or prefix; it gives how
+// many. Whoever carries orders out learns of it through out.
+func (e *Engine) Revoke(at Time, p netip.Prefix, out *Out) int {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	n := 0
+	for q, o := range e.orders.live {
+		if o.until > at && p.Overlaps(q) && len(out.Orders) < cap(out.Orders) {
+			o.until, o.candidate, o.strikes = at, at, 0
+			out.Orders = append(out.Orders, Order{Prefix: q})
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,64 @@
+package deich_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/deichproject/deich"
+
+// arrows is the law of imports: what each package of the product may use of
+// the others. Siblings do not know each other.
+var arrows = map[string][]string{
+	"":                     {"sketch"},
+	"sketch":               {},
+	"guard":                {"", "sketch"},
+	"edge":                 {"", "sketch", "guard"},
+	"desk":                 {""},
+	"drill":                {"", "drill/profile", "drill/scenarios"},
+	"drill/profile":        {},
+	"drill/profile/derive": {"drill/profile"},
+	"drill/scenarios":      {},
+	"drill/sim":            {""},
+	"example/townsquare":   {},
+	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "drill", "drill/profile", "drill/scenarios",
+		"drill/sim", "example/townsquare"},
+	"e2e":   {""},
+	"bench": {""},
+}
+
+// engineMayUse is what the engine's package may import of the standard
+// library: nothing with a clock's hands, a socket, a file or a log.
+var engineMayNot = []string{"net", "net/http", "os", "log", "log/slog", "io/fs", "math/rand", "math/rand/v2", "crypto/rand"}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		from := strings.TrimPrefix(strings.TrimPrefix(fields[0], module), "/")
+		allowed, known := arrows[from]
+		if !known {
+			t.Errorf("package %q has no line in the law of imports: add one, with what it may use", from)
+			continue
+		}
+		seen++
+		for _, imp := range fields[1:] {
+			to, ours := strings.CutPrefix(imp, module)
+			if to = strings.TrimPrefix(to, "/"); ours && !slices.Contains(allowed, to) {
+				t.Errorf("%q imports %q: the arrows are %q → %q", from, to, from, allowed)
+			}
+			if from == "" && slices.Contains(engineMayNot, imp) {
+				t.Errorf("the engine imports %q: it has no clock, I/O, goroutine or log", imp)
+			}
+		}
+	}
+	if seen < 2 {
+		t.Fatalf("only %d packages seen", seen)
+	}
+}

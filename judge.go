@@ -1,0 +1,218 @@
+package deich
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Debts: what a source owes for answers it made Deich give for nothing. They
+// leak a second per second; a debt that stays high sends an order.
+const (
+	debtChallenge = 4 * time.Second        // a challenge: to be answered, or not to be asked for again
+	debtRefused   = time.Second            // asked to come back later
+	debtOver      = 250 * time.Millisecond // one request beyond the budget
+	debtMuch      = 10 * time.Second       // over budget and this deep: refused without a page
+	debtJudged    = 30 * time.Second       // this deep: a candidate for an order
+	debtMost      = 10 * time.Minute
+)
+
+const (
+	probation       = 5 * time.Second // a candidate is judged after this, if nobody there has proven anything by then
+	orderFirst      = 10 * time.Second
+	orderLongest    = 2 * time.Minute
+	ordersLive      = 1 << 16          // orders in force and candidates; full, nobody more is judged
+	orderForget     = 10 * time.Minute // then its next order is a first one again
+	candidateForget = 30 * time.Second
+	sweepEvery      = 5 * time.Second
+)
+
+// judged is where Decide leaves the sources whose debt is deep, for the next
+// Tick. Full, they are left out: they will come again.
+type judged struct {
+	n     atomic.Uint32
+	addrs [JudgedMax]judgedSource
+}
+
+type judgedSource struct {
+	ready atomic.Bool
+	addr  netip.Addr
+}
+
+func (j *judged) add(a netip.Addr) {
+	if j.n.Load() >= JudgedMax {
+		return
+	}
+	i := j.n.Add(1) - 1
+	if i >= JudgedMax || j.addrs[i].ready.Load() {
+		return
+	}
+	j.addrs[i].addr = a
+	j.addrs[i].ready.Store(true)
+}
+
+// owe charges a source's debt and gives its level. Only a source whose own
+// handshake was seen, and that is nobody else's proxy, can be judged.
+func (e *Engine) owe(r *Request, addr uint64, debt time.Duration) time.Duration {
+	level := e.budgets.Charge(addr^saltDebt, int64(r.At), debt, debtMost)
+	if level > debtJudged && r.Validated && r.Peer == r.Client {
+		e.judged.add(r.Client)
+	}
+	return level
+}
+
+// orders are what is in force elsewhere, and who may be next. Guarded by
+// Engine.ticking.
+type orders struct {
+	live  map[netip.Prefix]*order
+	swept Time
+}
+
+type order struct {
+	candidate Time // when its debt was first seen to be deep
+	until     Time // zero while it is a candidate
+	strikes   uint8
+	seen      Time
+}
+
+func newOrders() orders { return orders{live: make(map[netip.Prefix]*order)} }
+
+func sourcePrefix(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	p, _ := a.Prefix(sourceBits(a)) // a valid address has these bits
+	return p
+}
+
+// judge turns deep debts into orders, after probation and only where nobody
+// has proven anything: a carrier's address holds many people, and a crowd of
+// them proves itself within seconds.
+func (e *Engine) judge(at Time, out *Out) {
+	n := min(e.judged.n.Load(), JudgedMax)
+	for i := range n {
+		j := &e.judged.addrs[i]
+		if !j.ready.Load() {
+			continue // being written; the source will come again
+		}
+		e.judgeOne(at, j.addr, out)
+		j.ready.Store(false)
+	}
+	e.judged.n.Store(0)
+	e.orders.sweep(at)
+}
+
+// sweep forgets candidates that stopped and orders long over.
+func (os *orders) sweep(at Time) {
+	if at.Sub(os.swept) < sweepEvery {
+		return
+	}
+	os.swept = at
+	for p, o := range os.live {
+		keep := orderForget
+		if o.strikes == 0 {
+			keep = candidateForget
+		}
+		if at > max(o.until, o.seen).Add(keep) {
+			delete(os.live, p)
+		}
+	}
+}
+
+func (e *Engine) judgeOne(at Time, a netip.Addr, out *Out) {
+	p := sourcePrefix(a)
+	o := e.orders.live[p]
+	if o == nil {
+		if len(e.orders.live) >= ordersLive {
+			return
+		}
+		e.orders.live[p] = &order{candidate: at, seen: at}
+		return
+	}
+	o.seen = at
+	addr := e.sourceHash(a)
+	switch {
+	case o.until > at || at.Sub(o.candidate) < probation && o.strikes == 0,
+		len(out.Orders) == cap(out.Orders),
+		e.past.passes(addr, at) > 0,
+		e.policy.Load().Observe,
+		e.hands.Load().allows(a, at):
+		return
+	}
+	o.until = at.Add(min(orderFirst<<min(o.strikes, 8), orderLongest))
+	o.strikes = min(o.strikes, 254) + 1
+	out.Orders = append(out.Orders, Order{Prefix: p, Until: o.until, Reason: OverBudget})
+	out.event(Event{At: at, Kind: SourceJudged, Prefix: p, Value: o.until.Sub(at).Seconds()})
+}
+
+// Seen reports what was refused elsewhere under an order: it keeps the debt of
+// whoever goes on, so that the next order is the longer one.
+func (e *Engine) Seen(at Time, counts []Count) {
+	for _, c := range counts {
+		if c.Prefix.IsValid() && c.N > 0 {
+			debt := time.Duration(min(c.N, 1000)) * debtOver
+			e.budgets.Charge(e.sourceHash(c.Prefix.Addr())^saltDebt, int64(at), debt, debtMost)
+		}
+	}
+}
+
+// Orders gives the orders in force.
+func (e *Engine) Orders(at Time) []Order {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	var list []Order
+	for p, o := range e.orders.live {
+		if o.until > at {
+			list = append(list, Order{Prefix: p, Until: o.until, Reason: OverBudget})
+		}
+	}
+	return list
+}
+
+// crowd notices when nearly all requests come from one address: then a proxy
+// in front is probably not configured, and everyone shares its fate. It is a
+// majority vote (Boyer and Moore, 1981) with a count beside it.
+type crowd struct {
+	leader atomic.Uint64
+	lead   atomic.Int64
+	votes  atomic.Int64
+	fors   atomic.Int64
+	since  Time
+	told   bool
+}
+
+const (
+	crowdEvery  = 10 * time.Second
+	crowdEnough = 200
+	crowdShare  = .9
+	crowdPasses = 5 // so many passes from there: people, not one client
+)
+
+func (c *crowd) vote(addr uint64) {
+	c.votes.Add(1)
+	switch {
+	case c.leader.Load() == addr:
+		c.lead.Add(1)
+		c.fors.Add(1)
+	case c.lead.Add(-1) < 0:
+		c.leader.Store(addr)
+		c.lead.Store(1)
+		c.fors.Store(1)
+	}
+}
+
+func (c *crowd) tick(e *Engine, at Time, out *Out) {
+	if c.since == 0 {
+		c.since = at
+	}
+	if at.Sub(c.since) < crowdEvery {
+		return
+	}
+	c.since = at
+	votes, fors := c.votes.Swap(0), c.fors.Swap(0)
+	c.lead.Store(0)
+	share := float64(fors) / float64(max(votes, 1))
+	one := votes >= crowdEnough && share >= crowdShare && e.past.passes(c.leader.Load(), at) >= crowdPasses
+	if one && !c.told {
+		out.event(Event{At: at, Kind: OneAddress, Value: share})
+	}
+	c.told = one
+}

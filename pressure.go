@@ -1,0 +1,172 @@
+package deich
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// weigh looks at what came since the last tick and draws the consequences:
+// whether there is pressure, where the cut line stands, how many newcomers are
+// let through by lot, and whom the waiting room calls. dt is in ticks.
+func (e *Engine) weigh(i int, at Time, dt float64, out *Out) {
+	o := &e.origins[i]
+	asked := float64(o.asked.Swap(0)) / dt
+	o.demand += min(1, .5*dt) * (asked - o.demand)
+	o.pressed(at)
+	pressure := o.pressure.Load()
+	if !pressure && o.since.Load() == 0 {
+		o.usual += min(1, dt/(300*ticksSecond)) * (asked - o.usual)
+		if at.Sub(o.began) < 5*time.Minute {
+			// Young: the mean so far is a better guess than a slow average.
+			o.usual += dt / max(float64(at.Sub(o.began)/TickEvery), 1) * (asked - o.usual)
+		}
+	}
+	o.drawCut(dt)
+	o.drawLots(dt)
+	o.call(at, dt)
+	if was := o.told; was != pressure {
+		o.told = pressure
+		ev := Event{At: at, Kind: PressureEnded, Origin: uint16(i)}
+		if pressure {
+			ev.Kind, ev.Value = PressureBegan, o.demand/max(o.capacity, 1)
+		}
+		out.event(ev)
+	}
+	o.health(at, uint16(i), out)
+	o.lowWater, o.turned = o.slab.queued, 0
+}
+
+// pressed decides whether demand exceeds capacity now.
+func (o *origin) pressed(at Time) {
+	if o.lowWater > 0 {
+		o.busy++
+	} else {
+		o.busy = 0
+	}
+	if !o.pressure.Load() {
+		if o.turned > 0 || o.busy >= 2 {
+			o.press(at)
+		} else if s := o.since.Load(); s != 0 && at.Sub(o.quiet) > episodeQuiet {
+			o.since.Store(0)
+		}
+		return
+	}
+	if o.usual > 0 {
+		o.ownFault.Store(o.demand < 1.5*o.usual)
+	}
+	if o.saturated && o.lowWater == 0 && float64(o.peak) < .8*o.limit*costOne {
+		// Not saturated now: the origin may be able to do more than it was last
+		// seen to do. Raise the guess until pressure ends or the next saturation
+		// measures it again; what that probing lets in, the queue ranks.
+		o.capacity *= 1.01
+	}
+	if o.lowWater == 0 && o.turned == 0 && o.demand < .9*o.capacity {
+		o.calm++
+	} else {
+		o.calm = 0
+	}
+	if o.calm >= 5 {
+		o.pressure.Store(false)
+		o.ownFault.Store(false)
+		o.quiet, o.calm = at, 0
+	}
+}
+
+// press begins pressure; the episode's beginning stays what it was.
+func (o *origin) press(at Time) {
+	o.pressure.Store(true)
+	o.calm = 0
+	o.since.CompareAndSwap(0, int64(at))
+}
+
+// drawCut finds the highest rank at which twice as much arrives as can be
+// served: what stands below would only be displaced from the queue.
+func (o *origin) drawCut(dt float64) {
+	total := 0.
+	for r := range o.arrived {
+		o.ranks[r] += min(1, .5*dt) * (float64(o.arrived[r].Swap(0))/dt - o.ranks[r])
+		total += o.ranks[r]
+	}
+	cut := 0
+	if o.pressure.Load() && total > 1.2*o.capacity {
+		enough := 2 * max(o.capacity, o.limit*costOne)
+		sum := 0.
+		for r := RanksMax - 1; r > 0; r-- {
+			if sum += o.ranks[r]; sum >= enough {
+				cut = r
+				break
+			}
+		}
+	}
+	o.cut.Store(uint32(cut))
+	o.proven = total
+}
+
+// drawLots fills the lottery for strangers: a small part of capacity for those
+// who could prove themselves instead, half of what is left for those who could
+// not. Unused lots lapse.
+func (o *origin) drawLots(dt float64) {
+	capacity := max(o.capacity, costOne)
+	o.newcomers.Store(int64(newcomerPart * capacity * dt))
+	o.programs.Store(int64(programPart * max(capacity-o.proven, newcomerPart*capacity) * dt))
+}
+
+// draw takes a lot if one is left.
+func draw(lots *atomic.Int64, cost uint16) bool {
+	return lots.Add(-int64(cost)) > -int64(cost)
+}
+
+// call moves the waiting room on: everyone who came before called may come in.
+// It speeds up while the origin has room and slows down while it has none, so
+// numbers of those who never come back hold nobody up.
+func (o *origin) call(at Time, dt float64) {
+	latest := at.Add(-callAfter)
+	if o.since.Load() == 0 {
+		o.called.Store(int64(latest))
+		o.wait.Store(int64(callAfter))
+		o.callSpeed = 1
+		return
+	}
+	shows := float64(o.shows.Swap(0)) / dt
+	switch {
+	case o.lowWater > 0 || shows > o.capacity:
+		o.callSpeed = max(o.callSpeed*.7, .02)
+	case float64(o.peak) < .8*o.limit*costOne:
+		o.callSpeed = min(o.callSpeed*1.3, 50)
+	}
+	called := Time(o.called.Load())
+	if called == 0 || called < Time(o.since.Load()).Add(-time.Minute) {
+		called = Time(o.since.Load())
+	}
+	called = min(called.Add(time.Duration(o.callSpeed*dt*float64(TickEvery))), latest)
+	o.called.Store(int64(called))
+	behind := at.Sub(called)
+	o.wait.Store(int64(min(max(time.Duration(float64(behind)/max(o.callSpeed, .1)), callAfter), time.Minute)))
+}
+
+// health tells of an origin whose answers fail.
+func (o *origin) health(at Time, i uint16, out *Out) {
+	o.failing = max(o.failing, 0)
+	switch {
+	case o.lastAnswers == 0:
+	case 2*o.lastFailures > o.lastAnswers:
+		o.failing = min(o.failing+1, 10)
+	default:
+		o.failing = max(o.failing-2, 0)
+	}
+	o.lastAnswers, o.lastFailures = 0, 0
+	if down := o.failing >= 5 || o.down && o.failing > 0; down != o.down {
+		o.down = down
+		kind := OriginBack
+		if down {
+			kind = OriginFailing
+		}
+		out.event(Event{At: at, Kind: kind, Origin: i})
+	}
+}
+
+func (o *Out) event(ev Event) {
+	if len(o.Events) < cap(o.Events) {
+		o.Events = append(o.Events, ev)
+	}
+}
