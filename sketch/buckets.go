@@ -86,12 +86,8 @@ func (b *Buckets) Charge(hash uint64, now int64, cost, limit time.Duration) time
 func (b *Buckets) Level(hash uint64, now int64) time.Duration {
 	set, tag := b.find(hash)
 	at := ticksAt(now)
-	for i := range set {
-		if w := set[i].Load(); uint32(w>>32) == tag {
-			return duration(ahead(w, at))
-		}
-	}
-	return 0
+	_, _, tat := set.look(tag, at)
+	return duration(tat - at)
 }
 
 // Sweep clears every entry that has been empty for [StaleAfter] and returns how
@@ -145,8 +141,11 @@ const (
 	ticksPerSecond = 4096
 	levelTicksMax  = int64(LevelMax/time.Second) * ticksPerSecond
 	staleTicks     = int64(StaleAfter/time.Second) * ticksPerSecond
-	// fraction is how finely a cost is told: 1/256 of a tick, 1 µs.
-	fraction = 8
+	// aheadMax is the furthest a TAT is believed to be ahead: a level on top of
+	// LevelMax is left for a clock that callers read out of order.
+	aheadMax = 2 * levelTicksMax
+	// fraction is how finely a cost is told: 2⁻¹⁶ of a tick, 4 ns.
+	fraction = 16
 )
 
 // entry packs a tag and a TAT, of which the low 32 bits of its ticks are kept.
@@ -157,7 +156,7 @@ func entry(tag uint32, tat int64) uint64 { return uint64(tag)<<32 | uint64(uint3
 // is a TAT that passed so long ago that its 32 bits came round.
 func ahead(w uint64, at int64) int64 {
 	d := int64(int32(uint32(w) - uint32(at)))
-	if w == 0 || d <= 0 || d > levelTicksMax+1 {
+	if w == 0 || d <= 0 || d > aheadMax {
 		return 0
 	}
 	return d
@@ -166,7 +165,7 @@ func ahead(w uint64, at int64) int64 {
 // stale says whether the TAT in w passed at least staleTicks ago.
 func stale(w uint64, at int64) bool {
 	d := int64(int32(uint32(w) - uint32(at)))
-	return d < -staleTicks || d > levelTicksMax+1
+	return d < -staleTicks || d > aheadMax
 }
 
 // charge returns tat moved on by cost, in whole ticks and at least one. Where

@@ -122,7 +122,9 @@ func addrMessage(a netip.Addr, n int) []byte {
 	}
 	b := p.Addr().As16()
 	m := binary.LittleEndian.AppendUint64(nil, binary.BigEndian.Uint64(b[:8]))
-	m = binary.LittleEndian.AppendUint64(m, binary.BigEndian.Uint64(b[8:]))
+	if p.Bits() > 64 {
+		m = binary.LittleEndian.AppendUint64(m, binary.BigEndian.Uint64(b[8:]))
+	}
 	return append(m, byte(p.Bits()), 6)
 }
 
@@ -217,7 +219,7 @@ func BenchmarkKey(b *testing.B) {
 		a := netip.MustParseAddr(text)
 		b.Run("Addr/"+text, func(b *testing.B) {
 			for b.Loop() {
-				sink += key.Addr(a, 24)
+				sink += key.Addr(a, min(a.BitLen(), 64))
 			}
 		})
 	}
