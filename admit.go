@@ -78,6 +78,8 @@ const (
 	growMost     = 1.1
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
 	failTooMany  = .05
+	easeKeeps    = .99 // of what an origin slow by itself is granted, from step to step
+	easeRoom     = 1.3 // more than it was seen to need, so that the limit can grow
 	episodeQuiet = time.Minute
 	newcomerPart = .03 // of capacity, for strangers who could prove themselves
 	programPart  = .5  // of what is left, for strangers who cannot
@@ -92,6 +94,8 @@ type adapt struct {
 	demand                    float64 // cost per tick that came, over a fifth of a second
 	usual                     float64 // the same over five minutes of peace
 	goodput                   float64 // answers per second, smoothed
+	full                      bool    // the limit was reached since the last step
+	span                      float64 // ticks since the last step
 	slow                      float64 // last median slowdown
 	ease                      float64 // how much slower the origin is by itself, at least 1
 	meanWait                  float64
@@ -107,7 +111,7 @@ type adapt struct {
 	proven                    float64 // cost per tick of what asked for a place and need not draw one
 	began                     Time    // first tick
 	lastAnswers, lastFailures int     // since the last tick
-	x, y                      float64 // means of ln limit and ln throughput
+	x, y                      float64 // means of ln limit and ln slowdown
 	xx, xy                    float64 // their variance and covariance
 	trend                     int     // samples behind them
 }
@@ -209,8 +213,11 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	if o.finished > 0 {
 		o.meanWait = o.waits / float64(o.finished)
 	}
-	if o.sampled+o.failures >= samplesMin {
-		o.steer(full, throughput, p)
+	o.full = o.full || full
+	o.span += dt
+	// Not faster than answers come: what they say is about the limit of then.
+	if o.sampled+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait {
+		o.steer(p)
 	}
 	o.done, o.finished, o.waits = 0, 0, 0
 	o.peak = o.inflight
@@ -219,40 +226,41 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 
 // steer moves the limit by one step: towards the latency of an origin without
 // a queue of its own, unless throughput says otherwise.
-func (o *origin) steer(full bool, throughput float64, p *Policy) {
+func (o *origin) steer(p *Policy) {
 	if o.sampled > 0 {
 		s := o.samples[:o.sampled]
 		slices.Sort(s)
 		o.slow = float64(s[len(s)/2])
 	}
 	failed := float64(o.failures) / float64(max(o.answers, 1))
-	if full {
-		o.follow(math.Log(o.limit), math.Log(max(throughput, 1)))
-		slope := o.slope()
-		if slope > .6 && o.slow > slowTarget*o.ease {
-			// Fewer at once answer fewer, in proportion: the origin is slow, not crowded.
-			o.ease = o.slow / slowTarget
+	if o.full {
+		o.follow(math.Log(o.limit), math.Log(max(o.slow, .01)))
+		if o.slow > slowTarget*o.ease && o.alone() {
+			o.ease = easeRoom * o.slow / slowTarget
 		}
-		o.ease = max(1, o.ease*.995)
+		o.ease = max(1, o.ease*easeKeeps)
 		g := min(max(slowTarget*o.ease/max(o.slow, .01), shrinkMost), growMost)
-		if failed > o.fails+failTooMany || slope < -.3 {
+		if failed > o.fails+failTooMany {
 			g = min(g, shrinkMost)
 		}
 		l := o.limit
 		o.limit = min(max(.6*l+.4*(l*g+explore*math.Sqrt(l)), limitMin), float64(p.LimitMax))
-	} else if failed <= failTooMany {
-		o.fails += .02 * (failed - o.fails)
+	} else {
+		o.trend = 0
+		if failed <= failTooMany {
+			o.fails += .02 * (failed - o.fails)
+		}
 	}
 	o.sampled, o.answers, o.failures = 0, 0, 0
+	o.full, o.span = false, 0
 }
 
-// follow and slope keep a regression of ln throughput on ln limit over the
-// last couple of seconds of full load: about 0 where the origin is saturated,
-// about 1 where each place brings its share, below 0 where it thrashes.
+// follow keeps a regression of ln slowdown on ln limit over the last few
+// steps of full load, with exponentially fading weights.
 func (o *origin) follow(x, y float64) {
-	const a = .1
+	const a = .2
 	if o.trend == 0 {
-		o.x, o.y = x, y
+		o.x, o.y, o.xx, o.xy = x, y, 0, 0
 	}
 	o.trend++
 	dx, dy := x-o.x, y-o.y
@@ -262,9 +270,9 @@ func (o *origin) follow(x, y float64) {
 	o.xy += a * (dx*dy - o.xy)
 }
 
-func (o *origin) slope() float64 {
-	if o.trend < 5 || o.xx < .04 {
-		return 0 // the limit has not moved enough to tell
-	}
-	return o.xy / o.xx
+// alone says whether the origin is slow by itself: a crowded one gets quicker
+// in proportion when fewer are let in at once, this one does not. Until the
+// limit has moved enough to tell, it is taken for crowded.
+func (o *origin) alone() bool {
+	return o.trend >= 4 && o.xx > .01 && o.xy < .4*o.xx
 }

@@ -18,7 +18,8 @@ const (
 )
 
 const (
-	probation       = 5 * time.Second // a candidate is judged after this, if nobody there has proven anything by then
+	probation       = 5 * time.Second        // a candidate is judged after this, if nobody there has proven anything by then
+	probationOver   = 500 * time.Millisecond // the same for one far over its budget
 	orderFirst      = 10 * time.Second
 	orderLongest    = 2 * time.Minute
 	ordersLive      = 1 << 16          // orders in force and candidates; full, nobody more is judged
@@ -36,10 +37,11 @@ type judged struct {
 
 type judgedSource struct {
 	ready atomic.Bool
+	over  bool // over its budget, not just unproven
 	addr  netip.Addr
 }
 
-func (j *judged) add(a netip.Addr) {
+func (j *judged) add(a netip.Addr, over bool) {
 	if j.n.Load() >= JudgedMax {
 		return
 	}
@@ -47,7 +49,7 @@ func (j *judged) add(a netip.Addr) {
 	if i >= JudgedMax || j.addrs[i].ready.Load() {
 		return
 	}
-	j.addrs[i].addr = a
+	j.addrs[i].addr, j.addrs[i].over = a, over
 	j.addrs[i].ready.Store(true)
 }
 
@@ -56,7 +58,7 @@ func (j *judged) add(a netip.Addr) {
 func (e *Engine) owe(r *Request, addr uint64, debt time.Duration) time.Duration {
 	level := e.budgets.Charge(addr^saltDebt, int64(r.At), debt, debtMost)
 	if level > debtJudged && r.Validated && r.Peer == r.Client {
-		e.judged.add(r.Client)
+		e.judged.add(r.Client, debt == debtOver)
 	}
 	return level
 }
@@ -93,7 +95,7 @@ func (e *Engine) judge(at Time, out *Out) {
 		if !j.ready.Load() {
 			continue // being written; the source will come again
 		}
-		e.judgeOne(at, j.addr, out)
+		e.judgeOne(at, j.addr, j.over, out)
 		j.ready.Store(false)
 	}
 	e.judged.n.Store(0)
@@ -117,7 +119,7 @@ func (os *orders) sweep(at Time) {
 	}
 }
 
-func (e *Engine) judgeOne(at Time, a netip.Addr, out *Out) {
+func (e *Engine) judgeOne(at Time, a netip.Addr, over bool, out *Out) {
 	p := sourcePrefix(a)
 	o := e.orders.live[p]
 	if o == nil {
@@ -129,8 +131,12 @@ func (e *Engine) judgeOne(at Time, a netip.Addr, out *Out) {
 	}
 	o.seen = at
 	addr := e.sourceHash(a)
+	wait := probation
+	if over {
+		wait = probationOver
+	}
 	switch {
-	case o.until > at || at.Sub(o.candidate) < probation && o.strikes == 0,
+	case o.until > at || at.Sub(o.candidate) < wait && o.strikes == 0,
 		len(out.Orders) == cap(out.Orders),
 		e.past.passes(addr, at) > 0,
 		e.policy.Load().Observe,

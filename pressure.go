@@ -58,7 +58,11 @@ func (o *origin) pressed(at Time) {
 		// Not saturated now: the origin may be able to do more than it was last
 		// seen to do. Raise the guess until pressure ends or the next saturation
 		// measures it again; what that probing lets in, the queue ranks.
-		o.capacity *= 1.01
+		if o.ownFault.Load() {
+			o.capacity *= 1.05
+		} else {
+			o.capacity *= 1.02
+		}
 	}
 	if o.lowWater == 0 && o.turned == 0 && o.demand < .9*o.capacity {
 		o.calm++

@@ -65,7 +65,7 @@ const (
 // Pass is a verified pass: the caller has checked its signature. The zero
 // value is none.
 type Pass struct {
-	ID      uint64 // random, never zero in a real pass
+	ID      uint64 // 64 random bits, never zero in a real pass
 	First   Time   // when the first pass of this chain was minted
 	Days    uint8  // on how many different days it has been seen, saturating
 	Earned  Earned
