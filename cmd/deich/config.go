@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/guard"
+)
+
+// consoleDefault is where the private server listens; consoleOff turns it off.
+const (
+	consoleDefault = "127.0.0.1:2020"
+	consoleOff     = "off"
+)
+
+// settings are everything that a configuration file can say. Each part is the
+// struct of the package that uses it; the edge's keys stand at the top.
+type settings struct {
+	edge.Config
+	// Policy is the engine's part.
+	Policy deich.Policy `json:"policy"`
+	// Guard is for what stands between the two: bodies, passes, partners.
+	Guard guard.Config `json:"guard"`
+	// Console is where the private server listens; "off" for none.
+	Console string `json:"console"`
+	// ConsoleNames are host names under which it may be reached.
+	ConsoleNames []string `json:"console_names"`
+	// Data is the folder for keys, what the engine learned, and lists.
+	Data string `json:"data"`
+}
+
+func (s settings) defaults() settings {
+	s.Config = s.Config.Defaults()
+	s.Policy.Origins = max(1, s.Config.OriginGroups())
+	s.Policy = s.Policy.Defaults()
+	s.Guard = s.Guard.Defaults()
+	if s.Console == "" {
+		s.Console = consoleDefault
+	}
+	if s.Data == "" {
+		s.Data = dataDirDefault()
+	}
+	return s
+}
+
+// validate gives every error of every part, each with its path in the file.
+func (s settings) validate() []*deich.PolicyError {
+	all := policyErrors(s.Config.Validate())
+	for _, part := range []struct {
+		name string
+		err  error
+	}{{"policy", s.Policy.Validate()}, {"guard", s.Guard.Validate()}} {
+		for _, e := range policyErrors(part.err) {
+			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
+		}
+	}
+	if err := checkConsole(s.Console); err != nil {
+		all = append(all, &deich.PolicyError{Path: "console", Text: err.Error()})
+	}
+	return all
+}
+
+func checkConsole(address string) error {
+	if address == consoleOff {
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return fmt.Errorf("%q: write HOST:PORT as in %s, or %s", address, consoleDefault, consoleOff)
+	}
+	return nil
+}
+
+// loadConfig reads a file, fills what it leaves open and checks everything;
+// the error is *mistakes where the file can be read at all. Files that it
+// names are looked for from its own folder.
+func loadConfig(name string) (settings, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return settings{}, hint(fmt.Errorf("config: %w", err), "name the file: deich run --config deich.yaml")
+	}
+	return parseConfig(name, text)
+}
+
+func parseConfig(name string, text []byte) (settings, error) {
+	var s settings
+	b := bindYAML(text, &s)
+	s.resolve(filepath.Dir(name))
+	s = s.defaults()
+	for _, e := range s.validate() {
+		if !b.spoken(e.Path) {
+			b.say(b.find(e.Path), e.Path, "%s", e.Text)
+		}
+	}
+	if len(b.wrong) > 0 {
+		m := &mistakes{File: name, All: b.wrong}
+		m.sort()
+		return settings{}, m
+	}
+	return s, nil
+}
+
+// resolve turns paths relative to the file into paths relative to nothing.
+func (s *settings) resolve(dir string) {
+	from := func(p *string) {
+		if *p != "" && *p != "-" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	from(&s.Data)
+	from(&s.AccessLog)
+	for i := range s.Sites {
+		from(&s.Sites[i].Certificate)
+		from(&s.Sites[i].Key)
+		from(&s.Sites[i].OriginCA)
+	}
+}
+
+// find gives the place of a path, or of the nearest thing above it that is written.
+func (b *binder) find(path string) place {
+	for {
+		if p, ok := b.where[path]; ok {
+			return p
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+}
+
+// spoken says whether a mistake in or around this path was found already, so
+// that what follows from it is not reported as another.
+func (b *binder) spoken(path string) bool {
+	for _, m := range b.wrong {
+		if m.Path == "" || m.Path == path || within(path, m.Path) || within(m.Path, path) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.meant, func(m string) bool { return m == path || within(path, m) })
+}
+
+func within(inner, outer string) bool {
+	return strings.HasPrefix(inner, outer+".") || strings.HasPrefix(inner, outer+"[")
+}
+
+// configCommand holds the two that look at a file and start nothing.
+type configCommand struct {
+	Check configCheckCommand `cmd:"" help:"Say everything that is wrong in a file, each with its line and column."`
+	Show  configShowCommand  `cmd:"" help:"Print what a file puts in force, with all that it leaves open."`
+}
+
+type configCheckCommand struct {
+	File string `arg:"" help:"The configuration file." type:"path" default:"deich.yaml"`
+}
+
+func (configCheckCommand) Help() string {
+	return "Examples:\n  deich config check deich.yaml\n\n" +
+		"The exit code is 0 where nothing is wrong. Nothing is started, and no address is listened on."
+}
+
+func (c *configCheckCommand) Run(t *terminal) error {
+	s, err := loadConfig(c.File)
+	if err != nil {
+		return counted(err)
+	}
+	t.say("%s is right: %s, %s.", c.File, some(len(s.Sites), "site"), some(s.OriginGroups(), "group of origins"))
+	return nil
+}
+
+// counted shows all mistakes and how many there are.
+func counted(err error) error {
+	var m *mistakes
+	if !errors.As(err, &m) {
+		return err
+	}
+	return fmt.Errorf("%s in %s:\n%w", some(len(m.All), "mistake"), m.File, err)
+}
+
+func some(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasPrefix(what, "group "):
+		return fmt.Sprintf("%d groups%s", n, strings.TrimPrefix(what, "group"))
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+type configShowCommand struct {
+	File string `arg:"" help:"The configuration file." type:"path" default:"deich.yaml"`
+}
+
+func (configShowCommand) Help() string {
+	return "Examples:\n  deich config show deich.yaml\n\nWhat it prints is a complete configuration file itself."
+}
+
+func (c *configShowCommand) Run(t *terminal) error {
+	s, err := loadConfig(c.File)
+	if err != nil {
+		return counted(err)
+	}
+	return showYAML(t.out, s)
+}
