@@ -73,10 +73,18 @@ func (e *Engine) sourceHash(a netip.Addr) uint64 {
 	return e.key.Addr(a, sourceBits(a))
 }
 
+// parentHash is that of the /24 or /48 above a source.
+func (e *Engine) parentHash(a netip.Addr) uint64 {
+	if sourceBits(a) == 32 {
+		return e.key.Addr(a, 24) ^ saltWide
+	}
+	return e.key.Addr(a, 48) ^ saltWide
+}
+
 // spend charges the request to its budget and says how far over it is, in
 // bursts: 0 conforms, 1 is just over. Pass holders are charged by pass and
 // account, never by address.
-func (e *Engine) spend(r *Request, s standing, addr uint64, pressure bool) (over time.Duration, b budget) {
+func (e *Engine) spend(r *Request, s standing, addr, parent uint64, pressure bool) (over time.Duration, b budget) {
 	b = tierBudgets[s.tier]
 	cost := b.every
 	if r.Kind == Asset {
@@ -93,7 +101,7 @@ func (e *Engine) spend(r *Request, s standing, addr uint64, pressure bool) (over
 	switch {
 	case !pressure || s.tier == Partner:
 	case over == 0:
-		over = e.climb(r.Client, now, cost, b.burst)
+		over = e.climb(r.Client, parent, now, cost, b.burst)
 	default:
 		// Many may share the address: as many passes as were seen from it, as many budgets.
 		if n := e.past.passes(addr, r.At); n > 0 {
@@ -105,16 +113,14 @@ func (e *Engine) spend(r *Request, s standing, addr uint64, pressure bool) (over
 
 // climb charges the prefixes above a source. An IPv6 /56 is counted in the
 // set of its /48.
-func (e *Engine) climb(a netip.Addr, now int64, cost, burst time.Duration) time.Duration {
+func (e *Engine) climb(a netip.Addr, parent uint64, now int64, cost, burst time.Duration) time.Duration {
 	if sourceBits(a) == 32 {
-		return e.budgets.Take(e.key.Addr(a, 24)^saltWide, now, cost/wide24, burst)
+		return e.budgets.Take(parent, now, cost/wide24, burst)
 	}
-	h48 := e.key.Addr(a, 48)
 	b := a.As16()
-	site := h48 ^ uint64(b[6])<<40 ^ saltShared
 	return max(
-		e.budgets.Take(site, now, cost/wide56, burst),
-		e.budgets.Take(h48^saltWide, now, cost/wide48, burst))
+		e.budgets.Take(parent^saltShared^uint64(b[6])<<40, now, cost/wide56, burst),
+		e.budgets.Take(parent, now, cost/wide48, burst))
 }
 
 // Mint says whether one more pass may be issued to this client now: issuance
@@ -127,11 +133,7 @@ func (e *Engine) Mint(at Time, client netip.Addr, how Earned) bool {
 	if e.budgets.Take(one, int64(at), mintOne, mintBurst*mintOne) > 0 {
 		return false
 	}
-	wide := 24
-	if sourceBits(client) == 64 {
-		wide = 48
-	}
-	return e.budgets.Take(e.key.Addr(client, wide)^saltMint, int64(at), mintWide, mintWider*mintWide) == 0
+	return e.budgets.Take(e.parentHash(client)^saltMint, int64(at), mintWide, mintWider*mintWide) == 0
 }
 
 // difficulty gives the bits of a sub-puzzle for this source: the more passes

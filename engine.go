@@ -76,6 +76,15 @@ func (e *Engine) Decide(r *Request) Verdict {
 	since := Time(o.since.Load())
 	pressure := o.pressure.Load()
 	addr := e.sourceHash(r.Client)
+	var parent uint64
+	if r.Pass.ID == 0 {
+		e.budgets.Touch(addr)
+		e.past.cells.Touch(addr)
+		if pressure && r.Client.IsValid() {
+			parent = e.parentHash(r.Client)
+			e.budgets.Touch(parent)
+		}
+	}
 	s := e.standingOf(r, since, addr)
 	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
 	if r.Fresh {
@@ -93,7 +102,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v.Rank = rankListed
 		return v
 	}
-	over, b := e.spend(r, s, addr, pressure)
+	over, b := e.spend(r, s, addr, parent, pressure)
 	switch {
 	case Time(e.bypass.Load()) > r.At:
 		v.Reason = Bypassed
