@@ -1,0 +1,30 @@
+package drill
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// startOn starts cmd on the given cores; none are all. The calling goroutine
+// must stay until cmd has ended: its thread is the one whose end would end cmd.
+func startOn(cmd *exec.Cmd, cores []int) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// Never unlocked: the thread stays this goroutine's until both end.
+	runtime.LockOSThread()
+	if len(cores) == 0 {
+		return cmd.Start()
+	}
+	// A process begins on the cores of the thread that starts it.
+	var set unix.CPUSet
+	for _, core := range cores {
+		set.Set(core)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("cores %v: %w", cores, err)
+	}
+	return cmd.Start()
+}

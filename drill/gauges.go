@@ -1,0 +1,146 @@
+package drill
+
+import (
+	"context"
+	"maps"
+	"os"
+	"sync"
+	"time"
+)
+
+// gauges are what the processes used, second by second. Safe for concurrent use.
+type gauges struct {
+	mu     sync.Mutex
+	all    []*gauge
+	origin map[int]float64 // requests a second that reached the origin
+}
+
+// gauge is one process's: it may end and be started again under another number.
+type gauge struct {
+	name string
+	pid  int
+	last usage
+	at   time.Duration
+	used map[int]float64 // cores in use, by second
+	rss  map[int]int64
+	peak int64
+}
+
+func newGauges() *gauges {
+	g := &gauges{origin: map[int]float64{}}
+	for _, name := range [...]string{"deich", "origin", "drill"} {
+		g.all = append(g.all, &gauge{name: name, used: map[int]float64{}, rss: map[int]int64{}})
+	}
+	return g
+}
+
+// take reads one process's use; pid 0: it does not run.
+func (g *gauges) take(which, pid int, now time.Duration) {
+	var u usage
+	var err error
+	if pid > 0 {
+		u, err = usageOf(pid)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	one := g.all[which]
+	if pid == 0 || err != nil {
+		one.pid = 0
+		return
+	}
+	second := secondOf(now)
+	if d := (now - one.at).Seconds(); one.pid == pid && d > 0 {
+		one.used[second-1] = (u.cpu - one.last.cpu).Seconds() / d
+	}
+	one.pid, one.last, one.at = pid, u, now
+	one.rss[second] = u.rss
+	one.peak = max(one.peak, u.peak)
+}
+
+func (g *gauges) rates() map[int]float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return maps.Clone(g.origin)
+}
+
+// latest gives the cores in use in the last full second, and the memory.
+func (g *gauges) latest(which int) (cores float64, rss int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	one := g.all[which]
+	return one.used[secondOf(one.at)-1], one.last.rss
+}
+
+// processes sums up by phase; a process that never ran is left out.
+func (g *gauges) processes(phases []Phase) []Process {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []Process
+	for _, one := range g.all {
+		if len(one.rss) == 0 {
+			continue
+		}
+		p := Process{Name: one.name, Cores: map[string]float64{}, Peak: one.peak}
+		for _, phase := range phases {
+			sum, n := 0.0, 0
+			for second := int(phase.From); second < int(phase.To); second++ {
+				if cores, known := one.used[second]; known {
+					sum, n = sum+cores, n+1
+				}
+			}
+			if n > 0 {
+				p.Cores[phase.Name] = sum / float64(n)
+			}
+		}
+		for second := int(phases[0].From); second < int(phases[len(phases)-1].To); second++ {
+			p.RSS = append(p.RSS, one.rss[second])
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// The gauges' places.
+const (
+	gaugeShield = iota
+	gaugeOrigin
+	gaugeDrill
+)
+
+// watch reads the gauges once a second and writes a line about it.
+func (r *rehearsal) watch(ctx context.Context) {
+	live := newLive(r)
+	asks := newTeller(r.inner)
+	defer asks.close()
+	asked, counted := time.Duration(0), -1
+	for second := r.clock.second() + 1; r.clock.until(ctx, time.Duration(second)*time.Second); second++ {
+		now := r.clock.now()
+		r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
+		r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
+		r.gauges.take(gaugeDrill, os.Getpid(), now)
+		quick, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+		stats, err := asks.ask(quick, false)
+		cancel()
+		if err != nil {
+			counted = -1
+		} else {
+			if d := r.clock.now() - asked; counted >= 0 && stats.All.Count >= counted && d > 0 {
+				r.gauges.mu.Lock()
+				r.gauges.origin[second-1] = float64(stats.All.Count-counted) / d.Seconds()
+				r.gauges.mu.Unlock()
+			}
+			asked, counted = r.clock.now(), stats.All.Count
+		}
+		live.line(second - 1)
+		if c := r.get(&r.shield); c != nil && c.ended() && ctx.Err() == nil && r.failure == nil {
+			r.failure = shieldGone(c)
+		}
+	}
+}
+
+func pidOf(c *child) int {
+	if c == nil || c.ended() {
+		return 0
+	}
+	return c.pid()
+}

@@ -1,0 +1,60 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How the origin is measured before a rehearsal: so many clients ask one
+// request after the other for so long.
+const (
+	measureClients = 6
+	measureFor     = 1500 * time.Millisecond
+)
+
+// measure finds out what the origin can do: searches, and pages as users open
+// them. It asks the origin directly.
+func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {
+	searches, err := r.drive(ctx, func(client, n int) string {
+		return "/search?q=" + squareWords[n%len(squareWords)] + strconv.Itoa(client*1000+n)
+	})
+	if err != nil {
+		return Capacity{}, err
+	}
+	walks := make([]*walk, measureClients)
+	for i := range walks {
+		walks[i] = r.sessions.walk(i, time.Second)
+	}
+	mix, err := r.drive(ctx, func(client, _ int) string { return square(walks[client].next().rank) })
+	return Capacity{Searches: searches, Mix: mix}, err
+}
+
+// drive gives the answers a second that the origin makes of the given paths.
+func (r *rehearsal) drive(ctx context.Context, path func(client, n int) string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, measureFor)
+	defer cancel()
+	var all sync.WaitGroup
+	var done atomic.Int64
+	began := time.Now()
+	for i := range measureClients {
+		all.Go(func() {
+			c := newFetcher(netip.AddrFrom4([4]byte{127, 0, 0, 1}), near(r.inner), programAgent, false)
+			defer c.close()
+			for n := 0; ctx.Err() == nil; n++ {
+				if a, err := c.do(ctx, "GET", path(i, n), acceptPage, ""); err == nil && a.content() {
+					done.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if done.Load() == 0 {
+		return 0, fmt.Errorf("drill: the origin answers nothing")
+	}
+	return float64(done.Load()) / time.Since(began).Seconds(), nil
+}

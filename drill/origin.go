@@ -1,0 +1,106 @@
+package drill
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// originStats is what townsquare says of itself at /stats.
+type originStats struct {
+	Seconds     float64 `json:"seconds"`
+	MaxInFlight int     `json:"max_in_flight"`
+	Scan        int     `json:"scan"`
+	Routes      map[string]struct {
+		Count int `json:"count"`
+	} `json:"routes"`
+	All struct {
+		Count   int `json:"count"`
+		Latency struct {
+			P50 float64 `json:"p50"`
+			P99 float64 `json:"p99"`
+		} `json:"latency_ms"`
+	} `json:"all"`
+}
+
+// statsWait is how long the origin may take to tell its figures.
+const statsWait = 3 * time.Second
+
+// teller asks the origin for its own figures, over one kept connection: new
+// ones may no longer be taken when it is asked. Not safe for concurrent use.
+type teller struct {
+	http *http.Transport
+	at   netip.AddrPort
+}
+
+func newTeller(at netip.AddrPort) *teller {
+	return &teller{http: &http.Transport{MaxIdleConnsPerHost: 1}, at: near(at)}
+}
+
+func (t *teller) close() { t.http.CloseIdleConnections() }
+
+// ask reads the figures; reset begins a new window.
+func (t *teller) ask(ctx context.Context, reset bool) (originStats, error) {
+	var s originStats
+	ctx, cancel := context.WithTimeout(ctx, statsWait)
+	defer cancel()
+	url := "http://" + t.at.String() + "/stats"
+	if reset {
+		url += "?reset=1"
+	}
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		return s, fmt.Errorf("drill: origin: %w", err)
+	}
+	resp, err := t.http.RoundTrip(req)
+	if err != nil {
+		return s, fmt.Errorf("drill: origin: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("drill: origin: /stats answers %d", resp.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, BodyBytesMax))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("drill: origin: %w", err)
+	}
+	return s, nil
+}
+
+func (s *originStats) in(phase string) AtOrigin {
+	a := AtOrigin{
+		Phase: phase, Seconds: s.Seconds, Requests: s.All.Count, MostOpen: s.MaxInFlight,
+		P50: s.All.Latency.P50, P99: s.All.Latency.P99, Routes: map[string]int{},
+	}
+	if s.Seconds > 0 {
+		a.Rate = float64(a.Requests) / s.Seconds
+	}
+	for name, r := range s.Routes {
+		a.Routes[name] = r.Count
+	}
+	return a
+}
+
+// stallBeat is the length of one stop and go of a stalling origin.
+const stallBeat = 200 * time.Millisecond
+
+// stall lets a process stand still for a share of the time, until ctx ends.
+func stall(ctx context.Context, c *child, part float64) {
+	still := time.Duration(part * float64(stallBeat))
+	for !c.ended() {
+		_ = c.cmd.Process.Signal(syscall.SIGSTOP)
+		on := rest(ctx, still)
+		_ = c.cmd.Process.Signal(syscall.SIGCONT)
+		if !on || !rest(ctx, stallBeat-still) {
+			return
+		}
+	}
+}

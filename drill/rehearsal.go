@@ -1,0 +1,290 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/deichproject/deich/drill/scenarios"
+)
+
+// rehearsal is one scenario under way.
+type rehearsal struct {
+	spec     scenarios.Scenario
+	o        *Options
+	box      *sandbox
+	sessions *sessions
+	shielded bool
+	scan     int // fixes what the origin can do; 0: it measures itself
+
+	dir     string
+	clock   clock
+	tally   tally
+	sums    *strikes
+	target  netip.AddrPort // what users and attackers visit
+	inner   netip.AddrPort // the origin
+	console netip.AddrPort
+
+	mu     sync.Mutex // guards the processes, which come and go
+	origin *child
+	shield *child
+	gauges *gauges
+
+	capacity Capacity
+	atOrigin []AtOrigin
+	notes    []string
+	failure  error // an end of the shield that nobody asked for
+}
+
+// run rehearses and gives what was found. Everything it started has ended
+// when it returns, unless stay is called in between.
+func (r *rehearsal) run(ctx context.Context, stay func(*rehearsal, Finding)) (f Finding, err error) {
+	if r.dir, err = os.MkdirTemp("", "deich-drill-"); err != nil {
+		return f, fmt.Errorf("drill: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
+	defer r.stopAll()
+	if err := r.prepare(ctx); err != nil {
+		return f, err
+	}
+	if err := r.play(ctx); err != nil {
+		return f, err
+	}
+	f = r.found()
+	if stay != nil {
+		stay(r, f)
+	}
+	return f, nil
+}
+
+// prepare starts the origin, measures it, and starts the shield.
+func (r *rehearsal) prepare(ctx context.Context) (err error) {
+	if r.inner, err = r.box.listener(); err != nil {
+		return err
+	}
+	if err := r.startOrigin(ctx); err != nil {
+		return err
+	}
+	asks := newTeller(r.inner)
+	defer asks.close()
+	if stats, err := asks.ask(ctx, false); err == nil {
+		r.scan = stats.Scan
+	}
+	if r.capacity, err = r.measure(ctx); err != nil {
+		return err
+	}
+	r.target = r.inner
+	if !r.shielded {
+		return nil
+	}
+	if r.target, err = r.box.listener(); err != nil {
+		return err
+	}
+	if r.console, err = r.box.listener(); err != nil {
+		return err
+	}
+	r.console = near(r.console)
+	if r.spec.Shield.Start > -r.spec.Phases.Peace && r.spec.Shield.Start != 0 {
+		return nil // play starts it
+	}
+	return r.startShield(ctx)
+}
+
+func (r *rehearsal) startOrigin(ctx context.Context) error {
+	args := []string{"townsquare", "--listen", r.box.bindable(r.inner), "--data", filepath.Join(r.dir, "origin"),
+		"--searches", strconv.Itoa(r.spec.Origin.Searches)}
+	if r.scan > 0 {
+		args = append(args, "--scan", strconv.Itoa(r.scan))
+	}
+	c, err := launch("origin", r.spec.Pin.Origin, r.o.Binary, args...)
+	if err != nil {
+		return err
+	}
+	r.set(&r.origin, c)
+	return c.ready(ctx, near(r.inner))
+}
+
+func (r *rehearsal) startShield(ctx context.Context) error {
+	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, "protect",
+		"--to", "http://"+near(r.inner).String(), "--listen", r.box.bindable(r.target),
+		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String())
+	if err != nil {
+		return err
+	}
+	r.set(&r.shield, c)
+	return c.ready(ctx, r.target)
+}
+
+func (r *rehearsal) set(slot **child, c *child) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*slot = c
+}
+
+func (r *rehearsal) get(slot **child) *child {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *slot
+}
+
+func (r *rehearsal) stopAll() {
+	r.get(&r.shield).stop()
+	r.get(&r.origin).stop()
+}
+
+// play lets everybody come, each in time, until the end.
+func (r *rehearsal) play(ctx context.Context) error {
+	s := &r.spec
+	r.clock = newClock(s.Phases.Peace.D())
+	r.sums = newStrikes()
+	end := s.Phases.Flood.D() + s.Phases.After.D()
+	ctx, cancel := context.WithDeadline(ctx, r.clock.zero.Add(end))
+	defer cancel()
+	var all sync.WaitGroup
+	if len(s.Attacks) > 0 {
+		f, err := newFlood(r.clock, s, r.box, r.target, append(desktopAgents(), mobileAgents()...), r.sums)
+		if err != nil {
+			return err
+		}
+		all.Go(func() { f.run(ctx) })
+	}
+	solving := make(chan struct{}, SolversMax)
+	for _, u := range r.users(solving) {
+		all.Go(func() { u.live(ctx) })
+	}
+	r.gauges = newGauges()
+	all.Go(func() { r.watch(ctx) })
+	all.Go(func() { r.turnPhases(ctx) })
+	all.Go(func() { r.befall(ctx) })
+	all.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("drill: %s: %w", s.Name, err)
+	}
+	return r.failure
+}
+
+// users makes every user with its address, agent and way through the sessions.
+func (r *rehearsal) users(solving chan struct{}) []*user {
+	s := &r.spec
+	end := s.Phases.Flood.D() + s.Phases.After.D()
+	desktop, mobile := desktopAgents(), mobileAgents()
+	var all []*user
+	for g := range s.Groups {
+		spec := &s.Groups[g]
+		for n := range spec.Count {
+			rng := rand.New(rand.NewPCG(s.Seed, uint64(len(all))))
+			agent := programAgent
+			if spec.Kind != scenarios.Program {
+				agent = mobile[rng.IntN(len(mobile))]
+				if rng.Float64() < r.sessions.desktop {
+					agent = desktop[rng.IntN(len(desktop))]
+				}
+			}
+			comes := spec.From.D() + time.Duration(float64(spec.Over.D())*float64(n)/float64(spec.Count))
+			leaves := end
+			if spec.Stay > 0 {
+				leaves = min(end, comes+spec.Stay.D())
+			}
+			all = append(all, &user{
+				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded,
+				client: newFetcher(r.box.net.user(g, n, spec), r.target, agent, spec.Kind != scenarios.Program),
+				walk:   r.sessions.walk(len(all)+int(s.Seed), spec.Gap.D()), solvers: solving, comes: comes, leaves: leaves,
+			})
+		}
+	}
+	return all
+}
+
+// turnPhases has the origin's own figures read at the end of each phase.
+func (r *rehearsal) turnPhases(ctx context.Context) {
+	phases := r.phases()
+	asks := newTeller(r.inner)
+	defer asks.close()
+	if _, err := asks.ask(ctx, true); err != nil {
+		r.notes = append(r.notes, "the origin tells nothing of itself: "+err.Error())
+		return
+	}
+	for i, p := range phases {
+		at := time.Duration(p.To * float64(time.Second))
+		if i == len(phases)-1 {
+			at -= 200 * time.Millisecond // before everything ends
+		}
+		if !r.clock.until(ctx, at) {
+			return
+		}
+		stats, err := asks.ask(ctx, true)
+		if err != nil {
+			r.notes = append(r.notes, "what reached the origin in the phase "+p.Name+" is not known: "+err.Error())
+			continue
+		}
+		r.atOrigin = append(r.atOrigin, stats.in(p.Name))
+	}
+}
+
+// befall is what happens to the origin and the shield on the way.
+func (r *rehearsal) befall(ctx context.Context) {
+	s := &r.spec
+	if r.shielded && s.Shield.Start > -s.Phases.Peace && s.Shield.Start != 0 {
+		if r.clock.until(ctx, s.Shield.Start.D()) {
+			if err := r.startShield(ctx); err != nil && ctx.Err() == nil {
+				r.failure = err
+			}
+		}
+	}
+	if (s.Origin.Stall == 0 && !s.Origin.Down) || !r.clock.until(ctx, 0) {
+		return
+	}
+	flood, cancel := context.WithDeadline(ctx, r.clock.zero.Add(s.Phases.Flood.D()))
+	defer cancel()
+	if s.Origin.Stall > 0 {
+		stall(flood, r.get(&r.origin), s.Origin.Stall)
+		return
+	}
+	r.get(&r.origin).kill()
+	<-flood.Done()
+	if ctx.Err() == nil {
+		if err := r.startOrigin(ctx); err != nil && ctx.Err() == nil {
+			r.failure = err
+		}
+	}
+}
+
+func (r *rehearsal) phases() []Phase {
+	p := r.spec.Phases
+	all := []Phase{
+		{"peace", -p.Peace.D().Seconds(), 0},
+		{"flood", 0, p.Flood.D().Seconds()},
+	}
+	if p.After > 0 {
+		all = append(all, Phase{"after", p.Flood.D().Seconds(), (p.Flood + p.After).D().Seconds()})
+	}
+	return all
+}
+
+// found reckons everything.
+func (r *rehearsal) found() Finding {
+	phases, samples := r.phases(), r.tally.since(0)
+	attack := reckonAttack(r.sums)
+	f := Finding{
+		Scenario: r.spec.Name, Title: r.spec.Title, Shield: "none", Seed: r.spec.Seed, Phases: phases,
+		Capacity: r.capacity, Attack: attack, Origin: r.atOrigin, LeftOut: r.tally.leftOut, Notes: r.notes,
+		Groups:    reckonGroups(&r.spec, phases, samples, attack),
+		Seconds:   reckonSeconds(len(r.spec.Groups), phases, samples, r.sums, r.gauges.rates()),
+		Processes: r.gauges.processes(phases),
+	}
+	if r.shielded {
+		f.Shield = "Deich"
+	}
+	f.Checks, f.Mitigation = reckonChecks(f.Groups)
+	if len(r.spec.Attacks) > 0 && !attack.Holding {
+		f.Notes = append(f.Notes, fmt.Sprintf("the attackers could not hold their rate: %d of %d requests were not sent in time", attack.Unsent, attack.Planned))
+	}
+	return f
+}
