@@ -19,6 +19,9 @@ const DemoPassword = "by-the-sea-2026"
 type Config struct {
 	// Listen is the address to serve, "127.0.0.1:8081"; port 0 takes a free one.
 	Listen string
+	// Stats is an address that serves /stats and /healthz alone, so that they can be
+	// asked while Listen takes no more connections; "" none. Listen has them too.
+	Stats string
 	// Data is the directory of the database, made if missing; "" a temporary one, removed at the end.
 	Data string
 	// Users and Posts say how much is made at first start: 500 and 6000.
@@ -81,6 +84,9 @@ func (c Config) validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("townsquare: config: listen: %w", err))
+	}
+	if _, _, err := net.SplitHostPort(c.Stats); c.Stats != "" && err != nil {
+		errs = append(errs, fmt.Errorf("townsquare: config: stats: %w", err))
 	}
 	within("users", c.Users, 1, UsersMax)
 	within("posts", c.Posts, 1, PostsMax)

@@ -25,7 +25,7 @@ func (c *call) check(name, password string) (member, error) {
 	case err != nil:
 		return member{}, err
 	}
-	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || unknown {
+	if err := bcrypt.CompareHashAndPassword(hash, []byte(password)); err != nil || unknown || len(password) > passwordBytesMax {
 		return member{}, errLogin
 	}
 	return m, nil

@@ -37,11 +37,8 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", config.Listen)
-	if err != nil {
-		return fmt.Errorf("townsquare: run: %w", err)
-	}
-	return s.serve(ctx, listener)
+	defer s.close()
+	return s.serve(ctx)
 }
 
 // prepare fills the database and finds out what a search may cost.
@@ -56,6 +53,7 @@ func prepare(ctx context.Context, config Config, st *store) (*server, error) {
 	}
 	seeded := time.Since(began)
 	if err := s.calibrate(ctx); err != nil {
+		s.close()
 		return nil, err
 	}
 	s.log.Info("townsquare: ready", "seeding", seeded.Round(time.Millisecond), "scan", s.scan,
@@ -63,27 +61,48 @@ func prepare(ctx context.Context, config Config, st *store) (*server, error) {
 	return s, nil
 }
 
-// serve answers on listener until ctx ends. There is no timeout on a client,
-// on purpose; a slow one holds a connection, though never a worker.
-func (s *server) serve(ctx context.Context, listener net.Listener) error {
-	web := &http.Server{Handler: s.handler, MaxHeaderBytes: headerBytesMax}
-	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(netutil.LimitListener(listener, s.config.Connections)) }()
-	s.config.Ready(listener.Addr().String())
+// serve answers until ctx ends. There is no timeout on a client, on purpose; a
+// slow one holds a connection, though never a worker.
+func (s *server) serve(ctx context.Context) error {
+	public, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("townsquare: serve: %w", err)
+	}
+	failed := make(chan error, 2)
+	var webs []*http.Server
+	start := func(listener net.Listener, handler http.Handler) {
+		web := &http.Server{Handler: handler, MaxHeaderBytes: headerBytesMax}
+		webs = append(webs, web)
+		go func() { failed <- web.Serve(listener) }()
+	}
+	if s.config.Stats != "" {
+		private, err := net.Listen("tcp", s.config.Stats)
+		if err != nil {
+			return errors.Join(fmt.Errorf("townsquare: serve: %w", err), public.Close())
+		}
+		start(private, s.private())
+	}
+	start(netutil.LimitListener(public, s.config.Connections), s.handler)
+	s.config.Ready(public.Addr().String())
+
+	var cause error
+	running := len(webs)
 	select {
 	case err := <-failed:
-		s.hub.close()
-		s.workers.close()
-		return fmt.Errorf("townsquare: serve: %w", err)
+		cause = fmt.Errorf("townsquare: serve: %w", err)
+		running--
 	case <-ctx.Done():
 	}
-	s.hub.close()
-	s.workers.close()
+	s.close() // else streams and the queue would be waited for
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainMax)
 	defer cancel()
-	if web.Shutdown(drain) != nil {
-		_ = web.Close() // who still holds on is cut; there is nothing left to do about an error
+	for _, web := range webs {
+		if web.Shutdown(drain) != nil {
+			_ = web.Close() // who still holds on is cut; there is nothing left to do about an error
+		}
 	}
-	<-failed
-	return nil
+	for range running {
+		<-failed
+	}
+	return cause
 }

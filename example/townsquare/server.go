@@ -51,6 +51,12 @@ func newServer(config Config, st *store) (*server, error) {
 	return s, nil
 }
 
+// close ends streams and work, and returns when the work begun is done.
+func (s *server) close() {
+	s.hub.close()
+	s.workers.close()
+}
+
 // route is one kind of request. Its name is the path, as /stats tells it.
 type route struct {
 	pattern string
@@ -97,12 +103,9 @@ func (s *server) mux() http.Handler {
 	}
 	mux.HandleFunc("GET /stream", s.stats.watch("GET /stream", s.stream))
 	mux.HandleFunc("GET /static/", s.stats.watch("GET /static/", s.static))
-	mux.HandleFunc("GET /stats", s.serveStats)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write([]byte("{\"ok\":true}\n")) // who asked may have gone
-	})
+	private := s.private()
+	mux.Handle("GET /stats", private)
+	mux.Handle("GET /healthz", private)
 	other := s.stats.watch(missing, s.answerMissing(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
@@ -111,6 +114,18 @@ func (s *server) mux() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// private answers what is not counted itself and needs no worker.
+func (s *server) private() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /stats", s.serveStats)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write([]byte("{\"ok\":true}\n")) // who asked may have gone
+	})
+	return mux
 }
 
 // answerMissing answers 404, or 405 where the path takes other methods, in the
