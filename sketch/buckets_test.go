@@ -404,7 +404,7 @@ func BenchmarkBucketsTake(b *testing.B) {
 			key := r.Uint64() | 1
 			for b.Loop() {
 				now += int64(time.Microsecond)
-				h := (r.Uint64() % uint64(2*size.entries)) * key
+				h := (r.Uint64() & uint64(2*size.entries-1)) * key
 				table.Take(h^h<<32, now, time.Second/3, 40*time.Second)
 			}
 		})

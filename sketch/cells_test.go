@@ -227,6 +227,55 @@ func TestNewcomerStartsAtZero(t *testing.T) {
 	}
 }
 
+// TestCellBeingTaken stops a set in the midst of a claim, then with every
+// way but one being taken, and wants all others to work around it.
+func TestCellBeingTaken(t *testing.T) {
+	c := NewCells(8)
+	for i := range ways {
+		c.sets[0][i].head.Store(taking)
+	}
+	c.Each(func(_ int, tag, born uint32, value uint64) bool {
+		t.Errorf("told tag %d, born %d, value %d of a cell being taken", tag, born, value)
+		return true
+	})
+	if c.Find(hashOf(0, 0)) != nil || c.Find(hashOf(0, taking)) != nil {
+		t.Error("found a cell being taken")
+	}
+	if c.Put(0, 5, 5, 5) {
+		t.Error("put into a cell being taken")
+	}
+	c.sets[0][3].head.Store(1<<32 | 1)
+	if cell := c.Claim(hashOf(0, 2), 2, byValue); cell != &c.sets[0][3] {
+		t.Error("claimed another cell than the one not being taken")
+	}
+	if c.sets[0][4].take(taking, 7, 7, 7) {
+		t.Error("took a cell being taken")
+	}
+}
+
+// TestClaimLooksAgain has another source take the very cell that a claim is
+// about to evict: worth is called just then.
+func TestClaimLooksAgain(t *testing.T) {
+	c := NewCells(8)
+	for tag := uint32(1); tag <= ways; tag++ {
+		c.Claim(hashOf(0, tag), tag, byBirth)
+	}
+	raced := false
+	cell := c.Claim(hashOf(0, 100), 100, func(born uint32, _ uint64) uint64 {
+		if born == 5 && !raced { // Tag 1 has been judged the least by now.
+			raced = true
+			c.sets[0][0].take(1<<32|1, 200, 200, 7)
+		}
+		return uint64(born)
+	})
+	if !raced || cell != c.Find(hashOf(0, 100)) || cell == &c.sets[0][0] {
+		t.Error("took the cell that another source had taken before")
+	}
+	if got := c.Find(hashOf(0, 200)); got == nil || got.Load() != 7 {
+		t.Error("who took the cell first lost it")
+	}
+}
+
 func TestCellsAllocateNothing(t *testing.T) {
 	c := NewCells(1 << 10)
 	h := uint64(0)
