@@ -1,0 +1,86 @@
+package guard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/deichproject/deich"
+)
+
+// admit takes an allowed request to the origin: body, place, answer.
+func (h *Handler) admit(v *visit) {
+	if err := h.hold(v); err != nil {
+		v.refuseFor(bodyReason(err))
+		if v.r.ProtoMajor == 1 {
+			v.w.Header()["Connection"] = h.plain.closing
+		}
+		h.refuse(v)
+		return
+	}
+	if v.body != nil {
+		defer v.body.free()
+	}
+	why, ok := h.enter(v)
+	if !ok {
+		if v.r.Context().Err() != nil {
+			h.counts.gone.Add(1)
+			return
+		}
+		h.askTurn(v, why)
+		h.refuse(v)
+		return
+	}
+	h.forward(v)
+}
+
+// refuseFor turns an allowed visit into one that guard itself refuses.
+func (v *visit) refuseFor(why deich.Reason) {
+	v.verdict.Act, v.verdict.Reason = deich.Deny, why
+	v.verdict.RetryAfter = 0
+	if why == deich.BuffersFull {
+		v.verdict.RetryAfter = retryAfterFull
+	}
+}
+
+// forward hands the request on and ends its ticket, whatever happens behind.
+func (h *Handler) forward(v *visit) {
+	v.kept = true
+	stripRequest(v.r.Header)
+	w := &writer{visit: v, ResponseWriter: v.w}
+	returned := false
+	defer func() {
+		outcome := w.outcome(returned)
+		h.leave(v, outcome)
+		h.finish(v, w, outcome)
+	}()
+	if v.body != nil && v.body.rest != nil {
+		h.detach(v)
+	}
+	h.next.ServeHTTP(w, v.r)
+	w.end()
+	returned = true
+}
+
+// finish counts and logs a request that reached the origin, and learns from it.
+func (h *Handler) finish(v *visit, w *writer, o deich.Outcome) {
+	took := h.now().Sub(v.req.At)
+	ok := !o.Failed && !o.Aborted && o.Status < 500
+	h.counts.verdict(v)
+	h.counts.served(v, ok, took)
+	if ok && o.Status >= 200 && o.Status < 400 {
+		h.routes[v.req.Origin].Load().learn(v.req.Path, v.req.Safe)
+	}
+	v.status, v.bytes = w.status, w.bytes
+	h.logServed(v, took)
+}
+
+// stripRequest takes out whatever speaks for Deich: the origin never sees
+// passes, and no client speaks in our name.
+func stripRequest(h http.Header) {
+	stripCookies(h)
+	for name := range h {
+		if strings.HasPrefix(name, ownHeaderPrefix) {
+			delete(h, name)
+		}
+	}
+}

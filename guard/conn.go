@@ -1,0 +1,49 @@
+package guard
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// ConnContext lets a connection remember its verified pass. Set it as, or call
+// it in, http.Server.ConnContext; without it a pass is verified each time.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, new(connMemory))
+}
+
+type connKey struct{}
+
+// connMemory holds the last pass seen on a connection; HTTP/2 asks it from
+// several goroutines.
+type connMemory struct{ last atomic.Pointer[remembered] }
+
+type remembered struct {
+	cookie, host string
+	shown        shown
+}
+
+// passOf verifies the pass a request shows, once for each connection.
+func passOf(ctx context.Context, r *ring, cookie, host string, now deich.Time, life time.Duration) shown {
+	memory, _ := ctx.Value(connKey{}).(*connMemory)
+	if memory == nil {
+		return r.showPass(cookie, host, now, life)
+	}
+	if m := memory.last.Load(); m != nil && m.cookie == cookie && m.host == host {
+		if now.Sub(m.shown.minted) > life {
+			return shown{}
+		}
+		return m.shown
+	}
+	s := r.showPass(cookie, host, now, life)
+	if s.pass.ID != 0 {
+		// Cloned, since a cookie keeps its whole header alive. What does not
+		// hold is not remembered: it would cost memory for nothing.
+		memory.last.Store(&remembered{strings.Clone(cookie), strings.Clone(host), s})
+	}
+	return s
+}

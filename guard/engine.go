@@ -1,0 +1,22 @@
+package guard
+
+import (
+	"net/netip"
+
+	"github.com/deichproject/deich"
+)
+
+// judge is the engine as guard calls it. The second implementation are the
+// tests' scripts and, under the build tag deichpanic, an engine that breaks.
+type judge interface {
+	Slots() int
+	Decide(*deich.Request) deich.Verdict
+	Enter(deich.Time, *deich.Request, deich.Verdict, *deich.Out) (deich.Ticket, deich.State, deich.Reason)
+	Turn(*deich.Request, deich.Verdict, deich.Reason) deich.Verdict
+	Cancel(deich.Time, deich.Ticket, *deich.Out) bool
+	Detach(deich.Time, deich.Ticket, *deich.Out) bool
+	Done(deich.Time, deich.Ticket, deich.Outcome, *deich.Out)
+	Tick(deich.Time, *deich.Out)
+	Mint(deich.Time, netip.Addr, deich.Earned) bool
+	Pulse(uint16) deich.Pulse
+}

@@ -1,0 +1,213 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/sketch"
+)
+
+// Options is what a Handler is made of. Engine, Next and Keys are needed.
+type Options struct {
+	// Engine decides.
+	Engine *deich.Engine
+	// Next is the way to the origin.
+	Next http.Handler
+	// Keys sign what clients carry.
+	Keys *Keys
+	// Config is guard's part of the configuration.
+	Config Config
+	// Origin says which of the engine's origins a request is for; nil: the first.
+	Origin func(*http.Request) uint16
+	// Addr gives the other end of the connection, the client behind configured
+	// proxies, and whether a handshake was completed from the former. nil takes
+	// both from RemoteAddr, with a handshake.
+	Addr func(*http.Request) (peer, client netip.Addr, validated bool)
+	// Drop makes the connection cost nothing more; nil aborts it.
+	Drop func(*http.Request)
+	// Orders and Events take what the engine hands out, at every tick; nil: ignored.
+	Orders func([]deich.Order)
+	Events func([]deich.Event)
+	// Now gives the engine's time; nil: wall time read once, then monotonic.
+	Now func() deich.Time
+	// Log takes an entry after each request, refusals by sample. It must not block.
+	Log func(Entry)
+	// Alarm takes what needs an operator: the engine failed, keys do not
+	// rotate. It must not block; nil: only counted.
+	Alarm func(error)
+}
+
+// Handler asks the engine about every request and carries its verdict out. It
+// is safe for concurrent use; Run must run beside it.
+type Handler struct {
+	engine judge
+	next   http.Handler
+	keys   *Keys
+	origin func(*http.Request) uint16
+	addr   func(*http.Request) (peer, client netip.Addr, validated bool)
+	drop   func(*http.Request)
+	orders func([]deich.Order)
+	events func([]deich.Event)
+	now    func() deich.Time
+	log    func(Entry)
+	alarm  func(error)
+
+	set    atomic.Pointer[settings]
+	routes [deich.OriginsMax]atomic.Pointer[routes]
+	pages  *pages
+	plain  plain
+	places []place
+	spare  *semaphores
+	bodies bodies
+	spent  *sketch.Bloom
+	proofs atomic.Int32 // left until the next tick
+	lines  atomic.Int32 // refusals that may be logged until the next tick
+	silent atomic.Int64 // refusals not logged since the last one that was
+	counts counts
+	visits sync.Pool
+	outs   sync.Pool
+}
+
+// New makes a Handler; nothing runs yet. Errors of the configuration come all
+// at once, each a *deich.PolicyError.
+func New(o Options) (*Handler, error) {
+	if o.Engine == nil || o.Next == nil || o.Keys == nil {
+		return nil, errors.New("guard: new: Engine, Next and Keys are needed")
+	}
+	return newHandler(o, carry(o.Engine))
+}
+
+func newHandler(o Options, engine judge) (*Handler, error) {
+	set, err := newSettings(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := newPages()
+	if err != nil {
+		return nil, fmt.Errorf("guard: new: pages: %w", err)
+	}
+	h := &Handler{
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, drop: o.Drop,
+		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
+		pages:  pages,
+		plain:  newPlain(),
+		places: make([]place, engine.Slots()),
+		spare:  newSemaphores(),
+		spent:  sketch.NewBloom(spentMax*32, tokenLife),
+		counts: newCounts(),
+	}
+	if h.origin == nil {
+		h.origin = func(*http.Request) uint16 { return 0 }
+	}
+	if h.addr == nil {
+		h.addr = remoteAddr
+	}
+	if h.drop == nil {
+		h.drop = func(*http.Request) { panic(http.ErrAbortHandler) }
+	}
+	if h.now == nil {
+		h.now = clock()
+	}
+	for i := range h.routes {
+		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
+	}
+	h.visits.New = func() any { return new(visit) }
+	h.outs.New = func() any { return &deich.Out{Wakes: make([]deich.Wake, 0, wakesPerCall)} }
+	h.proofs.Store(proofsPerTick)
+	h.lines.Store(refusalsPerTick)
+	h.set.Store(set)
+	return h, nil
+}
+
+// Swap puts a new configuration in force for the requests that come from now
+// on. On an error nothing changes.
+func (h *Handler) Swap(c Config) error {
+	set, err := newSettings(c)
+	if err != nil {
+		return err
+	}
+	h.set.Store(set)
+	return nil
+}
+
+// Explain opens the reference on a refusal; the error is ErrReference.
+func (h *Handler) Explain(reference string) (Explanation, error) {
+	return h.keys.ring.Load().explain(reference)
+}
+
+// Save appends what must survive a restart beside the engine's own state: the
+// numbers of the routes.
+func (h *Handler) Save(b []byte) []byte {
+	for i := range h.routes {
+		b = h.routes[i].Load().save(b)
+	}
+	return b
+}
+
+// Load takes over what Save gave, before the first request. On an error
+// nothing was taken over.
+func (h *Handler) Load(b []byte) error {
+	var loaded [deich.OriginsMax]*routes
+	for i := range loaded {
+		var err error
+		if loaded[i], b, err = loadRoutes(h.keys.ring.Load().route, b); err != nil {
+			return err
+		}
+	}
+	if len(b) != 0 {
+		return errRoutes
+	}
+	for i := range loaded {
+		h.routes[i].Store(loaded[i])
+	}
+	return nil
+}
+
+// ServeHTTP answers a request or hands it on to the origin.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := h.visits.Get().(*visit)
+	v.begin(h, w, r)
+	switch {
+	case v.own():
+		h.serveOwn(v)
+	default:
+		h.serve(v)
+	}
+	if v.kept {
+		return // something behind may hold on to it: left to the collector
+	}
+	v.end()
+	h.visits.Put(v)
+}
+
+// serve judges a request that is meant for the origin.
+func (h *Handler) serve(v *visit) {
+	h.read(v)
+	h.decide(v)
+	if v.verdict.Refused() {
+		h.refuse(v)
+		return
+	}
+	h.admit(v)
+}
+
+func clock() func() deich.Time {
+	start := time.Now()
+	wall := deich.Time(start.UnixNano())
+	return func() deich.Time { return wall.Add(time.Since(start)) }
+}
+
+func remoteAddr(r *http.Request) (peer, client netip.Addr, validated bool) {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv6Unspecified(), netip.IPv6Unspecified(), false
+	}
+	a := p.Addr().Unmap().WithZone("")
+	return a, a, true
+}

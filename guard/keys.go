@@ -1,0 +1,255 @@
+package guard
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich/sketch"
+)
+
+// Keys sign passes, tickets and challenges and seal references. A new key
+// takes over every week; the older ones are kept for as long as what they
+// signed is good. Safe for concurrent use.
+type Keys struct {
+	path string // empty: in memory only
+	mu   sync.Mutex
+	ring atomic.Pointer[ring]
+}
+
+// ring is one state of the keys; it is replaced, never changed.
+type ring struct {
+	// account, credential and route hash names: they never rotate, since what
+	// they name outlives keys.
+	account    macKey
+	credential sketch.Key
+	route      sketch.Key
+
+	current *key
+	byID    [256]*key
+	file    keysFile
+}
+
+// key is one secret with all that is derived from it.
+type key struct {
+	id     byte
+	pass   macKey
+	ticket macKey
+	token  macKey
+	seal   cipher.AEAD
+}
+
+// keysFile is the form on disk.
+type keysFile struct {
+	Hash []byte    `json:"hash"`
+	Keys []keyLine `json:"keys"` // oldest first; the last one signs
+}
+
+type keyLine struct {
+	ID     byte   `json:"id"`
+	Made   int64  `json:"made"` // Unix seconds
+	Secret []byte `json:"secret"`
+}
+
+const (
+	keysName    = "pass.keys"
+	secretBytes = 32
+)
+
+// OpenKeys reads the keys kept in dir, or makes them there, readable by the
+// owner alone. Losing them makes everyone a stranger again, nothing worse. The
+// errors are the file's: unreadable, readable by others, or broken.
+func OpenKeys(dir string) (*Keys, error) {
+	k := &Keys{path: filepath.Join(dir, keysName)}
+	file, err := readKeys(k.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = makeKeys(time.Now()), nil
+		if err = errors.Join(os.MkdirAll(dir, 0o700), writeKeys(k.path, file)); err != nil {
+			return nil, fmt.Errorf("guard: keys: make: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("guard: keys: open: %w", err)
+	}
+	r, err := newRing(file)
+	if err != nil {
+		return nil, fmt.Errorf("guard: keys: %s: %w", k.path, err)
+	}
+	k.ring.Store(r)
+	return k, k.Rotate(time.Now())
+}
+
+// NewKeys makes keys in memory from a seed: for tests, rehearsals, and
+// middleware whose host keeps the seed itself. They do not rotate.
+func NewKeys(seed [32]byte) *Keys {
+	file := keysFile{
+		Hash: derive(seed[:], "hash"),
+		Keys: []keyLine{{ID: 1, Secret: derive(seed[:], "key 1")}},
+	}
+	r, err := newRing(file)
+	if err != nil {
+		panic(err) // unreachable: the shapes above are right
+	}
+	k := &Keys{}
+	k.ring.Store(r)
+	return k
+}
+
+// Rotate lets a new key take over when the present one is a week old, and
+// drops those whose passes have all expired. On an error the present key goes on.
+func (k *Keys) Rotate(now time.Time) error {
+	if k.path == "" {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.ring.Load().file
+	last := old.Keys[len(old.Keys)-1]
+	if now.Sub(time.Unix(last.Made, 0)) < keyLife {
+		return nil
+	}
+	next := keysFile{Hash: old.Hash}
+	for _, line := range old.Keys {
+		if now.Sub(time.Unix(line.Made, 0)) < keyLife+passLifeDefault {
+			next.Keys = append(next.Keys, line)
+		}
+	}
+	if n := len(next.Keys) - (keysMax - 1); n > 0 {
+		next.Keys = next.Keys[n:]
+	}
+	next.Keys = append(next.Keys, makeKey(last.ID+1, now))
+	r, err := newRing(next)
+	if err == nil {
+		err = writeKeys(k.path, next)
+	}
+	if err != nil {
+		return fmt.Errorf("guard: keys: rotate: %w", err)
+	}
+	k.ring.Store(r)
+	return nil
+}
+
+func makeKeys(now time.Time) keysFile {
+	hash := make([]byte, secretBytes)
+	rand.Read(hash)
+	return keysFile{Hash: hash, Keys: []keyLine{makeKey(1, now)}}
+}
+
+func makeKey(id byte, now time.Time) keyLine {
+	secret := make([]byte, secretBytes)
+	rand.Read(secret)
+	return keyLine{ID: id, Made: now.Unix(), Secret: secret}
+}
+
+func newRing(file keysFile) (*ring, error) {
+	if len(file.Hash) != secretBytes || len(file.Keys) == 0 || len(file.Keys) > keysMax {
+		return nil, errors.New("broken: not a file of keys")
+	}
+	r := &ring{
+		account:    newMACKey([32]byte(derive(file.Hash, "account"))),
+		credential: hashKey(derive(file.Hash, "credential")),
+		route:      hashKey(derive(file.Hash, "route")),
+		file:       file,
+	}
+	for _, line := range file.Keys {
+		if len(line.Secret) != secretBytes {
+			return nil, fmt.Errorf("broken: key %d", line.ID)
+		}
+		block, err := aes.NewCipher(derive(line.Secret, "seal"))
+		if err != nil {
+			return nil, err
+		}
+		seal, err := cipher.NewGCM(block)
+		if err != nil {
+			return nil, err
+		}
+		r.current = &key{
+			id:     line.ID,
+			pass:   newMACKey([32]byte(derive(line.Secret, "pass"))),
+			ticket: newMACKey([32]byte(derive(line.Secret, "ticket"))),
+			token:  newMACKey([32]byte(derive(line.Secret, "token"))),
+			seal:   seal,
+		}
+		r.byID[line.ID] = r.current
+	}
+	return r, nil
+}
+
+// derive gives one purpose's 32 bytes (HKDF-SHA256, RFC 5869).
+func derive(secret []byte, purpose string) []byte {
+	b, err := hkdf.Key(sha256.New, secret, nil, "deich guard "+purpose, secretBytes)
+	if err != nil {
+		panic(err) // unreachable: 32 bytes are always within HKDF's bound
+	}
+	return b
+}
+
+func hashKey(secret []byte) sketch.Key {
+	return sketch.Key{binary.LittleEndian.Uint64(secret), binary.LittleEndian.Uint64(secret[8:])}
+}
+
+func readKeys(path string) (file keysFile, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return file, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return file, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return file, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, keysFileMax))
+	if err != nil {
+		return file, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if dec.Decode(&file) != nil {
+		// Not wrapped: the decoder's error may quote a secret.
+		return file, fmt.Errorf("%s: broken: not a file of keys", path)
+	}
+	return file, nil
+}
+
+// writeKeys replaces the file at once or not at all.
+func writeKeys(path string, file keysFile) error {
+	b, err := json.Marshal(file)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, keysName+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

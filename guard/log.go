@@ -1,0 +1,56 @@
+package guard
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// Entry is one line of the access log. Request is to be read before Log
+// returns, and not kept.
+type Entry struct {
+	At      deich.Time    // when the headers were complete
+	Took    time.Duration // until the end of the answer
+	Request *http.Request
+	Client  netip.Addr
+	Status  int   // 0: none was sent
+	Bytes   int64 // of the answer's body
+
+	Origin    uint16
+	Kind      deich.Kind
+	Verdict   deich.Verdict
+	Reference string // on a refusal
+	Skipped   int64  // refusals since the last logged one that were not logged
+}
+
+func (h *Handler) logServed(v *visit, took time.Duration) {
+	h.counts.answered(v.status)
+	if h.log != nil {
+		h.log(v.entry(took))
+	}
+}
+
+// logRefusal logs a refusal, as long as there are few; a flood of them is
+// counted and only sampled.
+func (h *Handler) logRefusal(v *visit) {
+	h.counts.answered(v.status)
+	if h.log == nil {
+		return
+	}
+	if h.lines.Load() <= 0 || h.lines.Add(-1) < 0 {
+		h.silent.Add(1)
+		return
+	}
+	e := v.entry(h.now().Sub(v.req.At))
+	e.Skipped = h.silent.Swap(0)
+	h.log(e)
+}
+
+func (v *visit) entry(took time.Duration) Entry {
+	return Entry{
+		At: v.req.At, Took: took, Request: v.r, Client: v.req.Client, Status: v.status, Bytes: v.bytes,
+		Origin: v.req.Origin, Kind: v.req.Kind, Verdict: v.verdict, Reference: v.reference,
+	}
+}

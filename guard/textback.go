@@ -1,0 +1,79 @@
+package guard
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// textBack gives the words a person sent with a form that is refused, so that
+// they are not lost; empty where there are none to give. Only for holders of a
+// pass and for short forms that arrive quickly: nobody else costs us a body.
+func (h *Handler) textBack(v *visit) string {
+	r := v.r
+	if v.req.Safe || v.req.Kind != deich.Page || v.req.Pass.ID == 0 || v.verdict.Act == deich.Deny {
+		return ""
+	}
+	if kind, _, err := mime.ParseMediaType(first(r.Header, "Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return ""
+	}
+	if v.body != nil {
+		if v.body.rest != nil || len(v.body.data) > textBackMax {
+			return ""
+		}
+		return formText(string(v.body.data))
+	}
+	if r.ContentLength <= 0 || r.ContentLength > textBackMax || !h.bodies.take(r.ContentLength, v.set.Bodies/2) {
+		return ""
+	}
+	defer h.bodies.give(r.ContentLength)
+	control := http.NewResponseController(v.w)
+	_ = control.SetReadDeadline(time.Now().Add(textBackTime)) // without it the server's own holds
+	form, err := io.ReadAll(io.LimitReader(r.Body, textBackMax))
+	if err != nil || int64(len(form)) != r.ContentLength {
+		return ""
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	return formText(string(form))
+}
+
+// formText joins a form's fields, in their order, without those that are not
+// the sender's words or should not stand on a screen.
+func formText(form string) string {
+	var b strings.Builder
+	for field := range strings.SplitSeq(form, "&") {
+		name, value, _ := strings.Cut(field, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil || isSecretName(name) {
+			continue
+		}
+		value, err = url.QueryUnescape(value)
+		if value = strings.TrimSpace(value); err != nil || value == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\n\n")
+		}
+		b.WriteString(strings.ToValidUTF8(value, "\uFFFD"))
+	}
+	return b.String()
+}
+
+// isSecretName knows fields by what their names usually say.
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	if strings.HasPrefix(name, "_") {
+		return true
+	}
+	for _, part := range []string{"pass", "pwd", "secret", "token", "csrf", "xsrf", "nonce", "auth", "key", "otp", "code", "pin", "card", "cvc", "cvv", "iban", "session"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+package guard
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// A waiting-room ticket on the wire is base64url over 30 bytes: version, key
+// id, time of issue (4, seconds since 2024), number (8), HMAC-SHA256/16 over
+// these and the prefix it was issued to.
+const (
+	ticketVersion   = 1
+	ticketBodyBytes = 14
+	ticketBytes     = ticketBodyBytes + macBytes
+	ticketChars     = 40
+)
+
+// writeTicket signs a number for a client's prefix.
+func (r *ring) writeTicket(place uint64, client netip.Addr, now deich.Time) string {
+	k := r.current
+	var b [ticketBytes]byte
+	b[0], b[1] = ticketVersion, k.id
+	binary.BigEndian.PutUint32(b[2:], uint32((now-epoch)/deich.Time(time.Second)))
+	binary.BigEndian.PutUint64(b[6:], place)
+	mac := k.ticket.sum(bindPrefix(b[:ticketBodyBytes], client))
+	copy(b[ticketBodyBytes:], mac[:])
+	return passCodec.EncodeToString(b[:])
+}
+
+// readTicket gives the number and the ticket's age; a number of 0 says that
+// it does not hold, or no longer.
+func (r *ring) readTicket(cookie string, client netip.Addr, now deich.Time) (place uint64, age time.Duration) {
+	var text [ticketChars]byte
+	var b [ticketBytes]byte
+	if len(cookie) != ticketChars {
+		return 0, 0
+	}
+	copy(text[:], cookie)
+	if n, err := passCodec.Decode(b[:], text[:]); err != nil || n != ticketBytes || b[0] != ticketVersion {
+		return 0, 0
+	}
+	k := r.byID[b[1]]
+	if k == nil || !k.ticket.holds(bindPrefix(b[:ticketBodyBytes], client), b[ticketBodyBytes:]) {
+		return 0, 0
+	}
+	issued := epoch + deich.Time(binary.BigEndian.Uint32(b[2:]))*deich.Time(time.Second)
+	if age = now.Sub(issued); age > ticketLife {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint64(b[6:]), age
+}
+
+// bindPrefix joins what is signed and the client's /24 or /64: what a client
+// was given cannot be used from elsewhere.
+func bindPrefix(body []byte, client netip.Addr) []byte {
+	var b [macInputMax]byte
+	n := copy(b[:], body)
+	a := client.As16()
+	if client.Is4() || client.Is4In6() {
+		b[n] = 4
+		n += 1 + copy(b[n+1:], a[12:15])
+	} else {
+		b[n] = 6
+		n += 1 + copy(b[n+1:], a[:8])
+	}
+	return b[:n]
+}

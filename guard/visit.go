@@ -1,0 +1,66 @@
+package guard
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/deichproject/deich"
+)
+
+// visit is one request on its way through the guard. Visits of refused
+// requests are used again; one that reached the origin is not, since a handler
+// may hold on to its ResponseWriter.
+type visit struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	set  *settings
+	ring *ring
+	kept bool
+
+	req       deich.Request
+	verdict   deich.Verdict
+	shown     shown
+	ticketAge deich.Time // age of a ticket that holds
+	secured   bool       // TLS
+
+	ticket   deich.Ticket
+	wake     chan deich.Wake // made when it parks
+	state    visitState      // guarded by its place's lock
+	failopen bool            // its place is the semaphore's
+	long     bool            // it was detached; guarded like state
+	entered  deich.Time      // when it got its place
+
+	body *heldBody
+
+	status    int    // of the answer
+	bytes     int64  // of the answer's body
+	reference string // on a refusal
+	back      string // where a proof returns to; empty: the request's own address
+	scratch   [512]byte
+}
+
+// visitState is what the lock of a place guards.
+type visitState uint8
+
+const (
+	away visitState = iota
+	parked
+	placed
+	detached
+)
+
+func (v *visit) begin(h *Handler, w http.ResponseWriter, r *http.Request) {
+	v.h, v.w, v.r = h, w, r
+	v.set, v.ring = h.set.Load(), h.keys.ring.Load()
+	v.secured = r.TLS != nil
+}
+
+// end forgets all that belongs to the request.
+func (v *visit) end() { *v = visit{} }
+
+// own says whether the request is for one of Deich's own paths.
+func (v *visit) own() bool { return strings.HasPrefix(v.r.URL.Path, wellKnown) }
+
+// lasting says whether the answer turned out to be long-lived.
+func (v *visit) lasting() bool { return v.long || v.req.Kind == deich.Stream }
