@@ -1,0 +1,214 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+var errJudged = errors.New("edge: connection of a judged source")
+
+// conn is a client's connection. It reads as the standard server expects and
+// adds what that server has no word for: the stalling of judged sources, and a
+// deadline for writes that moves with progress.
+type conn struct {
+	tcp   *net.TCPConn
+	set   *conns
+	index int // in set.open, under set.mu; -1: not in it
+
+	peer    netip.Addr // the other end
+	trusted bool       // a configured proxy
+
+	announce *announced // what a PROXY protocol header said; nil where none is due
+
+	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one
+	judged  atomic.Bool
+	closed  atomic.Bool
+
+	outer   atomic.Int64 // a write deadline set from outside, Unix ns; 0: none
+	stale   atomic.Bool  // the window's deadline was overwritten from outside
+	window  time.Time    // until when the present write window lasts
+	written int64        // bytes handed to the kernel
+	acked   int64        // of them, taken by the client when the window began
+}
+
+func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
+	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted}
+	if trusted && set.proxy {
+		c.announce = new(announced)
+	}
+	c.waited(set.now())
+	return c
+}
+
+// connKey finds the conn in a request's context.
+type connKey struct{}
+
+// connOf gives the connection that r came by; nil where it came by none of ours.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
+}
+
+func withConn(ctx context.Context, c *conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// unwrap finds the conn below TLS.
+func unwrap(nc net.Conn) *conn {
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = t.NetConn()
+	}
+	c, _ := nc.(*conn)
+	return c
+}
+
+// Read gives what the client sent. For a judged source it ends: what is then
+// closed is left open and unread for a while, see Close.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.announce != nil {
+		if n, err := c.announce.read(c.tcp, p); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	n, err := c.tcp.Read(p)
+	if c.judged.Load() {
+		return 0, io.EOF
+	}
+	if n > 0 && !c.trusted && c.set.orders.refuses(c.set.now(), c.peer) {
+		c.judged.Store(true)
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// Write hands p to the client. It may take as long as it takes, as long as the
+// client takes writeWindowBytes in every writeWindow.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.judged.Load() {
+		return 0, errJudged
+	}
+	if now := time.Now(); c.window.Sub(now) < writeWindow || c.stale.Load() {
+		c.stale.Store(false)
+		c.openWindow(now)
+	}
+	n, err := c.tcp.Write(p)
+	for n < len(p) && errors.Is(err, os.ErrDeadlineExceeded) && c.progressed(n) {
+		var m int
+		m, err = c.tcp.Write(p[n:])
+		n += m
+	}
+	c.written += int64(n)
+	return n, err
+}
+
+func (c *conn) openWindow(now time.Time) {
+	c.window = now.Add(writeWindow + writeSlack)
+	deadline := c.window
+	if outer := c.outer.Load(); outer != 0 && outer < deadline.UnixNano() {
+		deadline = time.Unix(0, outer)
+	}
+	c.tcp.SetWriteDeadline(deadline)
+}
+
+// progressed says, at the end of a window in the middle of a write, whether the
+// client took enough to be given another one. What the kernel still holds was
+// not taken: its buffer can be larger than what a slow client reads in minutes.
+func (c *conn) progressed(n int) bool {
+	now := time.Now()
+	if outer := c.outer.Load(); outer != 0 && outer <= now.UnixNano() {
+		return false
+	}
+	acked := c.written + int64(n) - int64(unsent(c.tcp))
+	if acked-c.acked < writeWindowBytes {
+		c.set.slow.Add(1)
+		return false
+	}
+	c.acked = acked
+	c.openWindow(now)
+	return true
+}
+
+// Close closes; a judged source's connection is left open and unread until its
+// time is up, where there is room for it.
+func (c *conn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	if !c.judged.Load() {
+		c.set.remove(c)
+		return c.tcp.Close()
+	}
+	c.tcp.SetReadDeadline(time.Unix(1, 0)) // ends the server's own read
+	c.tcp.SetReadBuffer(stalledBuffer)
+	c.working()
+	if c.set.stalled.park(c.set.now(), c) {
+		return nil
+	}
+	c.set.remove(c)
+	return reset(c.tcp)
+}
+
+// judge ends the connection from within: nothing more is read or written, and
+// closing it stalls it.
+func (c *conn) judge() {
+	c.judged.Store(true)
+	c.tcp.SetReadDeadline(time.Unix(1, 0))
+}
+
+// source is who the connection is from, as far as the connection itself tells.
+func (c *conn) source() netip.Addr {
+	if c.announce != nil && c.announce.client.IsValid() {
+		return c.announce.client
+	}
+	return c.peer
+}
+
+// abort resets the connection at once, from any goroutine.
+func (c *conn) abort() {
+	c.closed.Store(true)
+	reset(c.tcp)
+}
+
+// CloseWrite ends what is sent, and leaves reading open.
+func (c *conn) CloseWrite() error { return c.tcp.CloseWrite() }
+
+// LocalAddr gives this end.
+func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+
+// RemoteAddr gives the other end, which may be a proxy.
+func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline sets the deadline for reads. On a stalled connection none is lifted.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.judged.Load() && c.closed.Load() {
+		return nil
+	}
+	return c.tcp.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets a deadline beside the one that moves with progress; the
+// earlier one counts.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.outer.Store(0)
+		return nil
+	}
+	c.outer.Store(t.UnixNano())
+	c.stale.Store(true)
+	return c.tcp.SetWriteDeadline(t)
+}

@@ -1,0 +1,87 @@
+package edge
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+)
+
+// copier copies an answer's body to the client. What came is handed on before
+// more is waited for, unless the length is known and it can be gathered.
+type copier struct {
+	x       *exchange
+	buf     []byte
+	control *http.ResponseController
+
+	window    time.Time // until when the client's present write window lasts
+	begun     time.Time
+	unflushed bool
+	long      bool // said to be long-lived
+}
+
+func (c *copier) run() error {
+	resp, l := c.x.resp, c.x.line
+	gather := resp.ContentLength >= 0
+	c.begun = time.Now()
+	c.unflushed = true // the header
+	for {
+		if !gather && c.unflushed && !ready(l) {
+			c.unflushed = false
+			if err := c.control.Flush(); err != nil {
+				return err
+			}
+		}
+		n, err := resp.Body.Read(c.buf)
+		if n > 0 {
+			if err := c.write(c.buf[:n]); err != nil {
+				return err
+			}
+			c.unflushed = true
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// ready says whether the next read of a chunked body will not block: a whole
+// line of it, or of data, is here already.
+func ready(l *line) bool {
+	b, _ := l.br.Peek(l.br.Buffered())
+	return bytes.IndexByte(b, '\n') >= 0
+}
+
+// write hands b to the client in pieces that each have a write window. Over
+// HTTP/1.1 the connection sees to that; over HTTP/2 one stream's window can be
+// shut while others flow.
+func (c *copier) write(b []byte) error {
+	for len(b) > 0 {
+		piece := b
+		if c.x.r.ProtoMajor == 2 {
+			piece = b[:min(len(b), writeWindowBytes)]
+			c.openWindow()
+		}
+		if _, err := c.x.w.Write(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	if !c.long && !c.begun.IsZero() && time.Since(c.begun) > streamingAfter {
+		c.long = true
+		c.x.proxy.streaming(c.x.w)
+	}
+	return nil
+}
+
+func (c *copier) openWindow() {
+	now := time.Now()
+	if c.window.Sub(now) >= writeWindow {
+		return
+	}
+	c.window = now.Add(writeWindow + writeSlack)
+	c.control.SetWriteDeadline(c.window)
+}

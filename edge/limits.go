@@ -1,0 +1,112 @@
+package edge
+
+import "time"
+
+// Every bound of the edge, by name, with what happens when it is reached.
+const (
+	// sitesMax bounds Config.Sites, namesMax the names of one site, backendsMax
+	// its origins; more is an error of configuration.
+	sitesMax    = 64
+	namesMax    = 256
+	backendsMax = 32
+	// trustedMax bounds Config.TrustedProxies; more is an error of configuration.
+	trustedMax = 1024
+
+	// headerBytesDefault bounds a request's headers; longer ones get 431.
+	headerBytesDefault = 16 << 10
+	// originHeaderMax bounds an answer's headers, interim answers included;
+	// longer, the origin has failed.
+	originHeaderMax = 256 << 10
+	// interimMax bounds the 1xx answers to one request; one more is a failure.
+	interimMax = 8
+	// h2StreamsMax is how many requests one HTTP/2 connection may have open;
+	// more are refused by the protocol (RFC 9113, 5.1.2).
+	h2StreamsMax = 100
+
+	// heldBodyMax is the longest body that is written together with its head
+	// and can be sent again; a longer one has a goroutine of its own.
+	heldBodyMax = 16 << 10
+	// copyBytes is the size of a pooled buffer for bodies.
+	copyBytes = 32 << 10
+	// tunnelBytes is the size of each of the two buffers of a tunnel.
+	tunnelBytes = 8 << 10
+	// tunnelLinger is how long one direction of a tunnel may go on after the
+	// other has ended; then both are closed.
+	tunnelLinger = 30 * time.Second
+	// streamingBytes is the length from which an answer counts as long-lived.
+	streamingBytes = 8 << 20
+	// streamingAfter is how long an answer may take to be copied before it
+	// counts as long-lived, so that it does not hold a place among the quick.
+	streamingAfter = 2 * time.Second
+	// continueWait is how long a body is held back for the origin's "100
+	// Continue"; then it is sent unasked.
+	continueWait = time.Second
+
+	// idleLinesMax bounds the unused connections to one backend; one more is closed.
+	idleLinesMax = 512
+	// lineIdle is how long such a connection is kept; then it is closed.
+	lineIdle = 30 * time.Second
+	// downFor is how long a backend that could not be reached is passed over,
+	// where another one can be asked.
+	downFor = 2 * time.Second
+	// originConnectionsDefault bounds the connections to one group of
+	// backends; beyond it the origin counts as down.
+	originConnectionsDefault = 8192
+	// originShare is the part of the process's files, 1/originShare, that
+	// connections to origins may take at most.
+	originShare = 3
+
+	// filesDefault is taken where the limit of open files cannot be read.
+	filesDefault = 1024
+	// filesMax bounds what is taken of a very high limit of open files.
+	filesMax = 1 << 20
+	// shortAt is the share of Config.Limits.Connections, in percent, from which
+	// connections count as short: then the oldest waiting ones are closed, and
+	// connections above Limits.PeerConnections of one address are refused.
+	shortAt = 90
+	// evictShare is the part, 1/evictShare, that is closed at once, so that the
+	// search for the oldest is paid once for many.
+	evictShare = 32
+	// peerConnectionsDefault is how many connections one address (IPv6: one
+	// /64) may have when they are short.
+	peerConnectionsDefault = 64
+
+	// ordersMax bounds the orders in force; one more is not carried out and counted.
+	ordersMax = 1 << 17
+	// stalledMax bounds the judged connections that are left open, unread, so
+	// that they cost their sender time and Deich nothing; one more is reset.
+	stalledMax = 4096
+	// stallFor is how long such a connection is left; then it is reset.
+	stallFor = 15 * time.Second
+	// stalledBuffer is the receive buffer it is left with.
+	stalledBuffer = 2 << 10
+
+	// proxyHeaderMax is the longest PROXY protocol header taken: the fixed part
+	// of version 2 with its longest addresses and 2 KiB of further fields.
+	proxyHeaderMax = 16 + 216 + 2048
+	// forwardedMax is how many hops of X-Forwarded-For or Forwarded are looked
+	// at, from the right; further left nothing is believed.
+	forwardedMax = 32
+
+	// writeWindow and writeWindowBytes: a client must take that many bytes in
+	// that time while an answer waits for it, or it is cut. 2 KiB/s suffice.
+	writeWindow      = 10 * time.Second
+	writeWindowBytes = 16 << 10
+	// writeSlack is by how much a window may be longer, so that its deadline
+	// is not set anew with every write.
+	writeSlack = 2 * time.Second
+
+	// logQueue bounds the access log's entries that wait to be written; one
+	// more is dropped, counted, and said.
+	logQueue = 4096
+	// refusalsLogged is how many refusals a second are logged; of those above
+	// it only one of refusalsSampled.
+	refusalsLogged  = 20
+	refusalsSampled = 1000
+	// noticesLogged bounds the server's own notices (TLS handshakes that
+	// failed, panics) a second; the rest is counted.
+	noticesLogged = 5
+
+	// shutdownPoll is how often a draining server looks whether it is empty.
+	shutdownPoll = 20 * time.Millisecond
+)

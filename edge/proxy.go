@@ -1,0 +1,232 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/deichproject/deich"
+)
+
+// proxy carries admitted requests to their origin and answers back.
+type proxy struct {
+	state   func() *state
+	via     string // this process in Via; a request that bears it went in a circle
+	buffers buffers
+	tunnels atomic.Int64 // open now
+
+	// What the guard is told; see guard.Fail and guard.Streaming.
+	fail      func(http.ResponseWriter, *http.Request, deich.Reason)
+	streaming func(http.ResponseWriter)
+}
+
+// ServeHTTP answers one request.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	st := p.state()
+	site := st.site(r.Host)
+	if site == nil {
+		p.fail(w, r, deich.NoSite)
+		return
+	}
+	if circular(r.Header["Via"], p.via) {
+		http.Error(w, "508 Loop Detected: the origin leads back here", http.StatusLoopDetected)
+		return
+	}
+	x := exchange{proxy: p, w: w, r: r, group: site.group}
+	x.head = head{prefix: site.group.prefix, host: r.Host, via: p.via, upgrade: upgradeOf(r)}
+	if site.originHost != "" {
+		x.head.host = site.originHost
+	}
+	x.head.hop, x.head.client, x.head.trusted = st.addresses(r)
+
+	buf := p.buffers.take()
+	defer p.buffers.give(buf)
+	defer x.finish()
+	err := x.prepare(*buf)
+	if err == nil {
+		err = x.run()
+	}
+	if err != nil {
+		p.failed(&x, err)
+		return
+	}
+	if x.resp.StatusCode == http.StatusSwitchingProtocols {
+		p.tunnel(&x)
+		return
+	}
+	p.forward(&x, *buf)
+}
+
+// failed answers for an origin that gave none, or for a body that broke off.
+func (p *proxy) failed(x *exchange, err error) {
+	var body errClientBody
+	fromClient := errors.As(err, &body)
+	if x.sender != nil {
+		if failure := x.sender.failure.Load(); failure != nil {
+			body, fromClient = *failure, true
+		}
+		x.sender.end(x.w)
+	}
+	gone := x.r.Context().Err() != nil
+	if gone && !(fromClient && timedOut(body)) {
+		panic(http.ErrAbortHandler)
+	}
+	switch {
+	case errors.Is(err, errTarget):
+		p.fail(x.w, x.r, deich.BadRequest)
+	case fromClient && timedOut(body):
+		p.fail(x.w, x.r, deich.SlowClient)
+	case fromClient:
+		p.fail(x.w, x.r, deich.BadRequest)
+	case timedOut(err) && x.line != nil:
+		p.fail(x.w, x.r, deich.OriginSlow)
+	default:
+		p.fail(x.w, x.r, deich.OriginDown)
+	}
+}
+
+// circular says whether a request has been here before.
+func circular(lines []string, via string) bool {
+	for _, line := range lines {
+		if strings.Contains(line, via) {
+			return true
+		}
+	}
+	return false
+}
+
+// forward copies the answer to the client. buf is scratch.
+func (p *proxy) forward(x *exchange, buf []byte) {
+	resp, w := x.resp, x.w
+	to := w.Header()
+	announced := len(resp.Trailer)
+	copyEndToEnd(to, resp.Header)
+	for name := range resp.Trailer {
+		to.Add("Trailer", name)
+	}
+	if resp.Body == http.NoBody {
+		x.complete = true
+		x.finish()
+		w.WriteHeader(resp.StatusCode)
+		return
+	}
+	if resp.ContentLength > 0 && resp.ContentLength <= int64(len(buf)) {
+		p.forwardWhole(x, buf[:resp.ContentLength])
+		return
+	}
+	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	if events {
+		x.line.receiveBody(x.line.backend.timeouts.Load().Stream.Duration)
+	}
+	if events || resp.ContentLength >= streamingBytes {
+		p.streaming(w)
+	}
+	if x.sender != nil && !x.sender.finished() && x.r.ProtoMajor == 1 {
+		// The answer has begun before the body has ended; the standard server
+		// would otherwise read the rest of the body first.
+		http.NewResponseController(w).EnableFullDuplex()
+	}
+	w.WriteHeader(resp.StatusCode)
+	c := copier{x: x, buf: buf, control: http.NewResponseController(w)}
+	if err := c.run(); err != nil {
+		// The client must not take a broken answer for a whole one.
+		panic(http.ErrAbortHandler)
+	}
+	x.complete = true
+	for name, values := range resp.Trailer {
+		if announced == 0 || !declared(to, name) {
+			name = http.TrailerPrefix + name
+		}
+		for _, v := range values {
+			to.Add(name, v)
+		}
+	}
+	x.finish()
+}
+
+// forwardWhole takes a short answer in whole before it gives any of it: the
+// line is free while the client reads, and a broken answer is told as such.
+func (p *proxy) forwardWhole(x *exchange, buf []byte) {
+	for n := 0; n < len(buf); {
+		m, err := x.resp.Body.Read(buf[n:])
+		n += m
+		if err != nil && n < len(buf) {
+			clear(x.w.Header())
+			p.failed(x, err)
+			return
+		}
+	}
+	x.complete = true
+	x.finish()
+	x.w.WriteHeader(x.resp.StatusCode)
+	c := copier{x: x, control: http.NewResponseController(x.w)}
+	if c.write(buf) != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func declared(h http.Header, name string) bool {
+	for _, v := range h["Trailer"] {
+		if http.CanonicalHeaderKey(v) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// copyEndToEnd copies what is meant for the client.
+func copyEndToEnd(to, from http.Header) {
+	named := namedByConnection(from)
+	for name, values := range from {
+		if name != "Content-Length" && ofHop(name) || named.has(name) {
+			continue
+		}
+		if had := to[name]; len(had) > 0 {
+			values = append(had, values...)
+		}
+		to[name] = values
+	}
+}
+
+// reject answers what never reaches the guard: a name that is not served here,
+// or a method that has no place at a reverse proxy.
+func reject(w http.ResponseWriter, status int) {
+	h := w.Header()
+	h["Content-Length"] = []string{"0"}
+	h["Cache-Control"] = []string{"no-store"}
+	h["Deich-Reason"] = []string{deich.NoSite.String()}
+	if status == http.StatusMethodNotAllowed {
+		h["Deich-Reason"] = []string{deich.BadRequest.String()}
+		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	}
+	w.WriteHeader(status)
+}
+
+// addresses gives the hop a request came from, the client behind it, and
+// whether the hop is a trusted proxy.
+func (st *state) addresses(r *http.Request) (hop, client netip.Addr, trusted bool) {
+	if c := connOf(r); c != nil {
+		hop = c.source()
+	} else {
+		hop = remoteOf(r)
+	}
+	trusted = st.trusted.has(hop)
+	if !trusted {
+		return hop, hop, false
+	}
+	return hop, st.trusted.clientOf(r.Header, st.clientHeader, hop), true
+}
+
+func remoteOf(r *http.Request) netip.Addr {
+	p, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.IPv6Unspecified()
+	}
+	return p.Addr().Unmap().WithZone("")
+}
+
+// viaName makes this process known in Via.
+func viaName(random uint64) string { return "deich-" + strconv.FormatUint(random, 36) }

@@ -1,0 +1,340 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/guard"
+)
+
+// Options is what a Server is made of. Config.Sites, Engine and Keys are needed.
+type Options struct {
+	// Config is the edge's part of the configuration.
+	Config Config
+	// Guard is guard's part.
+	Guard guard.Config
+	// Engine decides.
+	Engine *deich.Engine
+	// Keys sign what clients carry.
+	Keys *guard.Keys
+	// Origins is how many origins the engine was made for; 0: as many as Config has.
+	Origins int
+	// Orders and Events take what the engine hands out, after the server itself
+	// carried the orders out; nil: ignored.
+	Orders func([]deich.Order)
+	Events func([]deich.Event)
+	// Now gives the engine's time; nil: wall time read once, then monotonic.
+	Now func() deich.Time
+	// Log takes notices for the operator; nil: none.
+	Log *slog.Logger
+}
+
+// Server is one edge. Make it with New, run it with Start, end it with
+// Shutdown. All methods are safe for concurrent use.
+type Server struct {
+	options Options
+	now     func() deich.Time
+	log     *slog.Logger
+	state   atomic.Pointer[state]
+	conns   *conns
+	proxy   *proxy
+	guard   *guard.Handler
+	http    *http.Server
+	access  *accessLog
+	notices *notices
+
+	swap      sync.Mutex // one Swap at a time
+	listeners []*listener
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+}
+
+// New makes a server; nothing runs yet. Errors of the configuration come all
+// at once, each a *deich.PolicyError.
+func New(o Options) (*Server, error) {
+	if o.Engine == nil || o.Keys == nil {
+		return nil, errors.New("edge: new: Engine and Keys are needed")
+	}
+	o.Config = o.Config.Defaults()
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Origins == 0 {
+		o.Origins = o.Config.OriginGroups()
+	}
+	s := &Server{options: o, now: o.Now, log: o.Log}
+	if s.now == nil {
+		s.now = clock()
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	st, err := newState(o.Config, nil, o.Origins)
+	if err != nil {
+		return nil, err
+	}
+	st.inForce(nil)
+	s.state.Store(st)
+	s.conns = newConns(o.Config.Limits, s.now, o.Config.ProxyProtocol)
+	s.notices = &notices{log: s.log}
+	if err := s.makeHandlers(); err != nil {
+		return nil, err
+	}
+	s.makeHTTP()
+	return s, nil
+}
+
+func (s *Server) makeHandlers() (err error) {
+	if s.access, err = openAccessLog(s.options.Config, s.log); err != nil {
+		return err
+	}
+	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), fail: guard.Fail, streaming: guard.Streaming}
+	s.guard, err = guard.New(guard.Options{
+		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
+		Origin: s.origin, Addr: s.addr, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
+		Now: s.now, Log: s.access.logger(),
+		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
+	})
+	if err != nil {
+		s.access.close()
+	}
+	return err
+}
+
+func (s *Server) makeHTTP() {
+	c := s.options.Config
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: c.Timeouts.ReadHeader.Duration,
+		IdleTimeout:       c.Timeouts.Idle.Duration,
+		MaxHeaderBytes:    c.Limits.HeaderBytes,
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: h2StreamsMax},
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return s.state.Load().certificate(hello)
+			},
+		},
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return guard.ConnContext(withConn(ctx, unwrap(nc)), nc)
+		},
+		ConnState: s.connState,
+		ErrorLog:  s.notices.logger(),
+	}
+}
+
+// connState keeps account of which connections wait for a request.
+func (s *Server) connState(nc net.Conn, to http.ConnState) {
+	c := unwrap(nc)
+	if c == nil {
+		return
+	}
+	switch to {
+	case http.StateIdle:
+		c.waited(s.now())
+	case http.StateActive, http.StateHijacked:
+		c.working()
+	}
+}
+
+// serve is where every request begins.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		reject(w, http.StatusMethodNotAllowed)
+		return
+	}
+	if s.state.Load().site(r.Host) == nil {
+		status := http.StatusNotFound
+		if r.TLS != nil {
+			status = http.StatusMisdirectedRequest
+		}
+		reject(w, status)
+		return
+	}
+	s.guard.ServeHTTP(w, r)
+}
+
+// origin gives the engine's number of a request's platform.
+func (s *Server) origin(r *http.Request) uint16 {
+	if site := s.state.Load().site(r.Host); site != nil {
+		return site.group.index
+	}
+	return 0
+}
+
+func (s *Server) addr(r *http.Request) (peer, client netip.Addr, validated bool) {
+	_, client, _ = s.state.Load().addresses(r)
+	if c := connOf(r); c != nil {
+		return c.peer, client, true
+	}
+	return remoteOf(r), client, true
+}
+
+// drop makes the connection of r cost nothing more: what its client sends is
+// not read, and nothing is answered.
+func (s *Server) drop(r *http.Request) {
+	c := connOf(r)
+	if c == nil || c.trusted {
+		panic(http.ErrAbortHandler) // a proxy's connection carries others too
+	}
+	c.judge()
+}
+
+// Start listens on every address, and serves until Shutdown. It returns once
+// all of them are open; on an error none is.
+func (s *Server) Start(ctx context.Context) error {
+	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
+	for _, a := range s.options.Config.listenAddrs() {
+		l, err := listen(ctx, a, s.conns, isTrusted)
+		if err != nil {
+			for _, open := range s.listeners {
+				open.Close()
+			}
+			s.listeners = nil
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.running.Go(func() { s.guard.Run(ctx) })
+	s.running.Go(func() { s.house(ctx) })
+	s.running.Go(func() { s.access.run() })
+	for _, l := range s.listeners {
+		s.running.Go(func() { s.serveOn(l) })
+	}
+	return nil
+}
+
+func (s *Server) serveOn(l *listener) {
+	var err error
+	if l.secured {
+		err = s.http.ServeTLS(l, "", "")
+	} else {
+		err = s.http.Serve(l)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("edge: serve", "address", l.Addr().String(), "error", err)
+	}
+}
+
+// house does what is due each second.
+func (s *Server) house(ctx context.Context) {
+	ticker := time.NewTicker(houseEvery)
+	defer ticker.Stop()
+	var counts []deich.Count
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.conns.tick()
+			if counts = s.conns.orders.collect(s.now(), counts[:0]); len(counts) > 0 {
+				s.options.Engine.Seen(s.now(), counts)
+			}
+			for _, g := range s.state.Load().groups {
+				g.prune(now, false)
+			}
+			s.notices.second()
+		}
+	}
+}
+
+// Addrs gives where the server listens, after Start.
+func (s *Server) Addrs() []net.Addr {
+	var all []net.Addr
+	for _, l := range s.listeners {
+		all = append(all, l.Addr())
+	}
+	return all
+}
+
+// Guard gives the guard that asks the engine about every request.
+func (s *Server) Guard() *guard.Handler { return s.guard }
+
+// Refuse carries orders out: new connections of their sources are refused at
+// accept, and open ones stalled as soon as they send anything.
+func (s *Server) Refuse(list []deich.Order) {
+	s.conns.refuse(list)
+	if s.options.Orders != nil {
+		s.options.Orders(list)
+	}
+}
+
+// Swap puts sites, origins, certificates, trust, timeouts towards origins and
+// the guard's configuration in force for the requests that come from now on.
+// No connection is dropped. What cannot change while running is an error, and
+// then nothing changes.
+func (s *Server) Swap(c Config, g guard.Config) error {
+	s.swap.Lock()
+	defer s.swap.Unlock()
+	c = c.Defaults()
+	old := s.state.Load()
+	if err := errors.Join(c.Validate(), c.fixed(old.config)); err != nil {
+		return err
+	}
+	st, err := newState(c, old, s.options.Origins)
+	if err != nil {
+		return err
+	}
+	if err := s.guard.Swap(g); err != nil {
+		return err
+	}
+	s.state.Store(st)
+	st.inForce(old)
+	return nil
+}
+
+// Shutdown stops listening, lets every request end, and closes what is left
+// when ctx ends; then its error is returned. Nothing runs afterwards.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("edge: shutdown: %w", err)
+	}
+	s.drainTunnels(ctx)
+	s.conns.abortAll()
+	s.http.Close()
+	if s.cancel != nil {
+		s.cancel()
+	}
+	for _, g := range s.state.Load().groups {
+		g.retire()
+	}
+	s.access.close()
+	s.running.Wait()
+	return err
+}
+
+// drainTunnels waits for tunnels, which the standard server does not know any more.
+func (s *Server) drainTunnels(ctx context.Context) {
+	ticker := time.NewTicker(shutdownPoll)
+	defer ticker.Stop()
+	for s.proxy.tunnels.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func clock() func() deich.Time {
+	start := time.Now()
+	wall := deich.Time(start.UnixNano())
+	return func() deich.Time { return wall.Add(time.Since(start)) }
+}
