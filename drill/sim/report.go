@@ -1,0 +1,297 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// Report is what a run came to. Everything but Took and EventsPerSecond is the
+// same for the same scenario and seed.
+type Report struct {
+	Scenario        string         `json:"scenario"`
+	Title           string         `json:"title"`
+	Control         Control        `json:"control,omitempty"`
+	Seed            uint64         `json:"seed"`
+	Trace           string         `json:"trace"` // hash over every decision and its outcome
+	Users           int            `json:"users"`
+	Sources         int            `json:"sources"` // of attackers
+	Groups          []GroupReport  `json:"groups"`
+	Attacks         []AttackReport `json:"attacks,omitempty"`
+	Origin          []OriginReport `json:"origin"` // by phase
+	Engine          EngineReport   `json:"engine"`
+	Pulses          []Pulse        `json:"pulses,omitempty"` // one a second
+	Events          uint64         `json:"events"`           // of the simulation
+	Took            time.Duration  `json:"took_ns"`
+	EventsPerSecond float64        `json:"events_per_second"`
+	Unmet           []string       `json:"unmet,omitempty"` // expectations that do not hold
+}
+
+// GroupReport is how a group of users fared.
+type GroupReport struct {
+	Name     string        `json:"name"`
+	Users    int           `json:"users"`
+	Phases   []PhaseReport `json:"phases"`
+	Served   float64       `json:"served"`   // share of users with ≥ 95 % of their own requests of the flood phase
+	Settled  float64       `json:"settled"`  // success after the first content, flood phase
+	Back     float64       `json:"back"`     // success later than a second after the flood
+	Mitigate float64       `json:"mitigate"` // seconds until success was back for good (≥ 99.5 %); below zero: never
+	FirstP50 float64       `json:"first_p50"`
+	FirstP95 float64       `json:"first_p95"` // seconds from coming to the first content
+	Never    int           `json:"never"`     // users who never got any content
+}
+
+// PhaseReport is how a group fared in one phase.
+type PhaseReport struct {
+	Phase    string            `json:"phase"`
+	Requests uint64            `json:"requests"`
+	Success  float64           `json:"success"`
+	Late     uint64            `json:"late"`
+	Denied   uint64            `json:"denied"`
+	P50      float64           `json:"p50_ms"`
+	P99      float64           `json:"p99_ms"`
+	Acts     map[string]uint64 `json:"acts"`
+	Reasons  map[string]uint64 `json:"reasons,omitempty"`
+}
+
+// AttackReport is what became of an attack's requests.
+type AttackReport struct {
+	Name     string            `json:"name"`
+	Sent     uint64            `json:"sent"`
+	Refused  uint64            `json:"refused"`          // at accept, under an order
+	Passes   uint64            `json:"passes,omitempty"` // earned by proof
+	Answered uint64            `json:"answered"`         // by the origin, in time
+	Acts     map[string]uint64 `json:"acts"`
+	Reasons  map[string]uint64 `json:"reasons,omitempty"`
+}
+
+// OriginReport is the origin in one phase.
+type OriginReport struct {
+	Phase   string  `json:"phase"`
+	Arrived uint64  `json:"arrived"`
+	Done    uint64  `json:"done"`
+	Failed  uint64  `json:"failed"`
+	Wasted  uint64  `json:"wasted"` // worked off for clients that had left
+	Most    int     `json:"most"`   // held at once
+	P50     float64 `json:"p50_ms"` // of users' requests
+	P99     float64 `json:"p99_ms"`
+	Stretch float64 `json:"stretch"` // how many times the work in them users' requests took
+	Goodput float64 `json:"goodput"` // work answered in time, as a share of what the origin can do
+	Useful  float64 `json:"useful"`  // the same, for users alone
+}
+
+// EngineReport is the engine over the whole run.
+type EngineReport struct {
+	MemoryBytes int      `json:"memory_bytes"`
+	Most        int      `json:"most"`       // placed at once
+	MostLimit   float64  `json:"most_limit"` // the limit then, in average requests
+	MostQueued  int      `json:"most_queued"`
+	Orders      int      `json:"orders"`
+	Events      []string `json:"events,omitempty"`
+}
+
+// Pulse is the engine at one moment.
+type Pulse struct {
+	At       float64 `json:"at"` // seconds since the flood began
+	Limit    float64 `json:"limit"`
+	Inflight int     `json:"inflight"`
+	Queued   int     `json:"queued"`
+	Cut      uint8   `json:"cut"`
+	Pressure bool    `json:"pressure"`
+	Demand   float64 `json:"demand"`
+	Capacity float64 `json:"capacity"`
+	Goodput  float64 `json:"goodput"`
+	Slowdown float64 `json:"slowdown"`
+}
+
+// Group gives a group's report by name, or nil.
+func (r *Report) Group(name string) *GroupReport {
+	for i := range r.Groups {
+		if r.Groups[i].Name == name {
+			return &r.Groups[i]
+		}
+	}
+	return nil
+}
+
+const target = .995 // success is back at this share
+
+func (r *run) report(seed uint64, took time.Duration) Report {
+	s := &r.scenario
+	rep := Report{
+		Scenario: s.Name, Title: s.Title, Control: s.Control, Seed: seed,
+		Trace: fmt.Sprintf("%016x", r.trace.Sum64()), Users: len(r.clients),
+		Pulses: r.stats.pulses, Events: r.handled, Took: took, EventsPerSecond: float64(r.handled) / took.Seconds(),
+	}
+	never := r.census()
+	for gi := range s.Groups {
+		rep.Groups = append(rep.Groups, r.groupReport(gi, never[gi]))
+	}
+	for ai := range s.Attacks {
+		x := &r.stats.foes[ai]
+		rep.Sources += s.Attacks[ai].Sources
+		rep.Attacks = append(rep.Attacks, AttackReport{s.Attacks[ai].Name, x.sent, x.dropped, x.farmed, x.answered,
+			actWords(&x.acts), reasonWords(&x.reasons)})
+	}
+	for p, long := range [phases]time.Duration{s.Peace, s.Flood, s.After} {
+		l := &r.stats.loads[p]
+		can := max(float64(s.Origin.Cores)*long.Seconds(), 1e-9)
+		rep.Origin = append(rep.Origin, OriginReport{phaseNames[p], l.arrived, l.done, l.failed, l.wasted, l.most,
+			l.took.at(.5), l.took.at(.99), l.waited / max(l.worked, 1e-9), l.inTime / can, l.useful / can})
+	}
+	if r.engine != nil {
+		rep.Engine = EngineReport{r.engine.MemoryBytes(), r.places.most, r.places.limit, r.stats.most, r.refused.orders, r.words()}
+	}
+	rep.Unmet = rep.unmet(s.Expect)
+	return rep
+}
+
+// census counts who was served, by group, and gives how many never were.
+func (r *run) census() []int {
+	never := make([]int, len(r.stats.groups))
+	for i := range r.clients {
+		c := &r.clients[i]
+		g := &r.stats.groups[c.group]
+		g.users++
+		if c.seen > 0 {
+			g.asked++
+			if float64(c.ok) >= .95*float64(c.seen) {
+				g.served++
+			}
+		}
+		if c.came >= r.end {
+			continue
+		}
+		if c.first == 0 {
+			never[c.group]++
+			g.first.add(lost)
+		} else {
+			g.first.add(time.Duration(c.first - max(c.came, r.starts)))
+		}
+	}
+	return never
+}
+
+func (r *run) groupReport(gi, never int) GroupReport {
+	g := &r.stats.groups[gi]
+	rep := GroupReport{
+		Name: r.scenario.Groups[gi].Name, Users: g.users,
+		Served:  ratio(uint64(g.served), uint64(g.asked)),
+		Settled: ratio(g.settled[0], g.settled[1]), Back: ratio(g.back[0], g.back[1]),
+		Mitigate: g.mitigated(r.firstBad(), target),
+		FirstP50: g.first.at(.5) / 1000, FirstP95: g.first.at(.95) / 1000, Never: never,
+	}
+	for p := range phases {
+		t := &g.tally[p]
+		rep.Phases = append(rep.Phases, PhaseReport{phaseNames[p], t.wants, ratio(t.ok, t.wants), t.late, t.denied,
+			t.took.at(.5), t.took.at(.99), actWords(&t.acts), reasonWords(&t.reasons)})
+	}
+	return rep
+}
+
+// firstBad is when the first bad request comes, since the flood began, or the
+// shield, if that is later.
+func (r *run) firstBad() time.Duration {
+	at := time.Duration(0)
+	for i := range r.scenario.Attacks {
+		if a := &r.scenario.Attacks[i]; i == 0 || a.From < at {
+			at = a.From
+		}
+	}
+	return max(at, r.scenario.Start)
+}
+
+// ratio is 1 where nothing was asked for.
+func ratio(n, of uint64) float64 {
+	if of == 0 {
+		return 1
+	}
+	return float64(n) / float64(of)
+}
+
+func actWords(n *[8]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for i, x := range n {
+		if x > 0 {
+			m[deich.Act(i).String()] = x
+		}
+	}
+	return m
+}
+
+func reasonWords(n *[32]uint64) map[string]uint64 {
+	m := make(map[string]uint64)
+	for i, x := range n {
+		if x > 0 && i > 0 {
+			m[deich.Reason(i).String()] = x
+		}
+	}
+	return m
+}
+
+// words tells the engine's events but for judged sources, of which there may be many.
+func (r *run) words() []string {
+	var all []string
+	for _, e := range r.stats.events {
+		if e.Kind != deich.SourceJudged {
+			all = append(all, fmt.Sprintf("%+.1fs %v", time.Duration(int64(e.At)-r.flood).Seconds(), e.Kind))
+		}
+	}
+	return all
+}
+
+// figure gives a number of the report.
+func (r *Report) figure(b Bound) (x float64, ok bool) {
+	p, o := r.Origin[peace], r.Origin[flood]
+	switch b.Figure {
+	case Goodput:
+		return o.Goodput, true
+	case Useful:
+		return o.Useful, true
+	case Slowdown:
+		return o.Stretch / max(p.Stretch, 1), true
+	}
+	g := r.Group(b.Group)
+	if g == nil {
+		return 0, false
+	}
+	switch f := g.Phases[flood]; b.Figure {
+	case Success:
+		return f.Success, true
+	case Settled:
+		return g.Settled, true
+	case Back:
+		return g.Back, true
+	case Served:
+		return g.Served, true
+	case Denied:
+		return ratio(f.Denied, max(f.Requests, 1)), true
+	case Mitigate:
+		if g.Mitigate < 0 {
+			return math.Inf(1), true
+		}
+		return g.Mitigate, true
+	case First:
+		return g.FirstP95, true
+	}
+	return 0, false
+}
+
+// unmet says which expectations do not hold.
+func (r *Report) unmet(bounds []Bound) []string {
+	var all []string
+	for _, b := range bounds {
+		x, ok := r.figure(b)
+		switch {
+		case !ok:
+			all = append(all, fmt.Sprintf("%s of %q: there is no such figure", b.Figure, b.Group))
+		case x < b.Min:
+			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at least %.4f", b.Group, b.Figure, x, b.Min))
+		case x > b.Max && (b.Max > 0 || b.Min == 0):
+			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at most %.4f", b.Group, b.Figure, x, b.Max))
+		}
+	}
+	return all
+}
