@@ -133,7 +133,7 @@ func (r *run) answered(fi uint32, failed bool) {
 
 // mint gives a client without a pass one with the page it is served.
 func (r *run) mint(f *flight) {
-	if r.engine == nil || f.req.Kind != deich.Page || f.status >= 400 || f.req.Pass.ID != 0 {
+	if r.engine == nil || f.req.Kind != deich.Page || !f.req.Safe || f.status >= 400 || f.req.Pass.ID != 0 {
 		return
 	}
 	how := deich.Served
