@@ -188,6 +188,35 @@ func TestChargeAndLevel(t *testing.T) {
 	}
 }
 
+// FuzzBuckets calls with anything at all and wants answers that make sense: a
+// level never falls by a charge, never exceeds LevelMax, and what was refused
+// left it as it was.
+func FuzzBuckets(f *testing.F) {
+	f.Add(uint64(0), int64(0), int64(0), int64(0))
+	f.Add(^uint64(0), wall, int64(time.Second), int64(40*time.Second))
+	f.Add(uint64(1), wrapAt-1, int64(time.Second/3), int64(time.Hour))
+	f.Add(uint64(1)<<32, int64(1<<63-1), int64(1<<63-1), int64(1<<63-1))
+	f.Add(uint64(7), int64(-1<<63), int64(-1<<63), int64(-1<<63))
+	f.Fuzz(func(t *testing.T, hash uint64, now, cost, limit int64) {
+		b := NewBuckets(64)
+		for range 3 {
+			before := b.Level(hash, now)
+			over := b.Take(hash, now, time.Duration(cost), time.Duration(limit))
+			after := b.Level(hash, now)
+			if over < 0 || (over == 0) != (after > before) || after > LevelMax+tick {
+				t.Fatalf("take: over by %v, level from %v to %v", over, before, after)
+			}
+			charged := b.Charge(hash, now, time.Duration(cost), time.Duration(limit))
+			if charged < after || charged != b.Level(hash, now) || charged > LevelMax+tick {
+				t.Fatalf("charge: level from %v to %v, said %v", after, b.Level(hash, now), charged)
+			}
+		}
+		if n := b.Sweep(now); n != 0 {
+			t.Fatalf("swept %d that were just charged", n)
+		}
+	})
+}
+
 func TestFullSetEvictsSmallestTAT(t *testing.T) {
 	b := NewBuckets(1)
 	for i := range uint32(ways) {

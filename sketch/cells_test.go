@@ -148,7 +148,7 @@ func TestPutRefuses(t *testing.T) {
 	for _, bad := range []struct {
 		set int
 		tag uint32
-	}{{-1, 1}, {2, 1}, {1 << 40, 1}, {0, 0}} {
+	}{{-1, 1}, {2, 1}, {1 << 30, 1}, {0, 0}} {
 		if c.Put(bad.set, bad.tag, 0, 0) {
 			t.Errorf("set %d, tag %d put", bad.set, bad.tag)
 		}

@@ -19,7 +19,7 @@ const (
 	// asked for outside them is taken as the bound. An overfull filter calls
 	// fresh hashes spent, never spent ones fresh.
 	BloomMin = 1 << 9
-	BloomMax = 1 << 32
+	BloomMax = 1 << 30
 
 	// LevelMax is the highest level a bucket can hold; more is cut to it.
 	LevelMax = 24 * time.Hour
