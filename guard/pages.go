@@ -149,6 +149,11 @@ func (p *pages) find(name, lang string, reason deich.Reason) *prepared {
 	return p.find("refusal", lang, reason)
 }
 
+// has says whether there is a page of this name.
+func (p *pages) has(name string) bool {
+	return p.ready[pageKey{name, languageDefault, deich.NoReason}] != nil
+}
+
 // asset answers with a file that pages refer to; false where there is none of
 // this name. An address with the file's version never changes what it gives.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request, name string) bool {
