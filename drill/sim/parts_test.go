@@ -213,7 +213,7 @@ func TestHistogram(t *testing.T) {
 }
 
 func TestMitigated(t *testing.T) {
-	g := follow{begun: make([]uint32, 100), good: make([]uint32, 100)}
+	g := follow{begun: make([]uint32, 100), good: make([]uint32, 100), stuck: make([]int32, 100)}
 	for i := range g.begun {
 		g.begun[i] = 10
 		if i >= 13 {
@@ -225,6 +225,10 @@ func TestMitigated(t *testing.T) {
 	}
 	if got := g.mitigated(time.Second, 1); math.Abs(got-.3) > 1e-9 {
 		t.Errorf("since a second in: after %v s, expected 0.3", got)
+	}
+	g.overdue(int64(13*bin), int64(20*bin))
+	if got := g.mitigated(0, 1); got != 2.1 {
+		t.Errorf("someone waits until then: mitigated after %v s, expected 2.1", got)
 	}
 	g.good[60] = 0
 	if got := g.mitigated(0, 1); got != -1 {

@@ -58,6 +58,7 @@ type tally struct {
 type follow struct {
 	tally       [phases]tally
 	begun, good []uint32 // by bin, since the flood began
+	stuck       []int32  // by bin: how many more wait overdue than in the bin before
 	settled     [2]uint64
 	back        [2]uint64
 	first       histogram
@@ -102,7 +103,7 @@ func newStats(r *run) *stats {
 	s := &stats{r: r, groups: make([]follow, len(r.scenario.Groups)), foes: make([]foes, len(r.scenario.Attacks))}
 	n := int((r.scenario.Flood+r.scenario.After)/bin) + 1
 	for i := range s.groups {
-		s.groups[i].begun, s.groups[i].good = make([]uint32, n), make([]uint32, n)
+		s.groups[i].begun, s.groups[i].good, s.groups[i].stuck = make([]uint32, n), make([]uint32, n), make([]int32, n)
 	}
 	return s
 }
@@ -139,6 +140,18 @@ func (s *stats) want(phase int, c *client, began int64, took time.Duration, deni
 		g.begun[i]++
 		if ok {
 			g.good[i]++
+		}
+	}
+	g.overdue(began+int64(inTime)-s.r.flood, s.r.now-s.r.flood)
+}
+
+// overdue notes that someone waited without content longer than is in time:
+// who does so asks for nothing new, and would not be missed otherwise.
+func (g *follow) overdue(from, to int64) {
+	if i, j := from/int64(bin), to/int64(bin)+1; from >= 0 && i < j && int(i) < len(g.stuck) {
+		g.stuck[i]++
+		if int(j) < len(g.stuck) {
+			g.stuck[j]--
 		}
 	}
 }
@@ -224,19 +237,27 @@ func (s *stats) pulse(now int64, p deich.Pulse) {
 // there: a second at it, followed by five more; below zero for never.
 func (g *follow) mitigated(from time.Duration, target float64) float64 {
 	const one, five = int(time.Second / bin), int(5 * time.Second / bin)
+	waiting := make([]float64, len(g.begun))
+	for b, n := 0, int32(0); b < len(waiting); b++ {
+		n += g.stuck[b]
+		waiting[b] = float64(n)
+	}
 	for b := max(int(from/bin), 0); b+one+five <= len(g.begun); b++ {
-		if g.held(b, b+one, target) && g.held(b+one, b+one+five, target) {
+		if g.held(b, b+one, target, waiting) && g.held(b+one, b+one+five, target, waiting) {
 			return (time.Duration(b)*bin - from).Seconds()
 		}
 	}
 	return -1
 }
 
-func (g *follow) held(from, to int, target float64) bool {
-	begun, good := 0., 0.
+// held says whether the target holds from a bin to another, for those who
+// asked and those who were still waiting.
+func (g *follow) held(from, to int, target float64, waiting []float64) bool {
+	begun, good, most := 0., 0., 0.
 	for b := from; b < to; b++ {
 		begun += float64(g.begun[b])
 		good += float64(g.good[b])
+		most = max(most, waiting[b])
 	}
-	return good >= target*begun
+	return good >= target*(begun+most)
 }
