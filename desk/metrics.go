@@ -28,7 +28,7 @@ func writeMetrics(w io.Writer, s *State) {
 		m.value("deich_served_total", float64(g.OK), "tier", g.Tier, "ok", "true")
 		m.value("deich_served_total", float64(g.Failed), "tier", g.Tier, "ok", "false")
 	}
-	m.family("deich_latency_seconds", "histogram", "From a served request's headers to the first byte of its answer.")
+	m.family("deich_latency_seconds", "histogram", "From a served request's headers to the end of its answer, streams left out.")
 	for _, l := range s.Latency {
 		m.histogram("deich_latency_seconds", &l)
 	}
@@ -100,12 +100,19 @@ func (m metrics) value(name string, v float64, labels ...string) {
 	io.WriteString(m.w, b.String())
 }
 
+// histogram writes a bound for each doubling: a reader's database keeps one
+// series for each, while the page wants them finer.
 func (m metrics) histogram(name string, l *Latency) {
 	var sum uint64
+	shown := 0.0
 	for i, bound := range l.Bounds {
 		if i < len(l.Counts) {
 			sum += l.Counts[i]
 		}
+		if bound < 2*shown && i < len(l.Bounds)-1 {
+			continue
+		}
+		shown = bound
 		m.value(name+"_bucket", float64(sum), "tier", l.Tier, "le", strconv.FormatFloat(bound, 'g', -1, 64))
 	}
 	for _, n := range l.Counts[min(len(l.Bounds), len(l.Counts)):] {

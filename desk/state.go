@@ -51,7 +51,7 @@ type Served struct {
 }
 
 // Latency counts how long served requests took, from their headers to the
-// first byte of the answer.
+// end of the answer; streams are left out.
 type Latency struct {
 	Tier   string    `json:"tier"`
 	Bounds []float64 `json:"bounds"` // upper bounds in seconds, rising

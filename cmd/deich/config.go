@@ -106,6 +106,20 @@ func parseConfig(name string, text []byte) (settings, error) {
 	return s, nil
 }
 
+// link is how the i-th listener is reached from this machine.
+func (s settings) link(i int, a net.Addr) string {
+	scheme := "http"
+	if slices.ContainsFunc(s.Sites, func(site edge.Site) bool { return site.Certificate != "" }) {
+		scheme = "https"
+	}
+	if i < len(s.Listen) {
+		if said, _, ok := strings.Cut(s.Listen[i], "://"); ok {
+			scheme = said
+		}
+	}
+	return scheme + "://" + reachable(a)
+}
+
 // resolve turns paths relative to the file into paths relative to nothing.
 func (s *settings) resolve(dir string) {
 	from := func(p *string) {

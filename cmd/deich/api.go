@@ -1,0 +1,270 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/guard"
+)
+
+const (
+	// bypassMax is the longest bypass; it is meant to be looked at again.
+	bypassMax = 24 * time.Hour
+	// ordersShown bounds the orders in one answer; their number is given whole.
+	ordersShown = 100
+)
+
+// The forms of the private API. Commands and server share them.
+type (
+	handView struct {
+		ID     uint32    `json:"id"`
+		Act    string    `json:"act"`
+		Target string    `json:"target"` // an address, prefix or path
+		Until  time.Time `json:"until,omitzero"`
+	}
+	orderView struct {
+		Prefix netip.Prefix `json:"prefix"`
+		Until  time.Time    `json:"until"`
+		Reason string       `json:"reason"`
+	}
+	rulesView struct {
+		Hand      []handView  `json:"hand"`
+		Bypass    time.Time   `json:"bypass,omitzero"`
+		Observe   bool        `json:"observe,omitempty"`
+		Orders    []orderView `json:"orders"`
+		OrdersAll int         `json:"orders_all"`
+	}
+	handRequest struct {
+		Act    deich.Act `json:"act"` // allow or deny
+		Target string    `json:"target"`
+		For    string    `json:"for,omitempty"` // a span of time; empty: until undone
+	}
+	bypassRequest struct {
+		For string `json:"for"`
+	}
+	explainView struct {
+		Reference *guard.Explanation `json:"reference,omitempty"`
+		Address   *addressView       `json:"address,omitempty"`
+	}
+	addressView struct {
+		Address netip.Addr  `json:"address"`
+		Hand    []handView  `json:"hand"`
+		Orders  []orderView `json:"orders"`
+	}
+)
+
+// mount puts the station's part of the private API on the desk.
+func (s *station) mount(d *desk.Desk) {
+	d.Mount("GET /api/v1/hand", http.HandlerFunc(s.serveRules))
+	d.Mount("POST /api/v1/hand", http.HandlerFunc(s.serveList))
+	d.Mount("DELETE /api/v1/hand/{id}", http.HandlerFunc(s.serveUndo))
+	d.Mount("POST /api/v1/bypass", http.HandlerFunc(s.serveBypass))
+	d.Mount("DELETE /api/v1/bypass", http.HandlerFunc(s.serveBypassEnd))
+	d.Mount("POST /api/v1/reload", http.HandlerFunc(s.serveReload))
+	d.Mount("GET /api/v1/explain/{what...}", http.HandlerFunc(s.serveExplain))
+}
+
+func (s *station) serveRules(w http.ResponseWriter, _ *http.Request) {
+	now := s.now()
+	view := rulesView{Hand: []handView{}, Orders: []orderView{}, Bypass: s.bypassed(), Observe: s.observe()}
+	for _, h := range s.engine.Listed(now) {
+		view.Hand = append(view.Hand, viewHand(h))
+	}
+	orders := s.ordered()
+	view.OrdersAll = len(orders)
+	for _, o := range orders[:min(ordersShown, len(orders))] {
+		view.Orders = append(view.Orders, viewOrder(o))
+	}
+	desk.JSON(w, view)
+}
+
+func viewHand(h deich.Hand) handView {
+	v := handView{ID: h.ID, Act: h.Act.String(), Target: h.Path}
+	switch {
+	case h.Prefix.IsValid() && h.Prefix.IsSingleIP():
+		v.Target = h.Prefix.Addr().String()
+	case h.Prefix.IsValid():
+		v.Target = h.Prefix.String()
+	}
+	if h.Until != 0 {
+		v.Until = wall(h.Until)
+	}
+	return v
+}
+
+func viewOrder(o deich.Order) orderView {
+	return orderView{o.Prefix, wall(o.Until), o.Reason.String()}
+}
+
+func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
+	var ask handRequest
+	if !read(w, r, &ask) {
+		return
+	}
+	prefix, path, err := readTarget(ask.Target)
+	if err != nil {
+		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		return
+	}
+	hand := deich.Hand{Act: ask.Act, Prefix: prefix, Path: path}
+	if ask.For != "" {
+		var span time.Duration
+		span, err = readSpan(ask.For)
+		hand.Until = s.now().Add(span)
+	}
+	if err != nil {
+		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		return
+	}
+	id, err := s.hand.list(hand)
+	if err != nil && id == 0 {
+		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		return
+	}
+	hand.ID = id
+	if hand.Act == deich.Allow && hand.Prefix.IsValid() {
+		s.revoke(hand.Prefix)
+	}
+	view := viewHand(hand)
+	s.note("by_hand", "", fmt.Sprintf("%s %s by hand%s.", pastWord(view.Act), view.Target, untilWords(view.Until)))
+	if err != nil {
+		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
+		return
+	}
+	desk.JSON(w, view)
+}
+
+func pastWord(act string) string {
+	if act == deich.Allow.String() {
+		return "Allowed"
+	}
+	return "Denied"
+}
+
+func untilWords(t time.Time) string {
+	if t.IsZero() {
+		return ", until undone"
+	}
+	return " until " + t.Format("2006-01-02 15:04:05 MST")
+}
+
+// readSpan reads how long something is to hold.
+func readSpan(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q is no span of time: write it as in 10m, 1h or 24h", text)
+	}
+	return d, nil
+}
+
+func (s *station) serveUndo(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 32)
+	var found bool
+	if err == nil {
+		out := deich.NewOut()
+		found, err = s.hand.undo(uint32(id), out)
+		s.carry(out.Orders)
+	}
+	switch {
+	case !found:
+		desk.Problem(w, http.StatusNotFound, "nothing is listed under "+r.PathValue("id"), "deich rules shows what is, with its number")
+	case err != nil:
+		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
+	default:
+		s.note("undone", "", fmt.Sprintf("Listing %d by hand was taken back.", id))
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (s *station) serveBypass(w http.ResponseWriter, r *http.Request) {
+	var ask bypassRequest
+	if !read(w, r, &ask) {
+		return
+	}
+	span, err := readSpan(ask.For)
+	if err == nil && span > bypassMax {
+		err = fmt.Errorf("%s is too long: at most %s, then look again", ask.For, spanText(bypassMax))
+	}
+	if err != nil {
+		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		return
+	}
+	until := s.bypass(span)
+	s.note("bypassed", "", "Bypass is on"+untilWords(until)+": everybody passes, only the origin's limit holds.")
+	desk.JSON(w, struct {
+		Until time.Time `json:"until"`
+	}{until})
+}
+
+func (s *station) serveBypassEnd(w http.ResponseWriter, _ *http.Request) {
+	s.bypass(0)
+	s.note("bypass_ended", "", "Bypass was ended: Deich judges again.")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *station) serveReload(w http.ResponseWriter, _ *http.Request) {
+	if err := s.reload(); err != nil {
+		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "what was in force before stays in force")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *station) serveExplain(w http.ResponseWriter, r *http.Request) {
+	what := r.PathValue("what")
+	if a, err := netip.ParseAddr(what); err == nil {
+		desk.JSON(w, explainView{Address: s.explainAddress(a.Unmap().WithZone(""))})
+		return
+	}
+	e, err := s.edge.Guard().Explain(what)
+	if err != nil {
+		desk.Problem(w, http.StatusNotFound, "this is no reference that this Deich gave, or it is older than its keys",
+			"a reference has 76 letters and digits and stands at the foot of the page; an address is written as in 203.0.113.7")
+		return
+	}
+	desk.JSON(w, explainView{Reference: &e})
+}
+
+func (s *station) explainAddress(a netip.Addr) *addressView {
+	now := s.now()
+	view := &addressView{Address: a, Hand: []handView{}, Orders: []orderView{}}
+	for _, h := range s.engine.Listed(now) {
+		if h.Prefix.IsValid() && h.Prefix.Contains(a) {
+			view.Hand = append(view.Hand, viewHand(h))
+		}
+	}
+	for _, o := range s.ordered() {
+		if o.Prefix.Contains(a) {
+			view.Orders = append(view.Orders, viewOrder(o))
+		}
+	}
+	return view
+}
+
+// read takes a JSON body that holds what into has room for and nothing else.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		desk.Problem(w, http.StatusRequestEntityTooLarge, "the body is too long", "")
+	case err != nil:
+		desk.Problem(w, http.StatusBadRequest, "the body is not the JSON that is wanted here: "+err.Error(), "")
+	}
+	return err == nil
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// listing is what allow and deny have in common.
+type listing struct {
+	dataFlag
+	Target string        `arg:"" help:"An address (203.0.113.7), a prefix (203.0.113.0/24, 2001:db8::/48) or a path and all below it (/search)."`
+	For    time.Duration `help:"How long it holds; without it, until undone." placeholder:"SPAN"`
+}
+
+func (l *listing) run(t *terminal, act deich.Act) error {
+	if _, _, err := readTarget(l.Target); err != nil {
+		return err
+	}
+	c, err := l.dial()
+	if err != nil {
+		return err
+	}
+	ask := handRequest{Act: act, Target: l.Target}
+	if l.For != 0 {
+		ask.For = l.For.String()
+	}
+	var is handView
+	if err := c.ask("POST", "/api/v1/hand", ask, &is); err != nil {
+		return err
+	}
+	t.say("%s %s%s. Take it back with: deich undo %d", pastWord(is.Act), is.Target, untilWords(is.Until), is.ID)
+	return nil
+}
+
+type allowCommand struct{ listing }
+
+func (allowCommand) Help() string {
+	return "Examples:\n  deich allow 203.0.113.7 --for 1h\n  deich allow 2001:db8::/48\n  deich allow /health\n\n" +
+		"The narrowest prefix wins; an allow beats a deny of the same width. It survives a restart."
+}
+
+func (c *allowCommand) Run(t *terminal) error { return c.run(t, deich.Allow) }
+
+type denyCommand struct{ listing }
+
+func (denyCommand) Help() string {
+	return "Examples:\n  deich deny 203.0.113.0/24 --for 1h\n  deich deny /xmlrpc.php\n\n" +
+		"Whoever is denied is told so, with a reference. The narrowest prefix wins. It survives a restart."
+}
+
+func (c *denyCommand) Run(t *terminal) error { return c.run(t, deich.Deny) }
+
+type bypassCommand struct {
+	dataFlag
+	For time.Duration `help:"How long, at most 24h." default:"10m" placeholder:"SPAN"`
+	Off bool          `help:"End it now."`
+}
+
+func (bypassCommand) Help() string {
+	return "Examples:\n  deich bypass --for 10m\n  deich bypass --off\n\n" +
+		"Nobody is refused, challenged or made to wait for their rank; only the origin's limit holds. It ends by itself, and with a restart."
+}
+
+func (c *bypassCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	if c.Off {
+		if err := to.ask("DELETE", "/api/v1/bypass", nil, nil); err != nil {
+			return err
+		}
+		t.say("Bypass has ended: Deich judges again.")
+		return nil
+	}
+	var is struct{ Until time.Time }
+	if err := to.ask("POST", "/api/v1/bypass", bypassRequest{For: c.For.String()}, &is); err != nil {
+		return err
+	}
+	t.say("Everybody passes%s; the origin's limit holds. End it with: deich bypass --off", untilWords(is.Until))
+	return nil
+}
+
+type rulesCommand struct{ dataFlag }
+
+func (rulesCommand) Help() string { return "Examples:\n  deich rules" }
+
+func (c *rulesCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	var is rulesView
+	if err := to.ask("GET", "/api/v1/hand", nil, &is); err != nil {
+		return err
+	}
+	if !is.Bypass.IsZero() {
+		t.say("Bypass is on%s: everybody passes.", untilWords(is.Bypass))
+	}
+	if is.Observe {
+		t.say("Deich only observes: nothing below is carried out.")
+	}
+	if len(is.Hand) == 0 {
+		t.say("Nothing is listed by hand.")
+	}
+	for _, h := range is.Hand {
+		t.say("%5d  %-5s  %s%s", h.ID, h.Act, h.Target, untilWords(h.Until))
+	}
+	if is.OrdersAll == 0 {
+		t.say("No source is refused at accept.")
+		return nil
+	}
+	t.say("%s refused at accept, because each kept sending after it was turned away:", some(is.OrdersAll, "source"))
+	for _, o := range is.Orders {
+		t.say("       %s  %s%s", o.Prefix, o.Reason, untilWords(o.Until))
+	}
+	if more := is.OrdersAll - len(is.Orders); more > 0 {
+		t.say("       and %d more", more)
+	}
+	return nil
+}
+
+type undoCommand struct {
+	dataFlag
+	ID uint32 `arg:"" help:"The number that deich rules shows."`
+}
+
+func (undoCommand) Help() string { return "Examples:\n  deich undo 3" }
+
+func (c *undoCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	if err := to.ask("DELETE", "/api/v1/hand/"+strconv.FormatUint(uint64(c.ID), 10), nil, nil); err != nil {
+		return err
+	}
+	t.say("Listing %d is taken back.", c.ID)
+	return nil
+}
+
+type reloadCommand struct{ dataFlag }
+
+func (reloadCommand) Help() string {
+	return "Examples:\n  deich reload\n\nThe same as SIGHUP. A file with a mistake changes nothing, and every mistake is shown."
+}
+
+func (c *reloadCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	if err := to.ask("POST", "/api/v1/reload", nil, nil); err != nil {
+		return err
+	}
+	t.say("The configuration is in force.")
+	return nil
+}
+
+type explainCommand struct {
+	dataFlag
+	What string `arg:"" name:"reference|address" help:"The reference from a refusal, or an address."`
+}
+
+func (explainCommand) Help() string {
+	return "Examples:\n  deich explain REFERENCE\n  deich explain 203.0.113.7\n\n" +
+		"The reference stands at the foot of the page and in the header Deich-Reference. Deich keeps no row for those it refused: " +
+		"the reference carries what it knew, sealed. Of an address it can say only what is listed or ordered against it now."
+}
+
+func (c *explainCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	var is explainView
+	if err := to.ask("GET", "/api/v1/explain/"+url.PathEscape(c.What), nil, &is); err != nil {
+		return err
+	}
+	if e := is.Reference; e != nil {
+		t.say("%s  %s (%s)", e.At.Local().Format("2006-01-02 15:04:05 MST"), e.Act, e.Reason)
+		t.say("A %s from %s asked for a %s; it ranked %d, and the cut line stood at %d.", e.Tier, e.Prefix, kindWord(e.Kind), e.Rank, e.Cut)
+		t.say("%s", reasonWords(e.Reason))
+		return nil
+	}
+	sayAddress(t, is.Address)
+	return nil
+}
+
+func sayAddress(t *terminal, is *addressView) {
+	if len(is.Hand) == 0 && len(is.Orders) == 0 {
+		t.say("Nothing is listed or ordered against %s now. Its requests are ranked like all others;", is.Address)
+		t.say("why one of them was refused stands in its reference: deich explain REFERENCE")
+		return
+	}
+	for _, h := range is.Hand {
+		t.say("%s by hand: %s%s. Take it back with: deich undo %d", pastWord(h.Act), h.Target, untilWords(h.Until), h.ID)
+	}
+	for _, o := range is.Orders {
+		t.say("Refused at accept as %s: %s%s. Let it in with: deich allow %s", o.Prefix, o.Reason, untilWords(o.Until), is.Address)
+	}
+}
+
+func kindWord(kind string) string {
+	switch kind {
+	case deich.Asset.String():
+		return "part of a page"
+	case deich.API.String():
+		return "program's answer"
+	case deich.Upload.String():
+		return "place for an upload"
+	}
+	return kind
+}
+
+// reasonWords explains a reason, and what the operator can do about it.
+func reasonWords(reason string) string {
+	words := map[deich.Reason]string{
+		deich.ByHand:       "An operator listed it: deich rules shows the listing, deich undo takes it back.",
+		deich.BelowCut:     "More was asked than the origin can do, and better-ranked clients took its places.",
+		deich.Unproven:     "More was asked than the origin can do, and this client had earned nothing yet: it was asked to prove itself.",
+		deich.OverBudget:   "It, or its prefix, sent more than its share. If this is a known client: deich allow ADDRESS.",
+		deich.QueueFull:    "Better-ranked requests took its place in the queue.",
+		deich.QueueLate:    "No place at the origin came free in time.",
+		deich.StreamsFull:  "There was no room for another long-lived request: policy.streams sets how many there may be.",
+		deich.Failopen:     "The engine had failed and only the last known limit held: look at Deich's log.",
+		deich.OriginDown:   "The origin did not answer.",
+		deich.OriginSlow:   "The origin did not answer in time: timeouts.first_byte sets how long it may take.",
+		deich.BadRequest:   "The request was malformed beyond use.",
+		deich.SlowClient:   "It sent its body too slowly.",
+		deich.BodyTooLarge: "Its body was longer than guard.body_max.",
+		deich.BuffersFull:  "There was no memory left to hold its body: guard.bodies sets how much there is.",
+		deich.BadPass:      "Its pass was forged or broken.",
+		deich.BadProof:     "Its proof did not hold, was late, or had been used before.",
+		deich.NoSite:       "No site of this name is served here: sites[].names lists those that are.",
+	}
+	for r, text := range words {
+		if r.String() == reason {
+			return text
+		}
+	}
+	return fmt.Sprintf("The reason is %s.", reason)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/deichproject/deich/edge"
+)
+
+type protectCommand struct {
+	To             string   `required:"" help:"The origin: the platform to protect." placeholder:"URL"`
+	Listen         string   `default:":8080" help:"Where users come in." placeholder:"ADDR"`
+	Cert           string   `help:"Certificate (PEM) for TLS." type:"path" placeholder:"FILE"`
+	Key            string   `help:"Its key (PEM)." type:"path" placeholder:"FILE"`
+	Data           string   `help:"Folder for keys, what the engine learned, and lists." type:"path" default:"${data}" placeholder:"DIR"`
+	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none." placeholder:"ADDR"`
+	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
+	TrustedProxies []string `help:"Proxies in front whose word about the client is believed." placeholder:"CIDR,…"`
+}
+
+func (protectCommand) Help() string {
+	return "Examples:\n" +
+		"  deich protect --to http://127.0.0.1:3000\n" +
+		"  deich protect --to http://10.0.0.5 --listen :443 --cert site.pem --key site.key\n" +
+		"  deich protect --to http://127.0.0.1:3000 --trusted-proxies 10.0.0.0/8\n\n" +
+		"It needs nothing else: it finds out by itself what the origin can do."
+}
+
+func (c *protectCommand) Run(t *terminal) error {
+	first, err := c.settings()
+	if err != nil {
+		return err
+	}
+	return stand(t, first, c.settings)
+}
+
+// settings are the flags as a configuration; the errors name flags.
+func (c *protectCommand) settings() (settings, error) {
+	s := settings{
+		Config: edge.Config{
+			Listen:         []string{c.Listen},
+			Sites:          []edge.Site{{Origins: []string{c.To}, Certificate: c.Cert, Key: c.Key}},
+			TrustedProxies: c.TrustedProxies,
+		},
+		Console: c.Console, Data: c.Data,
+	}
+	s.Policy.Observe = c.Observe
+	s = s.defaults()
+	var lines []string
+	for _, e := range s.validate() {
+		lines = append(lines, flagOf(e.Path)+": "+e.Text)
+	}
+	if len(lines) > 0 {
+		return s, hint(errors.New(strings.Join(lines, "\n")), "deich protect --help has examples")
+	}
+	return s, nil
+}
+
+func flagOf(path string) string {
+	for _, f := range []struct{ path, flag string }{
+		{"sites[0].origins", "--to"}, {"sites[0].certificate", "--cert"}, {"listen", "--listen"},
+		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"},
+	} {
+		if strings.HasPrefix(path, f.path) {
+			return f.flag
+		}
+	}
+	return path
+}
+
+type runCommand struct {
+	Config string `default:"deich.yaml" help:"The configuration file." type:"path" placeholder:"FILE"`
+}
+
+func (runCommand) Help() string {
+	return "Examples:\n  deich run --config deich.yaml\n  deich config check deich.yaml\n\n" +
+		"SIGHUP, or deich reload, reads the file anew without dropping a connection."
+}
+
+func (c *runCommand) Run(t *terminal) error {
+	load := func() (settings, error) {
+		s, err := loadConfig(c.Config)
+		return s, counted(err)
+	}
+	first, err := load()
+	if err != nil {
+		return err
+	}
+	return stand(t, first, load)
+}
+
+// stand runs a station until a signal ends it: the first drains, the second
+// ends at once, SIGHUP reloads.
+func stand(t *terminal, first settings, again func() (settings, error)) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	s, err := openStation(t, first, again)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve(ctx) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case sig := <-signals:
+			switch {
+			case sig == syscall.SIGHUP:
+				if err := s.reload(); err != nil {
+					t.warn("reload: %v\nwhat was in force before stays in force", err)
+				} else {
+					t.say("The configuration is in force.")
+				}
+			case ctx.Err() != nil:
+				return errors.Join(errors.New("ended before all requests were answered"), s.data.close())
+			default:
+				t.say("Ending: open requests are being answered, at most %s. Once more ends it at once.", spanText(drainWait))
+				stop()
+			}
+		}
+	}
+}

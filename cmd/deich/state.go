@@ -1,0 +1,54 @@
+package main
+
+import (
+	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/guard"
+)
+
+// state is what the console shows: the parts' own counters, put into its words.
+func (s *station) state() desk.State {
+	now := s.now()
+	c := s.edge.Guard().Counters()
+	state := desk.State{
+		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
+		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
+		Panics: c.Panics,
+	}
+	for i, name := range s.originNames() {
+		if name == "" {
+			continue
+		}
+		o := desk.Origin{Name: name, Pulse: s.engine.Pulse(uint16(i)), FailingSince: s.chronicle.failingSince(uint16(i))}
+		o.Failing = !o.FailingSince.IsZero()
+		state.Origins = append(state.Origins, o)
+	}
+	for _, v := range c.Verdicts {
+		state.Requests = append(state.Requests, desk.Requests{Act: v.Act, Reason: v.Reason, Tier: v.Tier, N: v.N})
+	}
+	for i := range c.Tiers {
+		t := &c.Tiers[i]
+		state.Served = append(state.Served, desk.Served{Tier: t.Tier, OK: t.Served, Failed: t.Failed})
+		state.Latency = append(state.Latency, latency(t))
+	}
+	return state
+}
+
+func latency(t *guard.TierCount) desk.Latency {
+	l := desk.Latency{Tier: t.Tier, Counts: t.Latency.Counts[:], Sum: t.Latency.Sum.Seconds()}
+	for i := range l.Counts {
+		if bound := t.Latency.Bound(i); bound > 0 {
+			l.Bounds = append(l.Bounds, bound.Seconds())
+		}
+	}
+	return l
+}
+
+// originNames are by the engine's index.
+func (s *station) originNames() []string { return *s.origins.Load() }
+
+func (s *station) originName(i uint16) string {
+	if names := s.originNames(); int(i) < len(names) {
+		return names[i]
+	}
+	return ""
+}

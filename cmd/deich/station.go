@@ -1,0 +1,319 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/guard"
+)
+
+const (
+	// saveEvery is how often what the engine learned is written down.
+	saveEvery = time.Minute
+	// drainWait is how long open requests may take when Deich ends; then they are cut off.
+	drainWait = 30 * time.Second
+	// stateBytesMax bounds the file of what the engine learned; a longer one is not read.
+	stateBytesMax = 1 << 30
+)
+
+// station is one running Deich: the parts, wired together. Nothing else in
+// this command knows how they fit.
+type station struct {
+	terminal *terminal
+	data     *dataDir
+	engine   *deich.Engine
+	edge     *edge.Server
+	desk     *desk.Desk
+	console  net.Listener // nil: off
+	token    string
+	fresh    bool // the token was made just now
+	hand     handList
+	started  time.Time
+	now      func() deich.Time
+
+	read      func() (settings, error) // the configuration anew
+	reloading sync.Mutex
+	inForce   atomic.Pointer[settings]
+	origins   atomic.Pointer[[]string] // names, by the engine's number; "" for a free one
+	chronicle chronicle
+}
+
+// open makes all parts and takes what they need; nothing is listened on yet
+// but the console. Whatever fails gives back what was taken.
+func openStation(t *terminal, first settings, again func() (settings, error)) (s *station, err error) {
+	s = &station{terminal: t, read: again, started: time.Now(), now: newClock()}
+	s.putInForce(first)
+	if s.data, err = openData(first.Data); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.data.close())
+		}
+	}()
+	var seed [32]byte
+	rand.Read(seed[:])
+	if s.engine, err = deich.New(first.Policy, seed); err != nil {
+		return nil, err
+	}
+	s.hand = handList{data: s.data, engine: s.engine, now: s.now}
+	if err = s.hand.load(); err != nil {
+		return nil, err
+	}
+	if s.token, s.fresh, err = desk.OpenToken(s.data.path); err != nil {
+		return nil, err
+	}
+	if s.desk, err = desk.New(desk.Options{Token: s.token, Names: first.ConsoleNames, State: s.state}); err != nil {
+		return nil, err
+	}
+	s.mount(s.desk)
+	keys, err := guard.OpenKeys(s.data.path)
+	if err != nil {
+		return nil, hint(err, "repair or remove the file; without it everybody is a stranger again, and nothing worse")
+	}
+	if s.edge, err = edge.New(edge.Options{
+		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
+		Events: s.take, Now: s.now,
+		Log: slog.New(slog.NewTextHandler(t.errs, nil)),
+	}); err != nil {
+		return nil, err
+	}
+	s.recall()
+	if first.Console != consoleOff {
+		if s.console, err = net.Listen("tcp", first.Console); err != nil {
+			return nil, portHint(err, "console", "--console 127.0.0.1:2021, or --console off to go without")
+		}
+	}
+	return s, nil
+}
+
+// newClock gives the engine's time: Unix time read once, then monotonic.
+func newClock() func() deich.Time {
+	start := time.Now()
+	unix := deich.Time(start.UnixNano())
+	return func() deich.Time { return unix.Add(time.Since(start)) }
+}
+
+// portHint says what to do about an address that cannot be listened on.
+func portHint(err error, what, instead string) error {
+	err = fmt.Errorf("%s: %w", what, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return hint(err, "another program listens there, perhaps another Deich; take another address: %s", instead)
+	case errors.Is(err, syscall.EACCES):
+		return hint(err, "ports below 1024 need rights: take a higher one (%s), or give them with setcap cap_net_bind_service=+ep", instead)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return hint(err, "this machine does not have that address: %s", instead)
+	}
+	return hint(err, "take another address: %s", instead)
+}
+
+// carry hands orders on that did not come from a tick.
+func (s *station) carry(orders []deich.Order) {
+	if len(orders) > 0 {
+		s.edge.Refuse(orders)
+	}
+}
+
+// revoke lets in again whoever is refused at accept within a prefix.
+func (s *station) revoke(p netip.Prefix) {
+	for out := deich.NewOut(); s.engine.Revoke(s.now(), p, out) > 0; out.Reset() {
+		s.carry(out.Orders)
+	}
+}
+
+func (s *station) putInForce(c settings) {
+	var before []string
+	if old := s.origins.Load(); old != nil {
+		before = *old
+	}
+	names := nameOrigins(before, c.Sites, c.Policy.Origins)
+	s.origins.Store(&names)
+	s.inForce.Store(&c)
+}
+
+// recall gives engine and guard what they had learned. Losing that is no
+// reason to leave the platform without a dike: they learn again.
+func (s *station) recall() {
+	for _, part := range []struct {
+		file string
+		load func([]byte) error
+	}{{stateFile, s.engine.Load}, {routesFile, s.edge.Guard().Load}} {
+		b, err := readBounded(s.data.file(part.file), stateBytesMax)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = part.load(b)
+		}
+		if err != nil {
+			s.terminal.warn("what was learned before is lost, and is learned anew: %s: %v", part.file, err)
+		}
+	}
+}
+
+func readBounded(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s: %d bytes: at most %d", name, info.Size(), most)
+	}
+	return os.ReadFile(name)
+}
+
+// remember writes down what engine and guard learned.
+func (s *station) remember() error {
+	return errors.Join(
+		s.data.write(stateFile, s.engine.Save(nil)),
+		s.data.write(routesFile, s.edge.Guard().Save(nil)))
+}
+
+// serve runs everything until ctx ends; then open requests are answered, what
+// was learned is written down, and nothing is left behind.
+func (s *station) serve(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.data.close()) }()
+	inner, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := make(chan error, 2)
+	var running sync.WaitGroup
+	if s.console != nil {
+		if err := s.data.noteConsole(s.console.Addr()); err != nil {
+			s.console.Close()
+			return err
+		}
+		running.Go(func() {
+			// The desk stands apart: without it the edge serves on.
+			if err := s.desk.Serve(inner, s.console); err != nil {
+				s.terminal.warn("the console has ended: %v", err)
+			}
+		})
+	}
+	running.Go(func() { s.saveNowAndThen(inner) })
+	if err := s.edge.Start(inner); err != nil {
+		stop()
+		running.Wait()
+		return portHint(err, "listen", "--listen :8081")
+	}
+	s.announce()
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	drain, cancel := context.WithTimeout(context.Background(), drainWait)
+	defer cancel()
+	err = errors.Join(err, s.edge.Shutdown(drain))
+	stop()
+	running.Wait()
+	return errors.Join(err, s.remember())
+}
+
+func (s *station) saveNowAndThen(ctx context.Context) {
+	each := time.NewTicker(saveEvery)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-each.C:
+			if err := s.remember(); err != nil {
+				s.terminal.warn("what the engine learned is not written down: %v", err)
+			}
+		}
+	}
+}
+
+// announce says calmly where everything is.
+func (s *station) announce() {
+	c := s.inForce.Load()
+	t := s.terminal
+	t.say("Deich stands in front of %s.", strings.Join(slices.DeleteFunc(slices.Clone(s.originNames()), func(n string) bool { return n == "" }), " and "))
+	for i, a := range s.edge.Addrs() {
+		t.say("  users     %s", c.link(i, a))
+	}
+	switch {
+	case s.console == nil:
+		t.say("  console   off")
+	case s.fresh:
+		t.say("  console   http://%s/?token=%s", reachable(s.console.Addr()), s.token)
+	default:
+		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
+	}
+	t.say("  data      %s", s.data.path)
+	if c.Policy.Observe {
+		t.say("It only observes: it judges and counts, and lets everything pass.")
+	}
+	t.say("Ctrl-C ends it, once open requests are answered.")
+}
+
+// reload reads the configuration anew and puts it in force, whole or not at all.
+func (s *station) reload() error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	next, err := s.read()
+	if err != nil {
+		return err
+	}
+	before := s.inForce.Load()
+	if next.Data != before.Data || next.Console != before.Console {
+		return errors.New("data and console cannot change while Deich runs: restart it")
+	}
+	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
+	if err := s.engine.Swap(next.Policy); err != nil {
+		return fmt.Errorf("%w: restart Deich to change that", err)
+	}
+	if err := s.edge.Swap(next.Config, next.Guard); err != nil {
+		return errors.Join(err, s.engine.Swap(before.Policy))
+	}
+	s.putInForce(next)
+	s.note("reloaded", "", "The configuration was read anew and is in force.")
+	return nil
+}
+
+// bypass lets everybody pass for a span, or ends that with 0.
+func (s *station) bypass(span time.Duration) (until time.Time) {
+	if span == 0 {
+		s.engine.Bypass(0)
+		return until
+	}
+	s.engine.Bypass(s.now().Add(span))
+	return s.bypassed()
+}
+
+// bypassed gives until when; zero where it is not on.
+func (s *station) bypassed() time.Time {
+	end := s.engine.BypassUntil()
+	if end <= s.now() {
+		return time.Time{}
+	}
+	return wall(end)
+}
+
+// ordered gives the orders in force, those that last longest first.
+func (s *station) ordered() []deich.Order {
+	all := s.engine.Orders(s.now())
+	slices.SortFunc(all, func(a, b deich.Order) int {
+		return cmp.Or(cmp.Compare(b.Until, a.Until), a.Prefix.Compare(b.Prefix))
+	})
+	return all
+}
+
+func (s *station) observe() bool { return s.inForce.Load().Policy.Observe }

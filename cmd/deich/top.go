@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/deichproject/deich/desk"
+)
+
+type topCommand struct {
+	dataFlag
+	Seconds int `help:"End after so many; 0: until Ctrl-C." default:"0" placeholder:"N"`
+}
+
+func (topCommand) Help() string {
+	return "Examples:\n  deich top\n  deich top --seconds 10\n\n" +
+		"One line a second. Shares and rates are over the last ten seconds; a share is of the requests that ended."
+}
+
+func (c *topCommand) Run(t *terminal) error {
+	to, err := c.dial()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	stream, err := to.send(ctx, "GET", "/api/v1/events", nil)
+	if err != nil {
+		return err
+	}
+	defer stream.Body.Close()
+	lines := bufio.NewScanner(stream.Body)
+	lines.Buffer(nil, answerBytesMax)
+	for shown := 0; lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var v desk.Live
+		if err := json.Unmarshal([]byte(data), &v); err != nil {
+			return fmt.Errorf("top: %w", err)
+		}
+		if shown%20 == 0 {
+			t.say("%s", v.Sentence)
+			t.say("%-8s %s %5s %5s %5s %4s  %s", "time", topHead(&v), "limit", "there", "queue", "cut", "refused/s")
+		}
+		t.say("%s", topLine(&v))
+		if shown++; shown == c.Seconds {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("top: %w", err)
+	}
+	return hint(errors.New("top: Deich has ended"), "see its own output for why")
+}
+
+func topHead(v *desk.Live) string {
+	var b strings.Builder
+	for _, g := range v.Groups {
+		fmt.Fprintf(&b, "%15s", g.Tier)
+	}
+	return b.String()
+}
+
+func topLine(v *desk.Live) string {
+	var b strings.Builder
+	b.WriteString(v.At.Local().Format("15:04:05") + " ")
+	for _, g := range v.Groups {
+		share := "–"
+		if g.Served >= 0 {
+			share = fmt.Sprintf("%.1f %%", min(g.Served*100, 100))
+		}
+		fmt.Fprintf(&b, "%7.0f/s %5s", g.Asked, share)
+	}
+	var refused float64
+	for _, a := range v.Acts {
+		if a.Act != "allow" {
+			refused += a.Second
+		}
+	}
+	s := &v.Second
+	fmt.Fprintf(&b, " %5.0f %5d %5d %4d  %.0f", s.Limit, s.Flight, s.Queued, s.Cut, refused)
+	return b.String()
+}
