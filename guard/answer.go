@@ -94,9 +94,7 @@ func (h *Handler) answer(v *visit, w http.ResponseWriter, text string) {
 	}
 	asset := v.req.Kind == deich.Asset
 	if !asset {
-		var reference [referenceChars]byte
-		v.ring.seal(&reference, &v.req, &v.verdict)
-		v.reference = string(reference[:])
+		v.reference = string(v.ring.seal(&v.sealing, &v.req, &v.verdict))
 		header["Deich-Reference"] = []string{v.reference}
 	}
 	switch {
@@ -117,7 +115,7 @@ func (h *Handler) answerPage(v *visit, w http.ResponseWriter, retry int, text st
 		RetryAfter: time.Duration(retry) * time.Second, Return: v.back,
 	}
 	if pg.Return == "" && v.req.Safe {
-		pg.Return = returnPath(v.r.URL.RequestURI())
+		pg.Return = returnPath(v.r.RequestURI)
 	}
 	switch {
 	case text != "":

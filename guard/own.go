@@ -176,10 +176,6 @@ func returnPath(path string) string {
 			return top // browsers drop or turn around what looks harmless here
 		}
 	}
-	u, err := url.Parse(path)
-	if err != nil || u.Host != "" || u.Scheme != "" || strings.HasPrefix(u.Path, "//") {
-		return top
-	}
 	return path
 }
 

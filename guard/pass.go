@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -62,8 +61,11 @@ func (r *ring) showPass(cookie, host string, now deich.Time, life time.Duration)
 	if n, err := passCodec.Decode(b[:], text[:]); err != nil || n != passBytes || b[0] != passVersion {
 		return shown{bad: true}
 	}
+	var signed macInput
+	signed.add(b[:passBodyBytes])
+	signed.addHost(host)
 	k := r.byID[b[1]]
-	if k == nil || !k.pass.holds(bindHost(b[:passBodyBytes], host), b[passBodyBytes:]) {
+	if k == nil || !k.pass.holds(&signed, b[passBodyBytes:]) {
 		return shown{bad: true}
 	}
 	s := shown{
@@ -94,30 +96,12 @@ func (r *ring) writePass(p deich.Pass, host string, now deich.Time) string {
 	b[16], b[17] = p.Days, byte(p.Earned)
 	binary.BigEndian.PutUint64(b[18:], p.ID)
 	binary.BigEndian.PutUint64(b[26:], p.Account)
-	mac := k.pass.sum(bindHost(b[:passBodyBytes], host))
+	var signed macInput
+	signed.add(b[:passBodyBytes])
+	signed.addHost(host)
+	mac := k.pass.sum(&signed)
 	copy(b[passBodyBytes:], mac[:])
 	return passCodec.EncodeToString(b[:])
-}
-
-// bindHost joins what is signed and the host, without port and in lower case.
-func bindHost(body []byte, host string) []byte {
-	var b [macInputMax]byte
-	n := copy(b[:], body)
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
-	}
-	if len(host) > hostBytesMax {
-		sum := sha256.Sum256([]byte(host))
-		return append(b[:n], sum[:]...)
-	}
-	for i := range len(host) {
-		c := host[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		b[n+i] = c
-	}
-	return b[:n+len(host)]
 }
 
 func wireTime(b []byte) deich.Time {
@@ -156,7 +140,10 @@ func sameDay(a, b deich.Time) bool {
 // accountOf names the platform's account id by a keyed hash; 0 only for none.
 func (r *ring) accountOf(host, id string) uint64 {
 	sum := sha256.Sum256([]byte(id))
-	mac := r.account.sum(bindHost(sum[:], host))
+	var named macInput
+	named.add(sum[:])
+	named.addHost(host)
+	mac := r.account.sum(&named)
 	return binary.BigEndian.Uint64(mac[:]) | 1
 }
 

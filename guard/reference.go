@@ -40,16 +40,24 @@ var referenceCodec = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").With
 // ErrReference says that a reference is not one of ours, or that its key is gone.
 var ErrReference = errors.New("guard: explain: not a reference of this Deich, or older than its keys")
 
-// seal writes the reference of a verdict into dst.
-func (r *ring) seal(dst *[referenceChars]byte, req *deich.Request, v *deich.Verdict) {
-	var b [referenceBytes]byte
+// sealing is the room a reference is made in; what goes into an AEAD escapes,
+// so a visit brings it along.
+type sealing struct {
+	sealed [referenceBytes]byte
+	plain  [referencePlain]byte
+	text   [referenceChars]byte
+}
+
+// seal gives the reference of a verdict; it is good until room is used again.
+func (r *ring) seal(room *sealing, req *deich.Request, v *deich.Verdict) []byte {
+	b, plain := &room.sealed, &room.plain
+	*plain = [referencePlain]byte{}
 	b[0] = r.current.id
 	// A nonce must not repeat, it need not be secret: 96 random bits from the
 	// runtime's ChaCha8, under a key of a week.
 	binary.LittleEndian.PutUint64(b[1:], rand.Uint64())
 	binary.LittleEndian.PutUint32(b[9:], rand.Uint32())
 
-	var plain [referencePlain]byte
 	binary.BigEndian.PutUint32(plain[0:], uint32((req.At-epoch)/deich.Time(time.Second)))
 	plain[4], plain[5], plain[6] = byte(v.Act), byte(v.Reason), byte(v.Tier)
 	plain[7], plain[8], plain[9], plain[10] = v.Rank, v.Cut, byte(req.Kind), byte(req.Origin)
@@ -62,7 +70,8 @@ func (r *ring) seal(dst *[referenceChars]byte, req *deich.Request, v *deich.Verd
 		copy(plain[12:], a[:6])
 	}
 	r.current.seal.Seal(b[1+referenceNonce:1+referenceNonce], b[1:1+referenceNonce], plain[:], b[:1])
-	referenceCodec.Encode(dst[:], b[:])
+	referenceCodec.Encode(room.text[:], b[:])
+	return room.text[:]
 }
 
 // explain opens a reference.

@@ -25,7 +25,10 @@ func (r *ring) writeTicket(place uint64, client netip.Addr, now deich.Time) stri
 	b[0], b[1] = ticketVersion, k.id
 	binary.BigEndian.PutUint32(b[2:], uint32((now-epoch)/deich.Time(time.Second)))
 	binary.BigEndian.PutUint64(b[6:], place)
-	mac := k.ticket.sum(bindPrefix(b[:ticketBodyBytes], client))
+	var signed macInput
+	signed.add(b[:ticketBodyBytes])
+	signed.addPrefix(client)
+	mac := k.ticket.sum(&signed)
 	copy(b[ticketBodyBytes:], mac[:])
 	return passCodec.EncodeToString(b[:])
 }
@@ -42,8 +45,11 @@ func (r *ring) readTicket(cookie string, client netip.Addr, now deich.Time) (pla
 	if n, err := passCodec.Decode(b[:], text[:]); err != nil || n != ticketBytes || b[0] != ticketVersion {
 		return 0, 0
 	}
+	var signed macInput
+	signed.add(b[:ticketBodyBytes])
+	signed.addPrefix(client)
 	k := r.byID[b[1]]
-	if k == nil || !k.ticket.holds(bindPrefix(b[:ticketBodyBytes], client), b[ticketBodyBytes:]) {
+	if k == nil || !k.ticket.holds(&signed, b[ticketBodyBytes:]) {
 		return 0, 0
 	}
 	issued := epoch + deich.Time(binary.BigEndian.Uint32(b[2:]))*deich.Time(time.Second)
@@ -51,20 +57,4 @@ func (r *ring) readTicket(cookie string, client netip.Addr, now deich.Time) (pla
 		return 0, 0
 	}
 	return binary.BigEndian.Uint64(b[6:]), age
-}
-
-// bindPrefix joins what is signed and the client's /24 or /64: what a client
-// was given cannot be used from elsewhere.
-func bindPrefix(body []byte, client netip.Addr) []byte {
-	var b [macInputMax]byte
-	n := copy(b[:], body)
-	a := client.As16()
-	if client.Is4() || client.Is4In6() {
-		b[n] = 4
-		n += 1 + copy(b[n+1:], a[12:15])
-	} else {
-		b[n] = 6
-		n += 1 + copy(b[n+1:], a[:8])
-	}
-	return b[:n]
 }

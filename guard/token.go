@@ -28,7 +28,10 @@ func (r *ring) writeToken(bits int, client netip.Addr, now deich.Time) string {
 	b[6] = byte(bits)
 	binary.BigEndian.PutUint64(b[7:], rand.Uint64())
 	binary.BigEndian.PutUint16(b[15:], uint16(rand.Uint32()))
-	mac := k.token.sum(bindPrefix(b[:tokenBodyBytes], client))
+	var signed macInput
+	signed.add(b[:tokenBodyBytes])
+	signed.addPrefix(client)
+	mac := k.token.sum(&signed)
 	copy(b[tokenBodyBytes:], mac[:])
 	return passCodec.EncodeToString(b[:])
 }
@@ -45,8 +48,11 @@ func (r *ring) readToken(token string, client netip.Addr, now deich.Time) (bits 
 	if n, err := passCodec.Decode(b[:], text[:]); err != nil || n != tokenBytes || b[0] != tokenVersion {
 		return 0, 0, false
 	}
+	var signed macInput
+	signed.add(b[:tokenBodyBytes])
+	signed.addPrefix(client)
 	k := r.byID[b[1]]
-	if k == nil || !k.token.holds(bindPrefix(b[:tokenBodyBytes], client), b[tokenBodyBytes:]) {
+	if k == nil || !k.token.holds(&signed, b[tokenBodyBytes:]) {
 		return 0, 0, false
 	}
 	issued := epoch + deich.Time(binary.BigEndian.Uint32(b[2:]))*deich.Time(time.Second)

@@ -37,6 +37,7 @@ type visit struct {
 	bytes     int64  // of the answer's body
 	reference string // on a refusal
 	back      string // where a proof returns to; empty: the request's own address
+	sealing   sealing
 	scratch   [512]byte
 }
 
