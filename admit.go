@@ -78,6 +78,7 @@ const (
 	growMost     = 1.1
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
 	failTooMany  = .05
+	lonelyMin    = 2   // so many steps in a row must say so
 	easeKeeps    = .99 // of what an origin slow by itself is granted, from step to step
 	easeRoom     = 1.3 // more than it was seen to need, so that the limit can grow
 	episodeQuiet = time.Minute
@@ -114,6 +115,7 @@ type adapt struct {
 	x, y                      float64 // means of ln limit and ln slowdown
 	xx, xy                    float64 // their variance and covariance
 	trend                     int     // samples behind them
+	lonely                    int     // steps in a row that found the origin slow by itself
 }
 
 func (o *origin) init(p Policy) {
@@ -235,7 +237,9 @@ func (o *origin) steer(p *Policy) {
 	failed := float64(o.failures) / float64(max(o.answers, 1))
 	if o.full {
 		o.follow(math.Log(o.limit), math.Log(max(o.slow, .01)))
-		if o.slow > slowTarget*o.ease && o.alone() {
+		if o.slow <= slowTarget*o.ease || !o.alone() {
+			o.lonely = 0
+		} else if o.lonely++; o.lonely >= lonelyMin {
 			o.ease = easeRoom * o.slow / slowTarget
 		}
 		o.ease = max(1, o.ease*easeKeeps)
@@ -246,7 +250,7 @@ func (o *origin) steer(p *Policy) {
 		l := o.limit
 		o.limit = min(max(.6*l+.4*(l*g+explore*math.Sqrt(l)), limitMin), float64(p.LimitMax))
 	} else {
-		o.trend = 0
+		o.trend, o.lonely = 0, 0
 		if failed <= failTooMany {
 			o.fails += .02 * (failed - o.fails)
 		}

@@ -33,6 +33,7 @@ type Engine struct {
 
 	ticking  sync.Mutex // Tick, Seen, and what operators change
 	lastTick Time
+	swept    int // the part of budgets to be swept next
 	orders   orders
 }
 
@@ -191,9 +192,10 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 }
 
 const (
-	retrySoon = 2 * time.Second
-	showEvery = 500 * time.Millisecond // an address: two of the waiting room's people a second,
-	showBurst = 40                     // 40 at once
+	retrySoon  = 2 * time.Second
+	sweepParts = 1 << 16
+	showEvery  = 500 * time.Millisecond // an address: two of the waiting room's people a second,
+	showBurst  = 40                     // 40 at once
 )
 
 // placeOf is the number of a request in the waiting room: when it first came.
@@ -484,6 +486,9 @@ func (e *Engine) Tick(at Time, out *Out) {
 	}
 	e.judge(at, out)
 	e.crowd.tick(e, at, out)
+	// A part of the table at every tick, all of it in under two hours.
+	e.budgets.SweepPart(int64(at), e.swept, sweepParts)
+	e.swept = (e.swept + 1) % sweepParts
 }
 
 // Next is the earliest time at which a queued request has waited too long; zero for none.

@@ -13,11 +13,11 @@ import (
 const (
 	rankProgram   = 14  // a stranger that no page can be shown to
 	rankStranger  = 16  // a stranger's browser
-	rankAddress   = 28  // an address that was served before, +2 a doubling of its age
-	rankHolds     = 36  // a credential that was accepted before, +2.5 a doubling
 	rankProven    = 40  // a pass minted under pressure
-	rankCalled    = 43  // its waiting-room number was called
-	rankPass      = 44  // a pass of before, +3 a doubling
+	rankAddress   = 41  // an address that was served before: counts as a pass half as old
+	rankHolds     = 43  // a credential that was accepted before
+	rankPass      = 44  // a pass of before, +3 a doubling of its age
+	rankCalled    = 44  // its waiting-room number was called
 	rankDays      = 8   // more for a Regular
 	rankVouched   = 10  // more for a Member
 	rankBegun     = 2   // more for what a page needs, once the page was let in
@@ -73,11 +73,11 @@ func (e *Engine) standingOf(r *Request, since Time, addr uint64) standing {
 	}
 	if r.Credential != 0 {
 		if age := e.past.age(credentialHash(r.Credential), r.At, since); age > 0 {
-			return standing{Stranger, uint8(rankHolds + quarters(age)*5/8), true}
+			return standing{Stranger, uint8(rankHolds + quarters(age)*3/4), true}
 		}
 	}
 	if age := e.past.age(addr, r.At, since); age > 0 {
-		return standing{Stranger, uint8(rankAddress + quarters(age)/2), true}
+		return standing{Stranger, uint8(rankAddress + quarters(age)*3/4), true}
 	}
 	return s
 }
