@@ -5,7 +5,7 @@ for (const left of document.querySelectorAll("[data-left]")) {
   const text = left.closest("form").elements.text;
   const max = Number(left.dataset.left);
   text.addEventListener("input", () => {
-    left.textContent = `${max - [...text.value].length} of ${max} characters left.`;
+    left.textContent = `${max - [...text.value].length} characters left.`;
   });
 }
 
