@@ -121,8 +121,8 @@ func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, b...)
-	if over := len(t.text) - TailBytesMax; over > 0 {
-		t.text = append(t.text[:0], t.text[over:]...)
+	if len(t.text) > 2*TailBytesMax { // now and then, not at every line
+		t.text = append(t.text[:0], t.text[len(t.text)-TailBytesMax:]...)
 	}
 	return len(b), nil
 }

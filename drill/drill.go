@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/deichproject/deich/drill/profile"
 	"github.com/deichproject/deich/drill/scenarios"
 )
 
@@ -52,7 +51,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return enter(ctx, o, nil, func(box *sandbox, _ net.Listener) (Report, error) {
 		rep := newReport(box)
 		for _, s := range all {
-			f, err := rehearse(ctx, &o, box, s, !o.Without, 0, nil)
+			f, err := rehearse(ctx, &o, box, s)
 			switch {
 			case errors.Is(err, errCannotHere):
 				rep.Skipped = append(rep.Skipped, Skipped{s.Name, err.Error()})
@@ -74,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Out == nil {
 		o.Out = io.Discard
+	}
+	if o.Binary == "" {
+		o.Binary, _ = os.Executable() // if it is not known, starting it says so
 	}
 	return o
 }
@@ -124,10 +126,9 @@ func workInside(work func(*sandbox, net.Listener) (Report, error)) (Report, erro
 	if err := furnish(); err != nil {
 		return Report{}, errors.Join(err, tell(message{NoNamespace: err.Error()}))
 	}
-	var console net.Listener
-	if f := os.NewFile(consoleFile, "console"); f != nil {
-		console, _ = net.FileListener(f) // none was handed in: the file is no listener
-		f.Close()
+	console, err := handedConsole()
+	if err != nil {
+		return Report{}, errors.Join(err, tell(message{Error: err.Error()}))
 	}
 	rep, err := work(&sandbox{kind: Namespace, net: addresses{net: 10}, port: 8079}, console)
 	m := message{Report: &rep}
@@ -140,23 +141,15 @@ func workInside(work func(*sandbox, net.Listener) (Report, error)) (Report, erro
 // errCannotHere says that a scenario needs what this machine or sandbox lacks.
 var errCannotHere = errors.New("it cannot run here")
 
-func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenario, shielded bool, scan int, stay func(*rehearsal, Finding)) (Finding, error) {
+func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenario) (Finding, error) {
 	if err := possible(&s, box); err != nil {
 		return Finding{}, err
 	}
-	p, err := profile.Load()
+	r, err := newRehearsal(o, box, s, !o.Without)
 	if err != nil {
 		return Finding{}, err
 	}
-	behind := "without Deich"
-	if shielded {
-		behind = "behind Deich"
-	}
-	fmt.Fprintf(o.Out, "%s, %s: %s. %s of peace, %s of flood, %s after it.\n", s.Name, behind, s.Title,
-		s.Phases.Peace.D(), s.Phases.Flood.D(), s.Phases.After.D())
-	box2 := *box // each rehearsal counts its ports anew
-	r := &rehearsal{spec: s, o: o, box: &box2, sessions: newSessions(p), shielded: shielded, scan: scan}
-	return r.run(ctx, stay)
+	return r.run(ctx, nil)
 }
 
 func possible(s *scenarios.Scenario, box *sandbox) error {

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"sync"
@@ -107,13 +108,16 @@ const (
 	gaugeDrill
 )
 
+// lineDelay lets a second's counts be handed over before they are told.
+const lineDelay = 60 * time.Millisecond
+
 // watch reads the gauges once a second and writes a line about it.
 func (r *rehearsal) watch(ctx context.Context) {
 	live := newLive(r)
-	asks := newTeller(r.inner)
+	asks := newTeller(r.figures)
 	defer asks.close()
 	asked, counted := time.Duration(0), -1
-	for second := r.clock.second() + 1; r.clock.until(ctx, time.Duration(second)*time.Second); second++ {
+	for second := r.clock.second() + 1; r.clock.until(ctx, time.Duration(second)*time.Second+lineDelay); second++ {
 		now := r.clock.now()
 		r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
 		r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
@@ -132,8 +136,8 @@ func (r *rehearsal) watch(ctx context.Context) {
 			asked, counted = r.clock.now(), stats.All.Count
 		}
 		live.line(second - 1)
-		if c := r.get(&r.shield); c != nil && c.ended() && ctx.Err() == nil && r.failure == nil {
-			r.failure = shieldGone(c)
+		if c := r.get(&r.shield); c != nil && c.ended() {
+			r.fail(fmt.Errorf("deich ended in the middle: %w\n%s", orEnded(c.err), c.out))
 		}
 	}
 }

@@ -28,10 +28,12 @@ const (
 	SolversMax = 2
 	// ProofsMax bounds the proofs that wait for attackers' solvers; further ones are not solved.
 	ProofsMax = 1024
-	// TailBytesMax bounds what is kept of a process's output: its end.
+	// TailBytesMax is how much of the end of a process's output is kept, at least; twice that at most.
 	TailBytesMax = 64 << 10
 	// FilesSpare is how many file descriptors are left to users; attackers use no more than the rest.
 	FilesSpare = 3500
+	// consoles bounds the connections to the console that are carried at once; further ones wait.
+	consoles = 64
 	// RunsMax bounds the rehearsals of one call.
 	RunsMax = 64
 )
@@ -52,6 +54,8 @@ const (
 	// backlogMax is how far the attackers may fall behind and still catch up; what is older is
 	// not sent, and counted as such.
 	backlogMax = 250 * time.Millisecond
+	// lingerMax is how long the demo's users visit at most after it.
+	lingerMax = 24 * time.Hour
 	// phoneHashes is how many hashes a second a slow phone's worker does.
 	phoneHashes = 150_000
 	// phoneMax caps a phone's work on one proof, as the challenge promises.

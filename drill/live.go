@@ -8,55 +8,78 @@ import (
 
 // live writes one line a second about a rehearsal under way.
 type live struct {
-	r    *rehearsal
-	out  io.Writer
-	seen int
-	left []sample // of seconds that are not over
+	r     *rehearsal
+	out   io.Writer
+	seen  int
+	lines int
 }
+
+// headEvery is after how many lines the columns' names are written again.
+const headEvery = 20
 
 func newLive(r *rehearsal) *live { return &live{r: r, out: r.o.Out} }
 
-func shieldGone(c *child) error {
-	return fmt.Errorf("drill: %s ended in the middle: %w\n%s", c.name, orEnded(c.err), c.out)
+func (l *live) names() string {
+	var b strings.Builder
+	b.WriteString(" time phase")
+	for i := range l.r.spec.Groups {
+		fmt.Fprintf(&b, " |%11.11s", l.r.spec.Groups[i].Name)
+	}
+	if len(l.r.spec.Attacks) > 0 {
+		b.WriteString(" | attack/s through")
+	}
+	b.WriteString(" | origin/s")
+	if l.r.shielded {
+		b.WriteString(" | deich cores  MiB")
+	}
+	b.WriteString(" | origin cores  MiB | drill cores")
+	return b.String()
 }
 
-// line writes about the second that has just ended.
+// line writes about the second that has just ended. A user's request is told
+// in the second in which it ended: one that waits is not known before.
 func (l *live) line(second int) {
 	r := l.r
 	counts := make([]Counted, len(r.spec.Groups))
 	fresh := r.tally.since(l.seen)
 	l.seen += len(fresh)
 	for _, s := range fresh {
-		// Told in the second in which it ended: a request that waits five seconds is not known before.
 		c := &counts[s.group]
 		c.Requests++
 		if s.end == served {
 			c.Served++
 		}
 	}
-	one := r.sums.second(second)
+	if l.lines%headEvery == 0 {
+		fmt.Fprintln(l.out, l.names())
+	}
+	l.lines++
 	var b strings.Builder
-	fmt.Fprintf(&b, "%4d s  %-5s", second, phaseAt(r.phases(), second))
-	for i, c := range counts {
+	fmt.Fprintf(&b, "%5d %-5s", second, phaseAt(r.phases(), second))
+	for _, c := range counts {
 		if c.Requests == 0 {
-			fmt.Fprintf(&b, "  %s     –", r.spec.Groups[i].Name)
+			fmt.Fprintf(&b, " |%11s", "")
 			continue
 		}
-		fmt.Fprintf(&b, "  %s %3d %4.0f %%", r.spec.Groups[i].Name, c.Requests, 100*share(c.Served, c.Requests))
+		fmt.Fprintf(&b, " |%5d %3.0f %%", c.Requests, 100*share(c.Served, c.Requests))
 	}
 	if len(r.spec.Attacks) > 0 {
-		fmt.Fprintf(&b, "  | attack %5d, through %4d", one.Sent, one.Reached)
+		one := r.sums.second(second)
+		fmt.Fprintf(&b, " | %8d %7d", one.Sent, one.Reached)
 	}
 	if rate, known := r.gauges.rates()[second]; known {
-		fmt.Fprintf(&b, " | origin %4.0f/s", rate)
+		fmt.Fprintf(&b, " | %8.0f", rate)
 	} else {
-		b.WriteString(" | origin    –  ")
+		fmt.Fprintf(&b, " | %8s", "?")
 	}
-	for which, name := range [...]string{gaugeShield: "deich", gaugeOrigin: "origin", gaugeDrill: "drill"} {
-		if cores, rss := r.gauges.latest(which); rss > 0 && (which != gaugeShield || r.shielded) {
-			fmt.Fprintf(&b, " | %s %.2f core %d MiB", name, cores, rss>>20)
-		}
+	if r.shielded {
+		cores, rss := r.gauges.latest(gaugeShield)
+		fmt.Fprintf(&b, " | %11.2f %4d", cores, rss>>20)
 	}
+	cores, rss := r.gauges.latest(gaugeOrigin)
+	fmt.Fprintf(&b, " | %12.2f %4d", cores, rss>>20)
+	cores, _ = r.gauges.latest(gaugeDrill)
+	fmt.Fprintf(&b, " | %11.2f", cores)
 	fmt.Fprintln(l.out, b.String())
 }
 

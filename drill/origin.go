@@ -39,7 +39,7 @@ type teller struct {
 }
 
 func newTeller(at netip.AddrPort) *teller {
-	return &teller{http: &http.Transport{MaxIdleConnsPerHost: 1}, at: near(at)}
+	return &teller{http: &http.Transport{MaxIdleConnsPerHost: 1}, at: at}
 }
 
 func (t *teller) close() { t.http.CloseIdleConnections() }

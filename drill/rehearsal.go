@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deichproject/deich/drill/profile"
 	"github.com/deichproject/deich/drill/scenarios"
 )
 
@@ -22,7 +24,8 @@ type rehearsal struct {
 	box      *sandbox
 	sessions *sessions
 	shielded bool
-	scan     int // fixes what the origin can do; 0: it measures itself
+	scan     int          // fixes what the origin can do; 0: it measures itself
+	door     net.Listener // where the console is to be seen from outside; nil: nowhere
 
 	dir     string
 	clock   clock
@@ -30,6 +33,7 @@ type rehearsal struct {
 	sums    *strikes
 	target  netip.AddrPort // what users and attackers visit
 	inner   netip.AddrPort // the origin
+	figures netip.AddrPort // where the origin tells its own figures
 	console netip.AddrPort
 
 	mu     sync.Mutex // guards the processes, which come and go
@@ -40,12 +44,27 @@ type rehearsal struct {
 	capacity Capacity
 	atOrigin []AtOrigin
 	notes    []string
-	failure  error // an end of the shield that nobody asked for
+	fail     context.CancelCauseFunc // ends the play
+}
+
+func newRehearsal(o *Options, box *sandbox, s scenarios.Scenario, shielded bool) (*rehearsal, error) {
+	p, err := profile.Load()
+	if err != nil {
+		return nil, err
+	}
+	own := *box // each rehearsal counts its ports anew
+	return &rehearsal{spec: s, o: o, box: &own, sessions: newSessions(p), shielded: shielded}, nil
 }
 
 // run rehearses and gives what was found. Everything it started has ended
-// when it returns, unless stay is called in between.
-func (r *rehearsal) run(ctx context.Context, stay func(*rehearsal, Finding)) (f Finding, err error) {
+// when it returns; stay, if not nil, is called before that.
+func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Finding, err error) {
+	behind := "without Deich"
+	if r.shielded {
+		behind = "behind Deich"
+	}
+	fmt.Fprintf(r.o.Out, "%s, %s: %s. %s of peace, %s of flood, %s after it.\n", r.spec.Name, behind, r.spec.Title,
+		r.spec.Phases.Peace.D(), r.spec.Phases.Flood.D(), r.spec.Phases.After.D())
 	if r.dir, err = os.MkdirTemp("", "deich-drill-"); err != nil {
 		return f, fmt.Errorf("drill: %w", err)
 	}
@@ -59,7 +78,7 @@ func (r *rehearsal) run(ctx context.Context, stay func(*rehearsal, Finding)) (f 
 	}
 	f = r.found()
 	if stay != nil {
-		stay(r, f)
+		return f, stay(f)
 	}
 	return f, nil
 }
@@ -69,10 +88,14 @@ func (r *rehearsal) prepare(ctx context.Context) (err error) {
 	if r.inner, err = r.box.listener(); err != nil {
 		return err
 	}
+	if r.figures, err = r.box.listener(); err != nil {
+		return err
+	}
+	r.figures = near(r.figures)
 	if err := r.startOrigin(ctx); err != nil {
 		return err
 	}
-	asks := newTeller(r.inner)
+	asks := newTeller(r.figures)
 	defer asks.close()
 	if stats, err := asks.ask(ctx, false); err == nil {
 		r.scan = stats.Scan
@@ -87,18 +110,36 @@ func (r *rehearsal) prepare(ctx context.Context) (err error) {
 	if r.target, err = r.box.listener(); err != nil {
 		return err
 	}
-	if r.console, err = r.box.listener(); err != nil {
+	if err := r.openConsole(); err != nil {
 		return err
 	}
-	r.console = near(r.console)
 	if r.spec.Shield.Start > -r.spec.Phases.Peace && r.spec.Shield.Start != 0 {
 		return nil // play starts it
 	}
 	return r.startShield(ctx)
 }
 
+// openConsole finds the console's address: that of the door, if there is one.
+func (r *rehearsal) openConsole() error {
+	if r.door == nil {
+		at, err := r.box.listener()
+		r.console = near(at)
+		return err
+	}
+	at, ok := r.door.Addr().(*net.TCPAddr)
+	if !ok {
+		return fmt.Errorf("drill: console: %s is no TCP address", r.door.Addr())
+	}
+	r.console = near(at.AddrPort())
+	if r.box.kind == Namespace {
+		go carry(r.door, r.console)
+		return nil
+	}
+	return r.door.Close() // the shield itself listens there
+}
+
 func (r *rehearsal) startOrigin(ctx context.Context) error {
-	args := []string{"townsquare", "--listen", r.box.bindable(r.inner), "--data", filepath.Join(r.dir, "origin"),
+	args := []string{"townsquare", "--listen", r.box.bindable(r.inner), "--stats", r.figures.String(), "--data", filepath.Join(r.dir, "origin"),
 		"--searches", strconv.Itoa(r.spec.Origin.Searches)}
 	if r.scan > 0 {
 		args = append(args, "--scan", strconv.Itoa(r.scan))
@@ -147,6 +188,8 @@ func (r *rehearsal) play(ctx context.Context) error {
 	end := s.Phases.Flood.D() + s.Phases.After.D()
 	ctx, cancel := context.WithDeadline(ctx, r.clock.zero.Add(end))
 	defer cancel()
+	ctx, r.fail = context.WithCancelCause(ctx)
+	defer r.fail(nil)
 	var all sync.WaitGroup
 	if len(s.Attacks) > 0 {
 		f, err := newFlood(r.clock, s, r.box, r.target, append(desktopAgents(), mobileAgents()...), r.sums)
@@ -167,7 +210,7 @@ func (r *rehearsal) play(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("drill: %s: %w", s.Name, err)
 	}
-	return r.failure
+	return nil
 }
 
 // users makes every user with its address, agent and way through the sessions.
@@ -205,7 +248,7 @@ func (r *rehearsal) users(solving chan struct{}) []*user {
 // turnPhases has the origin's own figures read at the end of each phase.
 func (r *rehearsal) turnPhases(ctx context.Context) {
 	phases := r.phases()
-	asks := newTeller(r.inner)
+	asks := newTeller(r.figures)
 	defer asks.close()
 	if _, err := asks.ask(ctx, true); err != nil {
 		r.notes = append(r.notes, "the origin tells nothing of itself: "+err.Error())
@@ -233,8 +276,8 @@ func (r *rehearsal) befall(ctx context.Context) {
 	s := &r.spec
 	if r.shielded && s.Shield.Start > -s.Phases.Peace && s.Shield.Start != 0 {
 		if r.clock.until(ctx, s.Shield.Start.D()) {
-			if err := r.startShield(ctx); err != nil && ctx.Err() == nil {
-				r.failure = err
+			if err := r.startShield(ctx); err != nil {
+				r.fail(err)
 			}
 		}
 	}
@@ -250,8 +293,8 @@ func (r *rehearsal) befall(ctx context.Context) {
 	r.get(&r.origin).kill()
 	<-flood.Done()
 	if ctx.Err() == nil {
-		if err := r.startOrigin(ctx); err != nil && ctx.Err() == nil {
-			r.failure = err
+		if err := r.startOrigin(ctx); err != nil {
+			r.fail(err)
 		}
 	}
 }

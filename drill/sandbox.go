@@ -28,9 +28,13 @@ type sandbox struct {
 	port uint16 // of the next listener, in a namespace
 }
 
-// insideEnv tells a process that it is the one inside: a file descriptor each
-// for the report and, where there is one, for the console's listener.
-const insideEnv = "DEICH_DRILL_INSIDE"
+// insideEnv tells a process that it is the inner one, and with withConsole
+// that it was handed a listener for the console.
+const (
+	insideEnv   = "DEICH_DRILL_INSIDE"
+	withReport  = "report"
+	withConsole = "report,console"
+)
 
 // The descriptors that the outer process hands in.
 const (
@@ -50,6 +54,23 @@ type message struct {
 
 // inside says whether this process is the inner one.
 func inside() bool { return os.Getenv(insideEnv) != "" }
+
+// handedConsole gives the console's listener, if there is one.
+func handedConsole() (net.Listener, error) {
+	if os.Getenv(insideEnv) != withConsole {
+		return nil, nil
+	}
+	f := os.NewFile(consoleFile, "console")
+	if f == nil {
+		return nil, errors.New("drill: no descriptor for the console")
+	}
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("drill: console: %w", err)
+	}
+	return l, nil
+}
 
 // tell hands the inner process's message out.
 func tell(m message) error {
@@ -77,7 +98,7 @@ func rerun(ctx context.Context, o Options, console net.Listener) (Report, error)
 	}
 	defer r.Close()
 	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	has := withReport
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, o.Out, o.Out
 	cmd.ExtraFiles = []*os.File{w}
 	if console != nil {
@@ -88,7 +109,9 @@ func rerun(ctx context.Context, o Options, console net.Listener) (Report, error)
 		}
 		defer f.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		has = withConsole
 	}
+	cmd.Env = append(os.Environ(), insideEnv+"="+has)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 4 * stopMax
 	var m message

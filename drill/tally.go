@@ -51,16 +51,27 @@ type tally struct {
 	mu      sync.Mutex
 	samples []sample
 	leftOut int
+	closed  bool
 }
 
 func (t *tally) add(s sample) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	if len(t.samples) >= SamplesMax {
 		t.leftOut++
 		return
 	}
 	t.samples = append(t.samples, s)
+}
+
+// shut ends the counting: later samples are not kept.
+func (t *tally) shut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
 }
 
 // since gives the samples added after the first n; they are not to be changed.

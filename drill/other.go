@@ -1,0 +1,41 @@
+//go:build !linux
+
+package drill
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os/exec"
+	"time"
+
+	"github.com/deichproject/deich/drill/scenarios"
+)
+
+// The rehearsal on real sockets is for Linux: elsewhere it says so, and the
+// simulator stays.
+var errNotLinux = errors.New("drill: real sockets need Linux; the simulator runs everywhere (deich drill --sim)")
+
+func runOwn(_ *exec.Cmd, during func()) error { return errNotLinux }
+
+func furnish() error { return errNotLinux }
+
+func startOn(*exec.Cmd, []int) error { return errNotLinux }
+
+func bindLate(int) {}
+
+// usage is what a process has used.
+type usage struct {
+	cpu       time.Duration
+	rss, peak int64
+}
+
+func usageOf(int) (usage, error) { return usage{}, errNotLinux }
+
+type flood struct{}
+
+func newFlood(clock, *scenarios.Scenario, *sandbox, netip.AddrPort, []string, *strikes) (*flood, error) {
+	return nil, errNotLinux
+}
+
+func (*flood) run(context.Context) {}
