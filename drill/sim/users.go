@@ -57,7 +57,7 @@ func (r *run) welcome() {
 			c.phone = float32(min(max(400e3*math.Exp(.6*r.users.NormFloat64()), 90e3), 3e6))
 			c.member = g.Members > 0 && r.users.Float64() < g.Members
 			if g.Token {
-				c.cred, c.stale = r.users.Uint64()|1, r.users.IntN(4) == 0
+				c.cred, c.stale = r.users.Uint64()|1, i%4 == 0
 			}
 			if g.Age > 0 {
 				c.pass = r.past(c.came-int64(g.Age), g.Age, c.member)
