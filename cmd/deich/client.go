@@ -16,7 +16,7 @@ import (
 
 // dataFlag names the running Deich that a command speaks to.
 type dataFlag struct {
-	Data string `help:"Data folder of the Deich to speak to." type:"path" default:"${data}" placeholder:"DIR"`
+	Data string `help:"Data folder of the Deich to speak to (${default})." type:"path" default:"${data}" placeholder:"DIR"`
 }
 
 const (

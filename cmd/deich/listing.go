@@ -56,7 +56,7 @@ func (c *denyCommand) Run(t *terminal) error { return c.run(t, deich.Deny) }
 
 type bypassCommand struct {
 	dataFlag
-	For time.Duration `help:"How long, at most 24h." default:"10m" placeholder:"SPAN"`
+	For time.Duration `help:"How long, at most 24h (${default})." default:"10m" placeholder:"SPAN"`
 	Off bool          `help:"End it now."`
 }
 

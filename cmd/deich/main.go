@@ -13,6 +13,7 @@ import (
 )
 
 type commands struct {
+	Demo    demoCommand    `cmd:"" help:"Show one flood on this machine, first without Deich, then with it."`
 	Protect protectCommand `cmd:"" help:"Stand in front of one origin, with no configuration at all."`
 	Run     runCommand     `cmd:"" help:"Stand in front of everything that a configuration file names."`
 	Config  configCommand  `cmd:"" help:"Check a configuration file, or show what is in force."`
@@ -25,6 +26,8 @@ type commands struct {
 	Rules   rulesCommand   `cmd:"" help:"Show what is listed by hand, and which sources are refused at accept."`
 	Undo    undoCommand    `cmd:"" help:"Take back what was listed by hand."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
+
+	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
 	Version versionCommand `cmd:"" help:"Show the version."`
 

@@ -13,13 +13,13 @@ import (
 
 type protectCommand struct {
 	To             string   `required:"" help:"The origin: the platform to protect." placeholder:"URL"`
-	Listen         string   `default:":8080" help:"Where users come in." placeholder:"ADDR"`
+	Listen         string   `default:":8080" help:"Where users come in (${default})." placeholder:"ADDR"`
 	Cert           string   `help:"Certificate (PEM) for TLS." type:"path" placeholder:"FILE"`
 	Key            string   `help:"Its key (PEM)." type:"path" placeholder:"FILE"`
-	Data           string   `help:"Folder for keys, what the engine learned, and lists." type:"path" default:"${data}" placeholder:"DIR"`
-	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none." placeholder:"ADDR"`
+	Data           string   `help:"Folder for keys, what the engine learned, and lists (${default})." type:"path" default:"${data}" placeholder:"DIR"`
+	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none (${default})." placeholder:"ADDR"`
 	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
-	TrustedProxies []string `help:"Proxies in front whose word about the client is believed." placeholder:"CIDR,…"`
+	TrustedProxies []string `help:"Proxies in front, with commas between them, whose word about the client is believed." placeholder:"CIDR"`
 }
 
 func (protectCommand) Help() string {
@@ -73,7 +73,7 @@ func flagOf(path string) string {
 }
 
 type runCommand struct {
-	Config string `default:"deich.yaml" help:"The configuration file." type:"path" placeholder:"FILE"`
+	Config string `default:"deich.yaml" help:"The configuration file (${default})." type:"path" placeholder:"FILE"`
 }
 
 func (runCommand) Help() string {

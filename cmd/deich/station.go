@@ -63,9 +63,10 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	if s.data, err = openData(first.Data); err != nil {
 		return nil, err
 	}
+	data := s.data
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.data.close())
+			err = errors.Join(err, data.close())
 		}
 	}()
 	var seed [32]byte
@@ -193,7 +194,6 @@ func (s *station) serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.data.close()) }()
 	inner, stop := context.WithCancel(context.Background())
 	defer stop()
-	failed := make(chan error, 2)
 	var running sync.WaitGroup
 	if s.console != nil {
 		if err := s.data.noteConsole(s.console.Addr()); err != nil {
@@ -214,13 +214,10 @@ func (s *station) serve(ctx context.Context) (err error) {
 		return portHint(err, "listen", "--listen :8081")
 	}
 	s.announce()
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
+	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
 	defer cancel()
-	err = errors.Join(err, s.edge.Shutdown(drain))
+	err = s.edge.Shutdown(drain)
 	stop()
 	running.Wait()
 	return errors.Join(err, s.remember())

@@ -67,7 +67,7 @@ function plot(svg, series, read) {
 	el(svg, "path", { class: "axis", d: `M${left} ${low}H${right}M${left} ${y(top)}H${right}` });
 	el(svg, "text", { x: left - 6, y: y(top) + 4, "text-anchor": "end" }, count(top) + "/s");
 	el(svg, "text", { x: left - 6, y: low + 4, "text-anchor": "end" }, "0");
-	for (const m of [15, 10, 5]) el(svg, "text", { x: x(now - m * 60000), y: h - 6 }, `${m} min ago`);
+	for (const m of w < 480 ? [15] : [15, 10, 5]) el(svg, "text", { x: x(now - m * 60000), y: h - 6 }, `${m} min ago`);
 	el(svg, "text", { x: right, y: h - 6, "text-anchor": "end" }, clock(now));
 	let labelled = -Infinity;
 	for (const e of events.filter((e) => /^pressure|^origin/.test(e.kind)).reverse()) {
