@@ -147,6 +147,7 @@ func crowds() []Scenario {
 	crowd := Scenario{
 		Name: "flash-crowd", Title: "120 users become 1,200 at once; nobody attacks",
 		Peace: 10 * time.Second, Flood: time.Minute, After: 5 * time.Second,
+		Origin: Origin{Speed: .8}, // together they ask for a fifth more than it can do
 		Groups: []Group{
 			{Name: "known", Kind: Browser, Count: 120, From: -9 * time.Second, Over: 4 * time.Second},
 			{Name: "crowd", Kind: Browser, Count: 1080, Over: 2 * time.Second},
@@ -155,6 +156,7 @@ func crowds() []Scenario {
 	}
 	nat := with(crowd, func(s *Scenario) {
 		s.Name, s.Title, s.Flood = "flash-nat", "540 users behind twelve addresses come at once; nobody attacks", 45*time.Second
+		s.Origin.Speed = 1
 		s.Groups = []Group{known, {Name: "crowd", Kind: Browser, Count: 540, Over: 3 * time.Second, Addresses: 12}}
 		s.Expect = s.Expect[:3]
 	})
