@@ -77,7 +77,7 @@ func (t times) append(b []byte, form timeForm, d time.Duration) []byte {
 	}
 	b = append(b, form.about...)
 	b = strconv.AppendInt(b, n, 10)
-	b = append(b, ' ')
+	b = append(b, "\u00a0"...) // a number does not part from its unit
 	return append(b, unit...)
 }
 

@@ -72,7 +72,7 @@ function solve(token, puzzle, bits) {
 
 function page() {
 	const at = id => document.getElementById(id);
-	const form = document.forms[0], bar = document.querySelector("progress"), water = document.querySelector(".water");
+	const form = document.forms[0], bar = document.querySelector("progress"), water = document.querySelector(".water g");
 	const source = document.currentScript.src, workers = [], answers = [];
 	let next = 0, solved = 0, over = false;
 
@@ -112,7 +112,7 @@ function page() {
 			worker.onmessage = ({ data }) => {
 				answers[data.puzzle] = data.answer;
 				bar.value = ++solved;
-				water.style.transform = `translateY(${50 * solved / PUZZLES}%)`;
+				water.style.transform = `translateY(${48 * solved / PUZZLES}px)`;
 				if (solved === PUZZLES) send(); else give(worker);
 			};
 			give(worker);
