@@ -89,7 +89,7 @@ func (c *child) stop() {
 	if c == nil || c.ended() {
 		return
 	}
-	_ = c.cmd.Process.Signal(syscall.SIGCONT)
+	resume(c.cmd.Process)
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	patience := time.NewTimer(stopMax)
 	defer patience.Stop()

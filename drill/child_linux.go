@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -28,3 +29,7 @@ func startOn(cmd *exec.Cmd, cores []int) error {
 	}
 	return cmd.Start()
 }
+
+// halt lets a process stand still; resume lets it go on. One that is gone needs neither.
+func halt(p *os.Process)   { _ = p.Signal(unix.SIGSTOP) }
+func resume(p *os.Process) { _ = p.Signal(unix.SIGCONT) }

@@ -122,20 +122,21 @@ func enter(ctx context.Context, o Options, console net.Listener, work func(*sand
 	return work(&sandbox{kind: Loopback, why: why, net: addresses{net: 127}}, console)
 }
 
+// workInside is the inner process's part. What goes wrong the outer one tells.
 func workInside(work func(*sandbox, net.Listener) (Report, error)) (Report, error) {
 	if err := furnish(); err != nil {
-		return Report{}, errors.Join(err, tell(message{NoNamespace: err.Error()}))
+		return Report{}, tell(message{NoNamespace: err.Error()})
 	}
 	console, err := handedConsole()
 	if err != nil {
-		return Report{}, errors.Join(err, tell(message{Error: err.Error()}))
+		return Report{}, tell(message{Error: err.Error()})
 	}
 	rep, err := work(&sandbox{kind: Namespace, net: addresses{net: 10}, port: 8079}, console)
 	m := message{Report: &rep}
 	if err != nil {
 		m.Error = err.Error()
 	}
-	return rep, errors.Join(err, tell(m))
+	return rep, tell(m)
 }
 
 // errCannotHere says that a scenario needs what this machine or sandbox lacks.

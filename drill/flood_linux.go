@@ -494,3 +494,20 @@ func (f *flood) look(now time.Duration) {
 		f.finish(int32(i), "timeout")
 	}
 }
+
+// solved hands the finished proofs to their bots: their next request carries them.
+func (f *flood) solved() {
+	if f.solvers == nil {
+		return
+	}
+	for {
+		select {
+		case s := <-f.solvers.answers:
+			b := &f.assaults[s.assault].bots[s.bot]
+			b.proof, b.solving = s.form, false
+			f.now.Proofs++
+		default:
+			return
+		}
+	}
+}

@@ -14,6 +14,9 @@ type gauges struct {
 	mu     sync.Mutex
 	all    []*gauge
 	origin map[int]float64 // requests a second that reached the origin
+	busy   time.Duration   // of the whole machine, as of busyAt
+	busyAt time.Duration
+	whole  map[int]float64 // cores in use on the whole machine, by second
 }
 
 // gauge is one process's: it may end and be started again under another number.
@@ -28,7 +31,7 @@ type gauge struct {
 }
 
 func newGauges() *gauges {
-	g := &gauges{origin: map[int]float64{}}
+	g := &gauges{origin: map[int]float64{}, whole: map[int]float64{}}
 	for _, name := range [...]string{"deich", "origin", "drill"} {
 		g.all = append(g.all, &gauge{name: name, used: map[int]float64{}, rss: map[int]int64{}})
 	}
@@ -58,6 +61,47 @@ func (g *gauges) take(which, pid int, now time.Duration) {
 	one.peak = max(one.peak, u.peak)
 }
 
+// takeWhole reads the whole machine's use.
+func (g *gauges) takeWhole(now time.Duration) {
+	busy, err := busyOf()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.busyAt = 0
+		return
+	}
+	if d := (now - g.busyAt).Seconds(); g.busyAt != 0 && d > 0 {
+		g.whole[secondOf(now)-1] = (busy - g.busy).Seconds() / d
+	}
+	g.busy, g.busyAt = busy, now
+}
+
+// others gives how many cores the rest of the machine used, by phase.
+func (g *gauges) others(phases []Phase) map[string]float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]float64{}
+	for _, phase := range phases {
+		whole := mean(g.whole, phase)
+		for _, one := range g.all {
+			whole -= mean(one.used, phase)
+		}
+		out[phase.Name] = max(whole, 0)
+	}
+	return out
+}
+
+// mean is over the seconds of a phase that are known; 0 of none.
+func mean(bySecond map[int]float64, p Phase) float64 {
+	sum, n := 0.0, 0
+	for second := int(p.From); second < int(p.To); second++ {
+		if v, known := bySecond[second]; known {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / float64(max(n, 1))
+}
+
 func (g *gauges) rates() map[int]float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,15 +127,7 @@ func (g *gauges) processes(phases []Phase) []Process {
 		}
 		p := Process{Name: one.name, Cores: map[string]float64{}, Peak: one.peak}
 		for _, phase := range phases {
-			sum, n := 0.0, 0
-			for second := int(phase.From); second < int(phase.To); second++ {
-				if cores, known := one.used[second]; known {
-					sum, n = sum+cores, n+1
-				}
-			}
-			if n > 0 {
-				p.Cores[phase.Name] = sum / float64(n)
-			}
+			p.Cores[phase.Name] = mean(one.used, phase)
 		}
 		for second := int(phases[0].From); second < int(phases[len(phases)-1].To); second++ {
 			p.RSS = append(p.RSS, one.rss[second])
@@ -122,6 +158,7 @@ func (r *rehearsal) watch(ctx context.Context) {
 		r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
 		r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
 		r.gauges.take(gaugeDrill, os.Getpid(), now)
+		r.gauges.takeWhole(now)
 		quick, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
 		stats, err := asks.ask(quick, false)
 		cancel()

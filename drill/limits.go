@@ -56,6 +56,8 @@ const (
 	backlogMax = 250 * time.Millisecond
 	// lingerMax is how long the demo's users visit at most after it.
 	lingerMax = 24 * time.Hour
+	// othersMost is how many cores the rest of the machine may use before the report warns of it.
+	othersMost = 0.25
 	// phoneHashes is how many hashes a second a slow phone's worker does.
 	phoneHashes = 150_000
 	// phoneMax caps a phone's work on one proof, as the challenge promises.

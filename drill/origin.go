@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"syscall"
 	"time"
 )
 
@@ -96,9 +95,9 @@ const stallBeat = 200 * time.Millisecond
 func stall(ctx context.Context, c *child, part float64) {
 	still := time.Duration(part * float64(stallBeat))
 	for !c.ended() {
-		_ = c.cmd.Process.Signal(syscall.SIGSTOP)
+		halt(c.cmd.Process)
 		on := rest(ctx, still)
-		_ = c.cmd.Process.Signal(syscall.SIGCONT)
+		resume(c.cmd.Process)
 		if !on || !rest(ctx, stallBeat-still) {
 			return
 		}

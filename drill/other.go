@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"os/exec"
 	"time"
 
@@ -22,6 +23,10 @@ func furnish() error { return errNotLinux }
 
 func startOn(*exec.Cmd, []int) error { return errNotLinux }
 
+func halt(*os.Process) {}
+
+func resume(*os.Process) {}
+
 func bindLate(int) {}
 
 // usage is what a process has used.
@@ -31,6 +36,8 @@ type usage struct {
 }
 
 func usageOf(int) (usage, error) { return usage{}, errNotLinux }
+
+func busyOf() (time.Duration, error) { return 0, errNotLinux }
 
 type flood struct{}
 

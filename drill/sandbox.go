@@ -99,7 +99,7 @@ func rerun(ctx context.Context, o Options, console net.Listener) (Report, error)
 	defer r.Close()
 	cmd := exec.CommandContext(ctx, self, os.Args[1:]...)
 	has := withReport
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, o.Out, o.Out
+	cmd.Stdout, cmd.Stderr = o.Out, o.Out
 	cmd.ExtraFiles = []*os.File{w}
 	if console != nil {
 		f, err := console.(*net.TCPListener).File()
@@ -122,16 +122,20 @@ func rerun(ctx context.Context, o Options, console net.Listener) (Report, error)
 	switch {
 	case m.NoNamespace != "":
 		return Report{}, fmt.Errorf("%w: %s", errNoNamespace, m.NoNamespace)
-	case m.Report != nil && m.Error == "":
-		return *m.Report, nil
-	case m.Report != nil:
-		return *m.Report, errors.New(m.Error)
-	case m.Error != "":
-		return Report{}, errors.New(m.Error)
-	case err != nil:
-		return Report{}, err
+	case m.Report == nil && m.Error == "":
+		return Report{}, errors.Join(errors.New("drill: the inner process ended without a report"), err)
 	}
-	return Report{}, errors.New("drill: the process inside ended without a report")
+	var rep Report
+	if m.Report != nil {
+		rep = *m.Report
+	}
+	if m.Error != "" {
+		if err := ctx.Err(); err != nil {
+			return rep, fmt.Errorf("drill: %w", err)
+		}
+		return rep, errors.New(m.Error)
+	}
+	return rep, nil
 }
 
 // listener gives an address for a process to listen at. In a namespace all

@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runOwn runs cmd in network namespace of its own; as another user than root
-// also in a user namespace. during is called while it runs.
+// runOwn runs cmd in a network namespace of its own; as another user than root
+// also in a user namespace. during is called while it runs. It has its own
+// process group: an interrupt at the terminal reaches it through this process,
+// once.
 func runOwn(cmd *exec.Cmd, during func()) error {
-	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
+	attr := &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if uid := os.Geteuid(); uid != 0 {
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}

@@ -75,20 +75,3 @@ func proofForm(p puzzle, back string) string {
 func proofFields(p puzzle, answers [deich.Puzzles]uint32, back string) string {
 	return url.Values{"token": {p.token}, "proof": {deich.FormatProof(answers)}, "return": {back}}.Encode()
 }
-
-// solved hands the finished proofs to their bots: their next request carries them.
-func (f *flood) solved() {
-	if f.solvers == nil {
-		return
-	}
-	for {
-		select {
-		case s := <-f.solvers.answers:
-			b := &f.assaults[s.assault].bots[s.bot]
-			b.proof, b.solving = s.form, false
-			f.now.Proofs++
-		default:
-			return
-		}
-	}
-}

@@ -98,6 +98,9 @@ func writeAttack(out io.Writer, f Finding) {
 		fmt.Fprintf(out, "At the origin, %s: %.0f requests a second, p50 %.1f ms, p99 %.1f ms by its own clock, at most %d at once.\n",
 			o.Phase, o.Rate, o.P50, o.P99, o.MostOpen)
 	}
+	if others, known := f.Others["flood"]; known {
+		fmt.Fprintf(out, "the rest of the machine: %.2f cores in peace, %.2f in the flood.\n", f.Others["peace"], others)
+	}
 	for _, p := range f.Processes {
 		fmt.Fprintf(out, "%s: %.2f cores in peace, %.2f in the flood, %d MiB at most.\n", p.Name, p.Cores["peace"], p.Cores["flood"], p.Peak>>20)
 	}

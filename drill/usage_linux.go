@@ -65,3 +65,32 @@ func kilobytes(word []byte) int64 {
 	}
 	return n << 10
 }
+
+// busyOf gives the processor time that all of the machine has used since it
+// started: everything but idling and waiting for disks.
+func busyOf() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("drill: usage: %w", err)
+	}
+	return parseBusy(text)
+}
+
+func parseBusy(stat []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	f := bytes.Fields(line)
+	if len(f) < 9 || string(f[0]) != "cpu" {
+		return 0, errors.New("drill: usage: not the machine's stat")
+	}
+	var busy int64
+	for i, word := range f[1:9] { // user nice system idle iowait irq softirq steal
+		n, err := strconv.ParseInt(string(word), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("drill: usage: %w", err)
+		}
+		if i != 3 && i != 4 {
+			busy += n
+		}
+	}
+	return time.Duration(busy) * tick, nil
+}
