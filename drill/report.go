@@ -38,10 +38,13 @@ type Finding struct {
 	Mitigation Mitigation `json:"mitigation"`
 	Origin     []AtOrigin `json:"origin,omitempty"` // by phase
 	Processes  []Process  `json:"processes"`
-	Seconds    []Second   `json:"seconds"`
-	Checks     []Check    `json:"checks,omitempty"`
-	LeftOut    int        `json:"left_out,omitempty"` // samples beyond SamplesMax
-	Notes      []string   `json:"notes,omitempty"`
+	// Others is how many cores the rest of the machine used, by phase: what was
+	// measured while it worked hard says less.
+	Others  map[string]float64 `json:"others_cores,omitempty"`
+	Seconds []Second           `json:"seconds"`
+	Checks  []Check            `json:"checks,omitempty"`
+	LeftOut int                `json:"left_out,omitempty"` // samples beyond SamplesMax
+	Notes   []string           `json:"notes,omitempty"`
 }
 
 // Phase is a part of a rehearsal, in seconds since the flood phase began.
