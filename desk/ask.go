@@ -77,7 +77,9 @@ func (d *Desk) signIn(w http.ResponseWriter, r *http.Request, given string) {
 func (d *Desk) refuse(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="deich"`)
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		d.render(w, http.StatusUnauthorized, "ask.html", nil)
+		// Even the style sheet asks for the token, so this page carries it.
+		w.Header().Set("Content-Security-Policy", d.askPolicy)
+		d.render(w, http.StatusUnauthorized, "ask.html", d.style)
 		return
 	}
 	Problem(w, http.StatusUnauthorized, "the token is missing or wrong",

@@ -32,8 +32,12 @@ type Desk struct {
 	now      func() time.Time
 	mux      *http.ServeMux
 	pages    *template.Template
-	events   ring[Event]
-	live     live
+	// style is the style sheet, for the page that asks for the token, and
+	// askPolicy lets it in there by its hash.
+	style     template.CSS
+	askPolicy string
+	events    ring[Event]
+	live      live
 }
 
 // New makes a private server that listens nowhere yet.
@@ -54,6 +58,7 @@ func New(o Options) (*Desk, error) {
 	for _, n := range o.Names {
 		d.names = append(d.names, strings.ToLower(n))
 	}
+	d.style, d.askPolicy = askStyle()
 	d.events.room = eventsMax
 	d.live.history.room = historySeconds
 	d.Mount("GET /{$}", http.HandlerFunc(d.servePage))

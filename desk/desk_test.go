@@ -3,6 +3,8 @@ package desk
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net"
@@ -192,6 +194,23 @@ func TestPageEscapes(t *testing.T) {
 	}
 	if !strings.Contains(body, "&lt;script&gt;") || !strings.Contains(body, "&lt;b onmouseover") {
 		t.Error("the hostile names are missing altogether")
+	}
+}
+
+// The page that asks for the token is styled by what it carries itself, and
+// its policy lets just that in.
+func TestAskPageCarriesItsStyle(t *testing.T) {
+	d := newDesk(t, flooded)
+	r := httptest.NewRequest("GET", "http://127.0.0.1:2020/", nil)
+	r.Header.Set("Accept", "text/html")
+	w := httptest.NewRecorder()
+	d.Handler().ServeHTTP(w, r)
+	_, rest, ok := strings.Cut(w.Body.String(), "<style>")
+	style, _, end := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if w.Code != 401 || !ok || !end || !strings.Contains(w.Header().Get("Content-Security-Policy"), "style-src "+hash+";") {
+		t.Errorf("%d: policy %q, hash %s", w.Code, w.Header().Get("Content-Security-Policy"), hash)
 	}
 }
 

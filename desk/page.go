@@ -2,9 +2,12 @@ package desk
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -49,7 +52,8 @@ func templates() *template.Template {
 			}
 			return percent(v)
 		},
-		"count": count,
+		"count":   count,
+		"count32": func(v float32) string { return count(float64(v)) },
 		"ms": func(v float64) string {
 			if v < 0 {
 				return "–"
@@ -82,11 +86,26 @@ func (d *Desk) render(w http.ResponseWriter, status int, name string, v any) {
 	w.Write(b.Bytes())
 }
 
-func asset(name, kind string) http.Handler {
+// builtIn reads a file of the page.
+func builtIn(name string) []byte {
 	b, err := pageFiles.ReadFile("page/" + name)
 	if err != nil {
 		panic("desk: " + name + " is not built in") // a broken build, found by any test
 	}
+	return b
+}
+
+// askStyle gives the style sheet for the page that asks for the token, and the
+// content policy that allows it and nothing else of its kind.
+func askStyle() (template.CSS, string) {
+	b := builtIn("desk.css")
+	sum := sha256.Sum256(b)
+	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	return template.CSS(b), strings.Replace(contentPolicy, "style-src 'self'", "style-src "+hash, 1)
+}
+
+func asset(name, kind string) http.Handler {
+	b := builtIn(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
 		w.Write(b)

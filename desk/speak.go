@@ -2,6 +2,7 @@ package desk
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func percent(share float64) string {
 }
 
 func count(n float64) string {
-	if n > 0 && n < 10 {
+	if n > 0 && n < 10 && n != math.Trunc(n) {
 		return fmt.Sprintf("%.1f", n)
 	}
 	return fmt.Sprintf("%.0f", n)

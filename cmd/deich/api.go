@@ -88,16 +88,21 @@ func (s *station) serveRules(w http.ResponseWriter, _ *http.Request) {
 
 func viewHand(h deich.Hand) handView {
 	v := handView{ID: h.ID, Act: h.Act.String(), Target: h.Path}
-	switch {
-	case h.Prefix.IsValid() && h.Prefix.IsSingleIP():
-		v.Target = h.Prefix.Addr().String()
-	case h.Prefix.IsValid():
-		v.Target = h.Prefix.String()
+	if h.Prefix.IsValid() {
+		v.Target = prefixText(h.Prefix)
 	}
 	if h.Until != 0 {
 		v.Until = wall(h.Until)
 	}
 	return v
+}
+
+// prefixText writes a single address as one.
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 func viewOrder(o deich.Order) orderView {

@@ -43,6 +43,9 @@ func (s *station) take(events []deich.Event) {
 func (c *chronicle) sentence(e deich.Event) (loud bool, text string) {
 	switch e.Kind {
 	case deich.PressureBegan:
+		if e.Value < 1.05 { // too many at once, not too many a second
+			return true, "More is asked at once than the origin can do. Known users come first."
+		}
 		return true, fmt.Sprintf("More is asked than the origin can do: %.1f times as much. Known users come first.", e.Value)
 	case deich.PressureEnded:
 		return true, "The origin keeps up with what is asked again."
@@ -66,9 +69,9 @@ func (c *chronicle) sentence(e deich.Event) (loud bool, text string) {
 		n := c.judged
 		c.judged, c.told = 0, e.At
 		if n == 1 {
-			return false, fmt.Sprintf("%s kept sending after it was turned away, and is refused at accept.", e.Prefix)
+			return false, fmt.Sprintf("%s kept sending after it was turned away, and is refused at accept.", prefixText(e.Prefix))
 		}
-		return false, fmt.Sprintf("%d sources kept sending after they were turned away, and are refused at accept; the last one is %s.", n, e.Prefix)
+		return false, fmt.Sprintf("%d sources kept sending after they were turned away, and are refused at accept; the last one is %s.", n, prefixText(e.Prefix))
 	}
 	return false, ""
 }

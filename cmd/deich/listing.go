@@ -116,7 +116,7 @@ func (c *rulesCommand) Run(t *terminal) error {
 	}
 	t.say("%s refused at accept, because each kept sending after it was turned away:", some(is.OrdersAll, "source"))
 	for _, o := range is.Orders {
-		t.say("       %s  %s%s", o.Prefix, o.Reason, untilWords(o.Until))
+		t.say("       %s  %s%s", prefixText(o.Prefix), o.Reason, untilWords(o.Until))
 	}
 	if more := is.OrdersAll - len(is.Orders); more > 0 {
 		t.say("       and %d more", more)
@@ -201,7 +201,7 @@ func sayAddress(t *terminal, is *addressView) {
 		t.say("%s by hand: %s%s. Take it back with: deich undo %d", pastWord(h.Act), h.Target, untilWords(h.Until), h.ID)
 	}
 	for _, o := range is.Orders {
-		t.say("Refused at accept as %s: %s%s. Let it in with: deich allow %s", o.Prefix, o.Reason, untilWords(o.Until), is.Address)
+		t.say("Refused at accept as %s: %s%s. Let it in with: deich allow %s", prefixText(o.Prefix), o.Reason, untilWords(o.Until), is.Address)
 	}
 }
 

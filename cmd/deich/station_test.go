@@ -261,6 +261,7 @@ func TestSentencesOfEvents(t *testing.T) {
 		want  string
 	}{
 		{deich.Event{Kind: deich.PressureBegan, Value: 9.63}, true, "9.6 times as much"},
+		{deich.Event{Kind: deich.PressureBegan, Value: .1}, true, "asked at once"},
 		{deich.Event{Kind: deich.PressureEnded}, true, "keeps up"},
 		{deich.Event{Kind: deich.OneAddress, Value: .97, Prefix: netip.MustParsePrefix("10.0.0.1/32")}, true, "97 % of requests come from one address, 10.0.0.1."},
 		{deich.Event{Kind: deich.OriginFailing, Origin: 1, At: second}, true, "does not answer"},

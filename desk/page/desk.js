@@ -3,11 +3,14 @@
 "use strict";
 
 const svgNS = "http://www.w3.org/2000/svg";
-const shown = 15 * 60;
+const kept = 15 * 60;
+// The axis is as long as there is something to show on it, with marks at these seconds ago.
+const spans = [[60, [60, 40, 20]], [120, [120, 60]], [300, [300, 180, 60]], [kept, [900, 600, 300]]];
+let [shown, marks] = spans[0];
 const at = (id) => document.getElementById(id);
 let tiers = [], acts = [], seconds = [], events = [];
 
-const count = (n) => n > 0 && n < 10 ? n.toFixed(1) : n.toFixed(0);
+const count = (n) => n > 0 && n < 10 && !Number.isInteger(n) ? n.toFixed(1) : n.toFixed(0);
 const share = (v) => v < 0 ? "–" : v >= 1 ? "100 %" : Math.min(v * 100, 99.9).toFixed(1) + " %";
 const ms = (v) => v < 0 ? "–" : count(v) + " ms";
 const clock = (t) => new Date(t).toLocaleTimeString([], { hour12: false });
@@ -42,14 +45,18 @@ function thin(values, n) {
 	return out;
 }
 
+const ago = (s) => s < 120 ? `${s} s ago` : `${s / 60} min ago`;
+const lasting = (s) => s < 120 ? `last ${s} seconds` : `last ${s / 60} minutes`;
+
 function spark(cell, values, top, kind) {
-	const w = 168, h = 28, step = Math.ceil(shown / w), points = thin(values, Math.ceil(values.length / step));
+	const w = 168, h = 28, step = Math.ceil(shown / w), points = thin(values.slice(-shown), Math.ceil(Math.min(values.length, shown) / step));
+	const wide = w / (shown / step);
 	const svg = document.createElementNS(svgNS, "svg");
 	svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
 	svg.setAttribute("aria-hidden", "true");
-	const left = w - points.length;
+	const left = w - points.length * wide;
 	el(svg, "path", { class: "axis", d: `M0 ${h - 1}H${w}` });
-	el(svg, "path", { class: "line " + kind, d: path(points, (i) => left + i, (v) => h - 2 - (h - 5) * (top > 0 ? v / top : 0)) });
+	el(svg, "path", { class: "line " + kind, d: path(points, (i) => left + (i + 1) * wide, (v) => h - 2 - (h - 5) * (top > 0 ? v / top : 0)) });
 	cell.replaceChildren(svg);
 }
 
@@ -67,7 +74,7 @@ function plot(svg, series, read) {
 	el(svg, "path", { class: "axis", d: `M${left} ${low}H${right}M${left} ${y(top)}H${right}` });
 	el(svg, "text", { x: left - 6, y: y(top) + 4, "text-anchor": "end" }, count(top) + "/s");
 	el(svg, "text", { x: left - 6, y: low + 4, "text-anchor": "end" }, "0");
-	for (const m of w < 480 ? [15] : [15, 10, 5]) el(svg, "text", { x: x(now - m * 60000), y: h - 6 }, `${m} min ago`);
+	for (const s of w < 480 ? marks.slice(0, 1) : marks) el(svg, "text", { x: x(now - s * 1000), y: h - 6 }, ago(s));
 	el(svg, "text", { x: right, y: h - 6, "text-anchor": "end" }, clock(now));
 	let labelled = -Infinity;
 	for (const e of events.filter((e) => /^pressure|^origin/.test(e.kind)).reverse()) {
@@ -124,6 +131,8 @@ const known = (column) => seconds.map((s) => s[column].reduce((sum, n, i) => tie
 const looks = { allow: "green", keep: "violet", wait: "amber", challenge: "amber, dashed", deny: "red", drop: "red, dashed" };
 
 function draw() {
+	[shown, marks] = spans.find(([s]) => seconds.length <= s) || spans[spans.length - 1];
+	for (const e of document.querySelectorAll(".lasting")) e.textContent = lasting(shown);
 	for (const row of at("groups").rows) {
 		const i = tiers.indexOf(row.dataset.tier);
 		spark(row.querySelector(".spark"), seconds.map((s) => s.asked[i] ? s.served[i] / s.asked[i] : null), 1, "served");
@@ -131,6 +140,11 @@ function draw() {
 	for (const row of at("actions").rows) {
 		const i = acts.indexOf(row.dataset.act), values = seconds.map((s) => s.acts[i]);
 		spark(row.querySelector(".spark"), values, Math.max(1, ...values), row.dataset.act);
+	}
+	for (const row of at("admitted").rows) {
+		const values = seconds.map((s) => s[row.dataset.of]);
+		row.querySelector(".now").textContent = values.length ? count(values[values.length - 1]) : "–";
+		spark(row.querySelector(".spark"), values, Math.max(1, ...values), "sea");
 	}
 	const users = [
 		{ name: "asked", kind: "asked", look: "grey, dotted", values: known("asked") },
@@ -195,7 +209,7 @@ function show(v) {
 	}));
 	const last = seconds[seconds.length - 1];
 	if (!last || v.second.at > last.at) seconds.push(v.second);
-	if (seconds.length > shown) seconds.shift();
+	if (seconds.length > kept) seconds.shift();
 	draw();
 }
 
