@@ -6,10 +6,16 @@ import (
 )
 
 // state is what the console shows: the parts' own counters, put into its words.
-func (s *station) state() desk.State {
+func (s *station) state() (state desk.State) {
 	now := s.now()
 	c := s.edge.Guard().Counters()
-	state := desk.State{
+	defer func() {
+		// Guard goes on without an engine that fails; so does the console.
+		if recover() != nil {
+			state.Panics = c.Panics + 1
+		}
+	}()
+	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
 		Panics: c.Panics,

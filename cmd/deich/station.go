@@ -182,7 +182,13 @@ func readBounded(name string, most int64) ([]byte, error) {
 }
 
 // remember writes down what engine and guard learned.
-func (s *station) remember() error {
+func (s *station) remember() (err error) {
+	defer func() {
+		// An engine that fails is no reason to end: guard goes on without it.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("engine: save: %v", p)
+		}
+	}()
 	return errors.Join(
 		s.data.write(stateFile, s.engine.Save(nil)),
 		s.data.write(routesFile, s.edge.Guard().Save(nil)))
