@@ -9,7 +9,7 @@ import (
 // strike counts what the attackers did: all of it, and second by second.
 type strike struct {
 	Planned  int64            `json:"planned"`       // requests that the rate asked for
-	Sent     int64            `json:"sent"`          // requests written whole; fewer than begun where connections are not taken
+	Sent     int64            `json:"sent"`          // of those begun, written whole: fewer where connections are refused
 	Unsent   int64            `json:"unsent"`        // not begun in time: the drill itself could not
 	Reached  int64            `json:"reached"`       // answered with the origin's own content
 	Opened   int64            `json:"opened"`        // connections opened
@@ -63,6 +63,9 @@ func (s *strikes) second(n int) strike {
 	one.Endings = maps.Clone(one.Endings)
 	return one
 }
+
+// Begun is how many requests were begun: a connection opened, or used again, for each.
+func (s *strike) Begun() int64 { return s.Planned - s.Unsent }
 
 func (s *strike) merge(d strike) {
 	s.Planned += d.Planned

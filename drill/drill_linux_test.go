@@ -174,9 +174,9 @@ func TestParseUsage(t *testing.T) {
 }
 
 func TestParseBusy(t *testing.T) {
-	busy, err := parseBusy([]byte("cpu  100 10 50 9999 8888 3 4 5 0 0\ncpu0 1 1\n"))
-	if err != nil || busy != 1720*time.Millisecond {
-		t.Errorf("%s, %v", busy, err)
+	b, err := parseBusy([]byte("cpu  100 10 50 9999 8888 3 4 5 0 0\ncpu0 1 1\n"))
+	if err != nil || b.processes != 1650*time.Millisecond || b.interrupts != 70*time.Millisecond {
+		t.Errorf("%+v, %v", b, err)
 	}
 	for _, text := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8 9", "cpu a b c d e f g h"} {
 		if _, err := parseBusy([]byte(text)); err == nil {

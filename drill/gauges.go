@@ -9,14 +9,25 @@ import (
 	"time"
 )
 
+// usage is what a process has used.
+type usage struct {
+	cpu  time.Duration // since it began
+	rss  int64         // bytes now
+	peak int64         // bytes at most
+}
+
+// busy is what a whole machine has used.
+type busy struct{ processes, interrupts time.Duration }
+
 // gauges are what the processes used, second by second. Safe for concurrent use.
 type gauges struct {
-	mu     sync.Mutex
-	all    []*gauge
-	origin map[int]float64 // requests a second that reached the origin
-	busy   time.Duration   // of the whole machine, as of busyAt
-	busyAt time.Duration
-	whole  map[int]float64 // cores in use on the whole machine, by second
+	mu         sync.Mutex
+	all        []*gauge
+	origin     map[int]float64 // requests a second that reached the origin
+	whole      busy            // as of wholeAt
+	wholeAt    time.Duration
+	processes  map[int]float64 // cores that all processes of the machine used, by second
+	interrupts map[int]float64
 }
 
 // gauge is one process's: it may end and be started again under another number.
@@ -31,7 +42,7 @@ type gauge struct {
 }
 
 func newGauges() *gauges {
-	g := &gauges{origin: map[int]float64{}, whole: map[int]float64{}}
+	g := &gauges{origin: map[int]float64{}, processes: map[int]float64{}, interrupts: map[int]float64{}}
 	for _, name := range [...]string{"deich", "origin", "drill"} {
 		g.all = append(g.all, &gauge{name: name, used: map[int]float64{}, rss: map[int]int64{}})
 	}
@@ -63,32 +74,35 @@ func (g *gauges) take(which, pid int, now time.Duration) {
 
 // takeWhole reads the whole machine's use.
 func (g *gauges) takeWhole(now time.Duration) {
-	busy, err := busyOf()
+	whole, err := busyOf()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil {
-		g.busyAt = 0
+		g.wholeAt = 0
 		return
 	}
-	if d := (now - g.busyAt).Seconds(); g.busyAt != 0 && d > 0 {
-		g.whole[secondOf(now)-1] = (busy - g.busy).Seconds() / d
+	if d := (now - g.wholeAt).Seconds(); g.wholeAt != 0 && d > 0 {
+		second := secondOf(now) - 1
+		g.processes[second] = (whole.processes - g.whole.processes).Seconds() / d
+		g.interrupts[second] = (whole.interrupts - g.whole.interrupts).Seconds() / d
 	}
-	g.busy, g.busyAt = busy, now
+	g.whole, g.wholeAt = whole, now
 }
 
-// others gives how many cores the rest of the machine used, by phase.
-func (g *gauges) others(phases []Phase) map[string]float64 {
+// rest gives how many cores the rest of the machine used, by phase: other
+// processes, and interrupts.
+func (g *gauges) rest(phases []Phase) (others, interrupts map[string]float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := map[string]float64{}
+	others, interrupts = map[string]float64{}, map[string]float64{}
 	for _, phase := range phases {
-		whole := mean(g.whole, phase)
+		left := mean(g.processes, phase)
 		for _, one := range g.all {
-			whole -= mean(one.used, phase)
+			left -= mean(one.used, phase)
 		}
-		out[phase.Name] = max(whole, 0)
+		others[phase.Name], interrupts[phase.Name] = max(left, 0), mean(g.interrupts, phase)
 	}
-	return out
+	return others, interrupts
 }
 
 // mean is over the seconds of a phase that are known; 0 of none.
@@ -117,7 +131,7 @@ func (g *gauges) latest(which int) (cores float64, rss int64) {
 }
 
 // processes sums up by phase; a process that never ran is left out.
-func (g *gauges) processes(phases []Phase) []Process {
+func (g *gauges) sums(phases []Phase) []Process {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []Process

@@ -65,7 +65,7 @@ func (l *live) line(second int) {
 	}
 	if len(r.spec.Attacks) > 0 {
 		one := r.sums.second(second)
-		fmt.Fprintf(&b, " | %8d %7d", one.Sent, one.Reached)
+		fmt.Fprintf(&b, " | %8d %7d", one.Begun(), one.Reached)
 	}
 	if rate, known := r.gauges.rates()[second]; known {
 		fmt.Fprintf(&b, " | %8.0f", rate)

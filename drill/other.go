@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/deichproject/deich/drill/scenarios"
 )
@@ -29,15 +28,9 @@ func resume(*os.Process) {}
 
 func bindLate(int) {}
 
-// usage is what a process has used.
-type usage struct {
-	cpu       time.Duration
-	rss, peak int64
-}
-
 func usageOf(int) (usage, error) { return usage{}, errNotLinux }
 
-func busyOf() (time.Duration, error) { return 0, errNotLinux }
+func busyOf() (busy, error) { return busy{}, errNotLinux }
 
 type flood struct{}
 

@@ -66,7 +66,7 @@ func sentence(f *Finding) string {
 	s := fmt.Sprintf("%s, %.1f %% of the %d requests of the group “%s” got the platform's own content within %.0f seconds while the flood lasted.",
 		with, 100*c.Success, c.Requests, g.Name, Deadline.Seconds())
 	if f.Attack.Sent > 0 {
-		s += fmt.Sprintf(" The attackers sent %.0f requests a second; the platform can answer %.0f searches a second.", f.Attack.Rate, f.Capacity.Searches)
+		s += fmt.Sprintf(" The attackers began %.0f requests a second; the platform can answer %.0f searches a second.", f.Attack.Rate, f.Capacity.Searches)
 	}
 	return s
 }
@@ -87,7 +87,7 @@ func plotsOf(f *Finding) []plot {
 	plots := []plot{newPlot("Requests of users that were served", "% of those begun in the second", first, 100, groupShares(f), happened)}
 	if f.Attack.Sent > 0 {
 		plots = append(plots, newPlot("Attack", "requests a second", first, 0, []series{
-			{"sent", "deny", eachSecond(f, func(s Second) float64 { return float64(s.Sent) })},
+			{"begun", "deny", eachSecond(f, func(s Second) float64 { return float64(s.Begun) })},
 			{"answered with the platform's content", "wait", eachSecond(f, func(s Second) float64 { return float64(s.Reached) })},
 		}, happened))
 	}

@@ -22,8 +22,8 @@ func finding() Finding {
 		Processes: []Process{{Name: "deich", Cores: map[string]float64{"peace": 0.1}, Peak: 50 << 20, RSS: []int64{0, 1 << 20, 2 << 20, 0, 3 << 20, 3 << 20}}},
 		Seconds: []Second{
 			{At: -2, Groups: []Counted{{0, 0}, {0, 0}}, Origin: -1}, {At: -1, Groups: []Counted{{5, 5}, {0, 0}}, Origin: 5},
-			{At: 0, Groups: []Counted{{5, 4}, {1, 0}}, Sent: 33, Reached: 1, Origin: 6}, {At: 1, Groups: []Counted{{5, 5}, {0, 0}}, Sent: 33, Origin: -1},
-			{At: 2, Groups: []Counted{{5, 5}, {0, 0}}, Sent: 33, Origin: 6}, {At: 3, Groups: []Counted{{5, 5}, {0, 0}}, Origin: 6},
+			{At: 0, Groups: []Counted{{5, 4}, {1, 0}}, Begun: 33, Reached: 1, Origin: 6}, {At: 1, Groups: []Counted{{5, 5}, {0, 0}}, Begun: 33, Origin: -1},
+			{At: 2, Groups: []Counted{{5, 5}, {0, 0}}, Begun: 33, Origin: 6}, {At: 3, Groups: []Counted{{5, 5}, {0, 0}}, Origin: 6},
 		},
 		Checks: []Check{{What: "known", Target: 0.995, Got: 0.95, Note: "few"}},
 	}

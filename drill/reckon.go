@@ -199,16 +199,15 @@ func reckonAttack(s *strikes) Attack {
 	if !s.any {
 		return a
 	}
-	var planned, unsent, sent int64
+	var planned, unsent int64
 	for second, one := range s.seconds {
 		if second >= secondOf(s.first) {
 			planned += one.Planned
 			unsent += one.Unsent
-			sent += one.Sent
 		}
 	}
 	if d := a.Last - a.First; d > 0 {
-		a.Rate = float64(sent) / d
+		a.Rate = float64(planned-unsent) / d
 	}
 	a.Holding = float64(unsent) <= 0.03*float64(planned)
 	return a
@@ -220,7 +219,7 @@ func reckonSeconds(groups int, phases []Phase, samples []sample, sums *strikes, 
 	out := make([]Second, to-from)
 	for i := range out {
 		one := sums.second(from + i)
-		out[i] = Second{At: from + i, Groups: make([]Counted, groups), Sent: one.Sent, Reached: one.Reached, Origin: -1}
+		out[i] = Second{At: from + i, Groups: make([]Counted, groups), Begun: one.Begun(), Reached: one.Reached, Origin: -1}
 		if rate, known := origin[from+i]; known {
 			out[i].Origin = rate
 		}

@@ -320,17 +320,18 @@ func (r *rehearsal) found() Finding {
 		Capacity: r.capacity, Attack: attack, Origin: r.atOrigin, LeftOut: r.tally.leftOut, Notes: r.notes,
 		Groups:    reckonGroups(&r.spec, phases, samples, attack),
 		Seconds:   reckonSeconds(len(r.spec.Groups), phases, samples, r.sums, r.gauges.rates()),
-		Processes: r.gauges.processes(phases), Others: r.gauges.others(phases),
+		Processes: r.gauges.sums(phases),
 	}
 	if r.shielded {
 		f.Shield = "Deich"
 	}
 	f.Checks, f.Mitigation = reckonChecks(f.Groups)
+	f.Others, f.Interrupts = r.gauges.rest(phases)
 	if others := f.Others["flood"]; others > othersMost {
-		f.Notes = append(f.Notes, fmt.Sprintf("the rest of the machine used %.1f cores during the flood: the figures say less than on a quiet one", others))
+		f.Notes = append(f.Notes, fmt.Sprintf("other processes of the machine used %.1f cores during the flood: the figures say less than on a quiet one", others))
 	}
 	if len(r.spec.Attacks) > 0 && !attack.Holding {
-		f.Notes = append(f.Notes, fmt.Sprintf("the attackers could not hold their rate: %d of %d requests were not sent in time", attack.Unsent, attack.Planned))
+		f.Notes = append(f.Notes, fmt.Sprintf("the attackers could not hold their rate: %d of %d requests were not begun in time", attack.Unsent, attack.Planned))
 	}
 	return f
 }

@@ -38,13 +38,15 @@ type Finding struct {
 	Mitigation Mitigation `json:"mitigation"`
 	Origin     []AtOrigin `json:"origin,omitempty"` // by phase
 	Processes  []Process  `json:"processes"`
-	// Others is how many cores the rest of the machine used, by phase: what was
-	// measured while it worked hard says less.
-	Others  map[string]float64 `json:"others_cores,omitempty"`
-	Seconds []Second           `json:"seconds"`
-	Checks  []Check            `json:"checks,omitempty"`
-	LeftOut int                `json:"left_out,omitempty"` // samples beyond SamplesMax
-	Notes   []string           `json:"notes,omitempty"`
+	// Others is how many cores other processes of the machine used, by phase:
+	// what was measured while they worked hard says less. Interrupts is what no
+	// process is charged with: the kernel's work on packets, mostly the drill's.
+	Others     map[string]float64 `json:"others_cores,omitempty"`
+	Interrupts map[string]float64 `json:"interrupts_cores,omitempty"`
+	Seconds    []Second           `json:"seconds"`
+	Checks     []Check            `json:"checks,omitempty"`
+	LeftOut    int                `json:"left_out,omitempty"` // samples beyond SamplesMax
+	Notes      []string           `json:"notes,omitempty"`
 }
 
 // Phase is a part of a rehearsal, in seconds since the flood phase began.
@@ -108,7 +110,7 @@ type Attack struct {
 	strike
 	First   float64 `json:"first_s"` // the first and last attack request
 	Last    float64 `json:"last_s"`
-	Rate    float64 `json:"rate"`    // sent a second, between the two
+	Rate    float64 `json:"rate"`    // begun a second, between the two
 	Holding bool    `json:"holding"` // the rate was held: at most 3 % of what was planned was not begun in time
 }
 
@@ -141,7 +143,7 @@ type Process struct {
 type Second struct {
 	At      int       `json:"at"`
 	Groups  []Counted `json:"groups"` // as Finding.Groups
-	Sent    int64     `json:"attack_sent"`
+	Begun   int64     `json:"attack_begun"`
 	Reached int64     `json:"attack_reached"`
 	Origin  float64   `json:"origin_rate"` // -1: not known
 }

@@ -91,15 +91,16 @@ func writeTable(out io.Writer, f Finding) {
 
 func writeAttack(out io.Writer, f Finding) {
 	if a := f.Attack; a.Sent > 0 {
-		fmt.Fprintf(out, "Attack: %d requests sent, %.0f a second; %d not sent; %d got the origin's content; at most %d connections open. %s\n",
-			a.Sent, a.Rate, a.Unsent, a.Reached, a.OpenMost, counts(a.Endings))
+		fmt.Fprintf(out, "Attack: %d requests begun, %.0f a second, %d of them written whole; %d not begun in time; %d got the origin's content; at most %d connections open. %s\n",
+			a.Begun(), a.Rate, a.Sent, a.Unsent, a.Reached, a.OpenMost, counts(a.Endings))
 	}
 	for _, o := range f.Origin {
 		fmt.Fprintf(out, "At the origin, %s: %.0f requests a second, p50 %.1f ms, p99 %.1f ms by its own clock, at most %d at once.\n",
 			o.Phase, o.Rate, o.P50, o.P99, o.MostOpen)
 	}
 	if others, known := f.Others["flood"]; known {
-		fmt.Fprintf(out, "the rest of the machine: %.2f cores in peace, %.2f in the flood.\n", f.Others["peace"], others)
+		fmt.Fprintf(out, "other processes: %.2f cores in peace, %.2f in the flood; interrupts, which are nobody's: %.2f and %.2f.\n",
+			f.Others["peace"], others, f.Interrupts["peace"], f.Interrupts["flood"])
 	}
 	for _, p := range f.Processes {
 		fmt.Fprintf(out, "%s: %.2f cores in peace, %.2f in the flood, %d MiB at most.\n", p.Name, p.Cores["peace"], p.Cores["flood"], p.Peak>>20)

@@ -9,13 +9,6 @@ import (
 	"time"
 )
 
-// usage is what a process has used.
-type usage struct {
-	cpu  time.Duration // since it began
-	rss  int64         // bytes now
-	peak int64         // bytes at most
-}
-
 // tick is the unit of CPU times in /proc: USER_HZ, 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
@@ -66,31 +59,33 @@ func kilobytes(word []byte) int64 {
 	return n << 10
 }
 
-// busyOf gives the processor time that all of the machine has used since it
-// started: everything but idling and waiting for disks.
-func busyOf() (time.Duration, error) {
+// busyOf gives what the whole machine has used since it started: by its
+// processes, and by interrupts. The kernel does most of its work on loopback
+// connections in soft interrupts, which no process is charged with.
+func busyOf() (busy, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, fmt.Errorf("drill: usage: %w", err)
+		return busy{}, fmt.Errorf("drill: usage: %w", err)
 	}
 	return parseBusy(text)
 }
 
-func parseBusy(stat []byte) (time.Duration, error) {
+func parseBusy(stat []byte) (busy, error) {
 	line, _, _ := bytes.Cut(stat, []byte("\n"))
 	f := bytes.Fields(line)
 	if len(f) < 9 || string(f[0]) != "cpu" {
-		return 0, errors.New("drill: usage: not the machine's stat")
+		return busy{}, errors.New("drill: usage: not the machine's stat")
 	}
-	var busy int64
-	for i, word := range f[1:9] { // user nice system idle iowait irq softirq steal
-		n, err := strconv.ParseInt(string(word), 10, 64)
+	var ticks [8]int64 // user nice system idle iowait irq softirq steal
+	for i := range ticks {
+		n, err := strconv.ParseInt(string(f[i+1]), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("drill: usage: %w", err)
+			return busy{}, fmt.Errorf("drill: usage: %w", err)
 		}
-		if i != 3 && i != 4 {
-			busy += n
-		}
+		ticks[i] = n
 	}
-	return time.Duration(busy) * tick, nil
+	return busy{
+		processes:  time.Duration(ticks[0]+ticks[1]+ticks[2]+ticks[7]) * tick,
+		interrupts: time.Duration(ticks[5]+ticks[6]) * tick,
+	}, nil
 }
