@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -60,7 +61,7 @@ type answer struct {
 	reason   string // Deich-Reason
 	act      string // Deich-Act, where it is told
 	location string
-	refresh  time.Duration // Refresh; 0 is none
+	refresh  time.Duration // Refresh, of the header or the page; 0 is none
 	retry    time.Duration // Retry-After; 0 is none
 	puzzle   puzzle        // to be solved, with a token if there is one
 }
@@ -90,6 +91,9 @@ func (f *fetcher) do(ctx context.Context, method, path, accept, form string) (an
 	}
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, AnswerBytesMax)); err != nil {
 		return answer{}, err
+	}
+	if a.refresh == 0 && f.keeps && !a.content() {
+		a.refresh = pageRefresh(a.body)
 	}
 	if f.keeps {
 		var pairs [][]byte
@@ -159,6 +163,17 @@ func seconds(v string) time.Duration {
 		return 0
 	}
 	return min(time.Duration(n)*time.Second, refreshMax)
+}
+
+// pageRefresh reads what a page says instead of the header: in
+// <meta http-equiv="refresh" content="5">.
+func pageRefresh(page []byte) time.Duration {
+	_, after, found := bytes.Cut(page[:min(len(page), HeadBytesMax)], []byte(`http-equiv="refresh" content="`))
+	value, _, closed := bytes.Cut(after, []byte(`"`))
+	if !found || !closed {
+		return 0
+	}
+	return seconds(string(value))
 }
 
 // died names what a request without an answer died of.

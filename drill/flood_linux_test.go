@@ -156,7 +156,7 @@ func TestBotsKeepCookiesAndSolve(t *testing.T) {
 		w.Header().Set("Deich-Challenge", "bits=4;token=abc")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	if s.proofs != 5 || s.cookies < 50 || a.Proofs < 5 || a.Endings["200"] < 50 {
+	if s.proofs < 5 || s.proofs > 15 || s.cookies < 50 || a.Proofs < 5 || a.Endings["200"] < 50 {
 		t.Errorf("%d proofs held, %d requests with a cookie, %d solved: %v", s.proofs, s.cookies, a.Proofs, a.Endings)
 	}
 }
@@ -231,10 +231,10 @@ func TestPlainBrowserWaitsItsTurn(t *testing.T) {
 			return
 		}
 		http.SetCookie(w, &http.Cookie{Name: "deich-place", Value: "7"})
-		w.Header().Set("Refresh", "1; url=/page")
 		w.Header().Set("Deich-Challenge", "bits=10;token=abc") // not for it: it runs no script
 		w.Header().Set("Deich-Reason", deich.Unproven.String())
 		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, `<html><head><noscript><meta http-equiv="refresh" content="1"></noscript>`)
 	}))
 	defer server.Close()
 	u, tl := userAt(t, server, scenarios.Plain)

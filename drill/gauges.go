@@ -116,6 +116,12 @@ func mean(bySecond map[int]float64, p Phase) float64 {
 	return sum / float64(max(n, 1))
 }
 
+func (g *gauges) arrived(second int, rate float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.origin[second] = rate
+}
+
 func (g *gauges) rates() map[int]float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -179,10 +185,12 @@ func (r *rehearsal) watch(ctx context.Context) {
 		if err != nil {
 			counted = -1
 		} else {
-			if d := r.clock.now() - asked; counted >= 0 && stats.All.Count >= counted && d > 0 {
-				r.gauges.mu.Lock()
-				r.gauges.origin[second-1] = float64(stats.All.Count-counted) / d.Seconds()
-				r.gauges.mu.Unlock()
+			d := (r.clock.now() - asked).Seconds()
+			if stats.All.Count < counted { // it began a new window in between
+				d, counted = stats.Seconds, 0
+			}
+			if counted >= 0 && d > 0 {
+				r.gauges.arrived(second-1, float64(stats.All.Count-counted)/d)
 			}
 			asked, counted = r.clock.now(), stats.All.Count
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseHead(t *testing.T) {
@@ -50,6 +51,21 @@ func TestParsePuzzle(t *testing.T) {
 	} {
 		if p, got := parsePuzzle(value); got != ok {
 			t.Errorf("%q: %v %+v", value, got, p)
+		}
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	for value, want := range map[string]time.Duration{"5": 5 * time.Second, "2; url=/x": 2 * time.Second, "": 0, "-1": 0, "soon": 0, "99999": refreshMax} {
+		if got := seconds(value); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+	for page, want := range map[string]time.Duration{
+		`<meta http-equiv="refresh" content="7">`: 7 * time.Second, `<meta http-equiv="refresh" content="7`: 0, "": 0, "<p>refresh</p>": 0,
+	} {
+		if got := pageRefresh([]byte(page)); got != want {
+			t.Errorf("%q: %s, want %s", page, got, want)
 		}
 	}
 }

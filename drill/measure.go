@@ -17,8 +17,7 @@ const (
 	measureFor     = 1500 * time.Millisecond
 )
 
-// measure finds out what the origin can do: searches, and pages as users open
-// them. It asks the origin directly.
+// measure finds out what the origin can do: searches, and what users ask for. It asks the origin directly.
 func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {
 	searches, err := r.drive(ctx, func(client, n int) string {
 		return "/search?q=" + squareWords[n%len(squareWords)] + strconv.Itoa(client*1000+n)
@@ -27,10 +26,21 @@ func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {
 		return Capacity{}, err
 	}
 	walks := make([]*walk, measureClients)
+	pictures := make([]string, measureClients) // due after the page
 	for i := range walks {
 		walks[i] = r.sessions.walk(i, time.Second)
 	}
-	mix, err := r.drive(ctx, func(client, _ int) string { return square(walks[client].next().rank) })
+	mix, err := r.drive(ctx, func(client, _ int) string {
+		if path := pictures[client]; path != "" {
+			pictures[client] = ""
+			return path
+		}
+		rank := walks[client].next().rank
+		if hasAvatar(rank) {
+			pictures[client] = avatar(rank)
+		}
+		return square(rank)
+	})
 	return Capacity{Searches: searches, Mix: mix}, err
 }
 

@@ -40,7 +40,10 @@ func member(n int) string {
 // squareAssets are what a browser loads with its first page.
 var squareAssets = [...]string{"/static/style.css", "/static/app.js", "/static/logo.svg"}
 
-// avatar is a picture that comes with a page.
+// hasAvatar says whether a page comes with a picture that is not in the cache yet.
+func hasAvatar(rank int) bool { return rank%3 == 0 }
+
+// avatar is that picture.
 func avatar(rank int) string { return "/static/avatar/" + strconv.Itoa(rank%32) + ".svg" }
 
 // call gives what a program asks for: mostly the timeline, now and then a search or a profile.

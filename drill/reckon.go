@@ -14,8 +14,11 @@ import (
 // enough is how many requests a success of 99.5 % needs to mean anything.
 const enough = 1000
 
+// enoughDenied is how many a share denied of less than 0.1 % needs.
+const enoughDenied = 3000
+
 // reckonGroups makes the groups' figures of all samples.
-func reckonGroups(s *scenarios.Scenario, phases []Phase, samples []sample, attack Attack) []Group {
+func reckonGroups(s *scenarios.Scenario, phases []Phase, samples []sample, attack Attack, opens time.Duration) []Group {
 	byGroup := make([][]sample, len(s.Groups))
 	for _, one := range samples {
 		byGroup[one.group] = append(byGroup[one.group], one)
@@ -29,12 +32,12 @@ func reckonGroups(s *scenarios.Scenario, phases []Phase, samples []sample, attac
 			g.Cells = append(g.Cells, reckonCell(p, mine))
 		}
 		if spec.From >= 0 {
-			g.In = reckonIn(mine, s.Phases.Flood.D())
+			g.In = reckonIn(mine, opens, spec.In.D(), s.Phases.Flood.D())
 		}
 		target := cmp.Or(spec.Target, 0.95)
 		if attack.Sent > 0 {
 			flood := phases[1]
-			g.Mitigated = settled(mine, target, attack.First, flood.To)
+			g.Mitigated = settled(mine, target, max(attack.First, opens.Seconds()), flood.To)
 			if last := attack.Last; len(phases) > 2 {
 				g.Recovered = settled(mine, target, last, phases[2].To)
 			}
@@ -101,14 +104,15 @@ func endingWord(s sample) string {
 	return strconv.Itoa(int(s.status))
 }
 
-// reckonIn follows the users who came while the flood lasted; samples are in order.
-func reckonIn(samples []sample, floodEnds time.Duration) *In {
+// reckonIn follows the users who came while the flood lasted; samples are in
+// order. Before opens nobody could get in.
+func reckonIn(samples []sample, opens, limit, floodEnds time.Duration) *In {
 	type way struct {
 		came, in time.Duration
 		isIn     bool
 	}
 	ways := map[uint16]*way{}
-	in := &In{}
+	in := &In{Limit: limit.Seconds()}
 	ok := 0
 	for _, s := range samples {
 		w := ways[s.user]
@@ -116,7 +120,7 @@ func reckonIn(samples []sample, floodEnds time.Duration) *In {
 			if s.began >= floodEnds {
 				continue
 			}
-			w = &way{came: s.began}
+			w = &way{came: max(s.began, opens)}
 			ways[s.user] = w
 		}
 		switch {
@@ -136,13 +140,13 @@ func reckonIn(samples []sample, floodEnds time.Duration) *In {
 	for _, w := range ways {
 		if w.isIn {
 			times = append(times, w.in.Seconds())
-			if w.in <= 3*time.Second {
+			if w.in <= limit {
 				within++
 			}
 		}
 	}
 	in.Users, in.Ever = len(ways), len(times)
-	in.Within3 = share(within, in.Users)
+	in.Within = share(within, in.Users)
 	in.After = share(ok, in.Count)
 	slices.Sort(times)
 	in.P50 = quantile(times, 0.50)
@@ -236,39 +240,84 @@ func reckonSeconds(groups int, phases []Phase, samples []sample, sums *strikes, 
 	return out
 }
 
-// reckonChecks holds the figures against the groups' targets.
-func reckonChecks(groups []Group) (checks []Check, m Mitigation) {
-	slowest := 0.0
-	never := false
-	for _, g := range groups {
+// reckonChecks holds the figures against the scenario's targets.
+func reckonChecks(s *scenarios.Scenario, f *Finding) (checks []Check, m Mitigation) {
+	slowest, never := 0.0, false
+	for _, g := range f.Groups {
 		if g.Target == 0 {
 			continue
 		}
-		flood := g.Cells[1]
-		c := Check{What: g.Name + ": success in the flood", Target: g.Target, Got: flood.Success}
-		requests := flood.Requests
-		if g.In != nil {
-			c.What, c.Got, requests = g.Name+": success in the flood, once in", g.In.After, g.In.Count
-			checks = append(checks, Check{What: g.Name + ": in within 3 s", Target: g.Target, Got: g.In.Within3, Met: g.In.Within3 >= g.Target})
-		}
-		c.Met = requests > 0 && c.Got >= g.Target
-		if g.Target >= 0.995 && requests < enough {
-			c.Note = fmt.Sprintf("%d requests: fewer than the %d that such a figure needs", requests, enough)
-		}
-		checks = append(checks, c)
-		if g.In != nil {
-			continue
-		}
-		if g.Mitigated == nil {
+		checks = append(checks, checkGroup(g)...)
+		switch {
+		case g.In != nil:
+		case g.Mitigated == nil:
 			never = true
-		} else {
+		default:
 			slowest = max(slowest, *g.Mitigated)
 		}
 	}
 	if !never && slowest > 0 {
 		m.Slowest = &slowest
 	}
+	checks = append(checks, checkDenied(s, f))
+	if s.Goodput > 0 {
+		checks = append(checks, checkGoodput(s, f))
+	}
 	return checks, m
+}
+
+func checkGroup(g Group) []Check {
+	flood := g.Cells[1]
+	if g.In != nil {
+		return []Check{
+			{What: fmt.Sprintf("%s: in within %.0f s", g.Name, g.In.Limit), Target: g.Target, Got: g.In.Within, Met: g.In.Within >= g.Target},
+			{What: g.Name + ": success in the flood, once in", Target: g.Target, Got: g.In.After, Met: g.In.Count > 0 && g.In.After >= g.Target},
+		}
+	}
+	c := Check{What: g.Name + ": success in the flood", Target: g.Target, Got: flood.Success}
+	c.Met = flood.Requests > 0 && c.Got >= g.Target
+	if g.Target >= 0.995 && flood.Requests < enough {
+		c.Note = fewNote(flood.Requests, enough)
+	}
+	return []Check{c}
+}
+
+// checkDenied holds the share of requests that were not denied against 99.9 %,
+// or, where nobody attacks, against all.
+func checkDenied(s *scenarios.Scenario, f *Finding) Check {
+	requests, denied := 0, 0
+	for _, g := range f.Groups {
+		for _, c := range g.Cells {
+			requests += c.Requests
+			denied += c.Denied
+		}
+	}
+	c := Check{What: "all users: requests not denied", Target: 0.999, Got: 1 - share(denied, requests)}
+	if len(s.Attacks) == 0 {
+		c.Target = 1
+	}
+	c.Met = requests > 0 && c.Got >= c.Target
+	if requests < enoughDenied {
+		c.Note = fewNote(requests, enoughDenied)
+	}
+	return c
+}
+
+func checkGoodput(s *scenarios.Scenario, f *Finding) Check {
+	sum := 0.0
+	for _, g := range f.Groups {
+		sum += g.Cells[1].Goodput
+	}
+	c := Check{What: "goodput in the flood phase, of what the origin can do", Target: s.Goodput}
+	if f.Capacity.Mix > 0 {
+		c.Got = sum / f.Capacity.Mix
+	}
+	c.Met = c.Got >= c.Target
+	return c
+}
+
+func fewNote(requests, want int) string {
+	return fmt.Sprintf("%d requests: fewer than the %d that such a figure needs", requests, want)
 }
 
 func share(part, whole int) float64 {

@@ -90,12 +90,23 @@ func TestReckonIn(t *testing.T) {
 		{user: 3, began: 9 * time.Second, end: failed},
 		{user: 4, began: 99 * time.Second, end: served}, // after the flood
 	}
-	in := reckonIn(samples, 20*time.Second)
+	in := reckonIn(samples, 0, 3*time.Second, 20*time.Second)
 	if in.Users != 3 || in.Ever != 2 || in.Count != 2 || in.After != 0.5 {
 		t.Errorf("%+v", in)
 	}
-	if math.Abs(in.Within3-1.0/3) > 1e-9 || in.P50 != 2 || in.P95 != -1 {
-		t.Errorf("within 3 s %v, p50 %v, p95 %v", in.Within3, in.P50, in.P95)
+	if math.Abs(in.Within-1.0/3) > 1e-9 || in.P50 != 2 || in.P95 != -1 {
+		t.Errorf("within 3 s %v, p50 %v, p95 %v", in.Within, in.P50, in.P95)
+	}
+}
+
+// Who waits for a shield that is not there yet is in as of its start.
+func TestReckonInBeforeTheShield(t *testing.T) {
+	in := reckonIn([]sample{
+		{user: 1, began: 1 * time.Second, end: failed},
+		{user: 1, began: 9 * time.Second, took: time.Second, end: served},
+	}, 8*time.Second, 3*time.Second, 20*time.Second)
+	if in.Within != 1 || in.P50 != 2 {
+		t.Errorf("%+v", in)
 	}
 }
 
@@ -104,11 +115,14 @@ func TestReckonChecks(t *testing.T) {
 	groups := []Group{
 		{Name: "known", Target: 0.995, Mitigated: &quick, Cells: []Cell{{}, {Requests: 2000, Success: 0.999}}},
 		{Name: "few", Target: 0.995, Mitigated: &quick, Cells: []Cell{{}, {Requests: 10, Success: 1}}},
-		{Name: "newcomers", Target: 0.95, In: &In{Within3: 0.5, After: 0.97, Count: 100}, Cells: []Cell{{}, {}}},
+		{Name: "newcomers", Target: 0.95, In: &In{Within: 0.5, After: 0.97, Count: 100}, Cells: []Cell{{}, {}}},
 		{Name: "no target", Cells: []Cell{{}, {}}},
 	}
-	checks, m := reckonChecks(groups)
-	want := []bool{true, true, false, true}
+	s := &scenarios.Scenario{Attacks: make([]scenarios.Attack, 1), Goodput: 0.95}
+	groups[0].Cells[1].Goodput = 280
+	f := &Finding{Groups: groups, Capacity: Capacity{Mix: 300}}
+	checks, m := reckonChecks(s, f)
+	want := []bool{true, true, false, true, true, false}
 	if len(checks) != len(want) {
 		t.Fatalf("%d checks: %+v", len(checks), checks)
 	}
@@ -119,6 +133,11 @@ func TestReckonChecks(t *testing.T) {
 	}
 	if checks[1].Note == "" {
 		t.Error("ten requests pass for enough")
+	}
+	groups[0].Cells[1].Denied = 1
+	s.Attacks = nil
+	if checks, _ = reckonChecks(s, f); checks[4].Met {
+		t.Error("one is denied though nobody attacks, and that is met?")
 	}
 	if m.Slowest == nil || *m.Slowest != 1 {
 		t.Errorf("slowest %v", m.Slowest)

@@ -43,6 +43,7 @@ type rehearsal struct {
 
 	capacity Capacity
 	atOrigin []AtOrigin
+	opens    time.Duration // when the shield was there, if it came late
 	notes    []string
 	fail     context.CancelCauseFunc // ends the play
 }
@@ -279,6 +280,7 @@ func (r *rehearsal) befall(ctx context.Context) {
 			if err := r.startShield(ctx); err != nil {
 				r.fail(err)
 			}
+			r.opens = r.clock.now()
 		}
 	}
 	if (s.Origin.Stall == 0 && !s.Origin.Down) || !r.clock.until(ctx, 0) {
@@ -318,14 +320,14 @@ func (r *rehearsal) found() Finding {
 	f := Finding{
 		Scenario: r.spec.Name, Title: r.spec.Title, Shield: "none", Seed: r.spec.Seed, Phases: phases,
 		Capacity: r.capacity, Attack: attack, Origin: r.atOrigin, LeftOut: r.tally.leftOut, Notes: r.notes,
-		Groups:    reckonGroups(&r.spec, phases, samples, attack),
+		Groups:    reckonGroups(&r.spec, phases, samples, attack, r.opens),
 		Seconds:   reckonSeconds(len(r.spec.Groups), phases, samples, r.sums, r.gauges.rates()),
 		Processes: r.gauges.sums(phases),
 	}
 	if r.shielded {
 		f.Shield = "Deich"
 	}
-	f.Checks, f.Mitigation = reckonChecks(f.Groups)
+	f.Checks, f.Mitigation = reckonChecks(&r.spec, &f)
 	f.Others, f.Interrupts = r.gauges.rest(phases)
 	if others := f.Others["flood"]; others > othersMost {
 		f.Notes = append(f.Notes, fmt.Sprintf("other processes of the machine used %.1f cores during the flood: the figures say less than on a quiet one", others))

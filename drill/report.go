@@ -60,7 +60,7 @@ type Phase struct {
 // else ran: answers a second.
 type Capacity struct {
 	Searches float64 `json:"searches"`
-	Mix      float64 `json:"mix"` // of the users' own pages
+	Mix      float64 `json:"mix"` // of what users ask for
 }
 
 // Group is how a group of users fared.
@@ -94,15 +94,17 @@ type Cell struct {
 	Endings  map[string]int `json:"endings"` // "served", "503 below_cut", "timeout", …
 }
 
-// In is how users who came during the flood got in.
+// In is how users who came during the flood got in. Who came before the shield
+// was there counts from its start.
 type In struct {
-	Users   int     `json:"users"`         // who came during the flood
-	Ever    int     `json:"ever"`          // of them, who got in at all
-	Within3 float64 `json:"within_3s"`     // share in within 3 s of their first request
-	P50     float64 `json:"p50_s"`         // of who got in
-	P95     float64 `json:"p95_s"`         // of all; -1: more than one in twenty never got in
-	After   float64 `json:"success_after"` // success of the requests that came after it
-	Count   int     `json:"requests_after"`
+	Users  int     `json:"users"`         // who came during the flood
+	Ever   int     `json:"ever"`          // of them, who got in at all
+	Limit  float64 `json:"limit_s"`       // until when they are to be in
+	Within float64 `json:"within"`        // share in within it
+	P50    float64 `json:"p50_s"`         // of who got in
+	P95    float64 `json:"p95_s"`         // of all; -1: more than one in twenty never got in
+	After  float64 `json:"success_after"` // success of the requests that came after it
+	Count  int     `json:"requests_after"`
 }
 
 // Attack is what the attackers did.

@@ -40,7 +40,7 @@ func (r *Report) write(jsonFile, htmlFile string) error {
 
 // writeTable writes what one rehearsal found for a terminal.
 func writeTable(out io.Writer, f Finding) {
-	fmt.Fprintf(out, "\n%s, shield: %s. The origin can do %.0f searches a second, or %.0f of the users' pages.\n\n",
+	fmt.Fprintf(out, "\n%s, shield: %s. The origin can do %.0f searches a second, or %.0f of what users ask for.\n\n",
 		f.Scenario, f.Shield, f.Capacity.Searches, f.Capacity.Mix)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "group\tphase\trequests\tsuccess\tserved users\tp50\tp99\tgoodput\tdenied\tmitigated\trecovered\t")
@@ -67,8 +67,8 @@ func writeTable(out io.Writer, f Finding) {
 			if g.In.P95 >= 0 {
 				p95 = fmt.Sprintf("%.1f s", g.In.P95)
 			}
-			fmt.Fprintf(out, "%s who came during the flood: %d of %d got in, %.0f %% within 3 s, half of those in after %.1f s, 95 %% of all: %s; then %.2f %% of %d requests.\n",
-				g.Name, g.In.Ever, g.In.Users, 100*g.In.Within3, g.In.P50, p95, 100*g.In.After, g.In.Count)
+			fmt.Fprintf(out, "%s who came during the flood: %d of %d got in, %.0f %% within %.0f s, half of those in after %.1f s, 95 %% of all: %s; then %.2f %% of %d requests.\n",
+				g.Name, g.In.Ever, g.In.Users, 100*g.In.Within, g.In.Limit, g.In.P50, p95, 100*g.In.After, g.In.Count)
 		}
 	}
 	writeAttack(out, f)

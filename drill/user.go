@@ -65,7 +65,7 @@ func (u *user) open(ctx context.Context, rank int) {
 			u.once(ctx, asset, path, u.clock.now())
 		}
 	}
-	if rank%3 == 0 {
+	if hasAvatar(rank) {
 		u.once(ctx, asset, avatar(rank), u.clock.now())
 	}
 }

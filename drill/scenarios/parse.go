@@ -123,6 +123,7 @@ func (s Scenario) over(base Scenario) Scenario {
 	set(&out.Origin.Stall, s.Origin.Stall)
 	set(&out.Origin.Down, s.Origin.Down)
 	set(&out.Shield.Start, s.Shield.Start)
+	set(&out.Goodput, s.Goodput)
 	if s.Pin.Origin != nil {
 		out.Pin.Origin = s.Pin.Origin
 	}
@@ -156,6 +157,9 @@ func (s Scenario) defaults() Scenario {
 	for i := range groups {
 		if groups[i].Gap == 0 {
 			groups[i].Gap = Duration(1500 * time.Millisecond)
+		}
+		if groups[i].In == 0 {
+			groups[i].In = Duration(3 * time.Second)
 		}
 	}
 	attacks := append([]Attack(nil), s.Attacks...)

@@ -21,6 +21,9 @@ type Scenario struct {
 	Pin     Pin      `json:"pin"`
 	Groups  []Group  `json:"groups"`
 	Attacks []Attack `json:"attacks,omitempty"`
+	// Goodput is a target for all users' served requests a second in the flood
+	// phase, as a share of what the origin can do; for crowds that ask for more than that.
+	Goodput float64 `json:"goodput,omitempty"`
 }
 
 // Phases are how long peace, flood and the time after it last.
@@ -72,6 +75,7 @@ type Group struct {
 	Gap       Duration `json:"gap,omitempty"`       // mean time between two pages of one user (default 1.5s)
 	Addresses int      `json:"addresses,omitempty"` // they share so many addresses (default: each its own)
 	Token     bool     `json:"token,omitempty"`     // programs only: they log in first and send a bearer token
+	In        Duration `json:"in,omitempty"`        // newcomers are to be in within this time of their first request (default 3s)
 	Target    float64  `json:"target,omitempty"`    // share of its requests that must succeed in the flood phase
 }
 

@@ -49,6 +49,7 @@ func (s *Scenario) Validate() error {
 		c.bad("origin.stall", "%v: a share between 0 and 0.95", s.Origin.Stall)
 	}
 	c.time("shield.start", s.Shield.Start, -s.Phases.Peace.D(), s.Phases.Flood.D())
+	c.share("goodput", s.Goodput)
 	c.pin("pin.origin", s.Pin.Origin)
 	c.pin("pin.shield", s.Pin.Shield)
 	c.groups(s)
@@ -63,6 +64,12 @@ func plainName(name string) bool {
 		}
 	}
 	return name != "" && len(name) <= 40
+}
+
+func (c *check) share(path string, v float64) {
+	if !(v >= 0 && v <= 1) {
+		c.bad(path, "%v: a share between 0 and 1", v)
+	}
 }
 
 func (c *check) pin(path string, cores []int) {
@@ -95,9 +102,8 @@ func (c *check) groups(s *Scenario) {
 		c.time(at+".over", g.Over, 0, PhaseMax)
 		c.time(at+".stay", g.Stay, 0, 3*PhaseMax)
 		c.time(at+".gap", g.Gap, 50*time.Millisecond, time.Minute)
-		if !(g.Target >= 0 && g.Target <= 1) {
-			c.bad(at+".target", "%v: a share between 0 and 1", g.Target)
-		}
+		c.time(at+".in", g.In, time.Second, time.Minute)
+		c.share(at+".target", g.Target)
 	}
 }
 
