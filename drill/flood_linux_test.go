@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,7 +182,7 @@ func userAt(t *testing.T, server *httptest.Server, kind scenarios.Kind) (*user, 
 	at := netip.MustParseAddrPort(server.Listener.Addr().String())
 	from := addresses{net: 127}.own(0, 3)
 	spec := &scenarios.Group{Kind: kind}
-	u := &user{spec: spec, rng: rand.New(rand.NewPCG(1, 1)), clock: newClock(0), tally: tl, client: newFetcher(from, at, "x", kind != scenarios.Program), solvers: make(chan struct{}, 1), shielded: true}
+	u := &user{spec: spec, rng: rand.New(rand.NewPCG(1, 1)), clock: newClock(0), tally: tl, client: newFetcher(from, at, "x", kind != scenarios.Program), solvers: make(chan struct{}, 1), slow: new(atomic.Int64), shielded: true}
 	t.Cleanup(u.client.close)
 	return u, tl
 }

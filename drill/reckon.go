@@ -35,12 +35,13 @@ func reckonGroups(s *scenarios.Scenario, phases []Phase, samples []sample, attac
 			g.In = reckonIn(mine, opens, spec.In.D(), s.Phases.Flood.D())
 		}
 		target := cmp.Or(spec.Target, 0.95)
-		if attack.Sent > 0 {
-			flood := phases[1]
-			g.Mitigated = settled(mine, target, max(attack.First, opens.Seconds()), flood.To)
-			if last := attack.Last; len(phases) > 2 {
-				g.Recovered = settled(mine, target, last, phases[2].To)
-			}
+		last := phases[1].To
+		if attack.Begun() > 0 {
+			g.Mitigated = settled(mine, target, max(attack.First, opens.Seconds()), phases[1].To)
+			last = attack.Last
+		}
+		if len(phases) > 2 {
+			g.Recovered = settled(mine, target, last, phases[2].To)
 		}
 		groups[i] = g
 	}
@@ -303,14 +304,16 @@ func checkDenied(s *scenarios.Scenario, f *Finding) Check {
 	return c
 }
 
+// checkGoodput counts what came late as well: who waited in the waiting room
+// was meant to, and the origin was at work meanwhile.
 func checkGoodput(s *scenarios.Scenario, f *Finding) Check {
-	sum := 0.0
+	delivered := 0
 	for _, g := range f.Groups {
-		sum += g.Cells[1].Goodput
+		delivered += g.Cells[1].Served + g.Cells[1].Endings[late.String()]
 	}
-	c := Check{What: "goodput in the flood phase, of what the origin can do", Target: s.Goodput}
-	if f.Capacity.Mix > 0 {
-		c.Got = sum / f.Capacity.Mix
+	c := Check{What: "content delivered in the flood phase, of what the origin can do", Target: s.Goodput}
+	if whole := f.Capacity.Mix * s.Phases.Flood.D().Seconds(); whole > 0 {
+		c.Got = float64(delivered) / whole
 	}
 	c.Met = c.Got >= c.Target
 	return c

@@ -119,7 +119,8 @@ func TestReckonChecks(t *testing.T) {
 		{Name: "no target", Cells: []Cell{{}, {}}},
 	}
 	s := &scenarios.Scenario{Attacks: make([]scenarios.Attack, 1), Goodput: 0.95}
-	groups[0].Cells[1].Goodput = 280
+	s.Phases.Flood = scenarios.Duration(10 * time.Second)
+	groups[0].Cells[1].Served, groups[0].Cells[1].Endings = 1500, map[string]int{"late": 500}
 	f := &Finding{Groups: groups, Capacity: Capacity{Mix: 300}}
 	checks, m := reckonChecks(s, f)
 	want := []bool{true, true, false, true, true, false}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deichproject/deich/drill/profile"
@@ -43,6 +44,7 @@ type rehearsal struct {
 
 	capacity Capacity
 	atOrigin []AtOrigin
+	slow     atomic.Int64  // proofs that took longer here than on a phone
 	opens    time.Duration // when the shield was there, if it came late
 	notes    []string
 	fail     context.CancelCauseFunc // ends the play
@@ -237,7 +239,7 @@ func (r *rehearsal) users(solving chan struct{}) []*user {
 				leaves = min(end, comes+spec.Stay.D())
 			}
 			all = append(all, &user{
-				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded,
+				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded, slow: &r.slow,
 				client: newFetcher(r.box.net.user(g, n, spec), r.target, agent, spec.Kind != scenarios.Program),
 				walk:   r.sessions.walk(len(all)+int(s.Seed), spec.Gap.D()), solvers: solving, comes: comes, leaves: leaves,
 			})
@@ -257,8 +259,8 @@ func (r *rehearsal) turnPhases(ctx context.Context) {
 	}
 	for i, p := range phases {
 		at := time.Duration(p.To * float64(time.Second))
-		if i == len(phases)-1 {
-			at -= 200 * time.Millisecond // before everything ends
+		if i != 1 {
+			at -= 150 * time.Millisecond // before the origin falls, and before everything ends
 		}
 		if !r.clock.until(ctx, at) {
 			return
@@ -331,6 +333,9 @@ func (r *rehearsal) found() Finding {
 	f.Others, f.Interrupts = r.gauges.rest(phases)
 	if others := f.Others["flood"]; others > othersMost {
 		f.Notes = append(f.Notes, fmt.Sprintf("other processes of the machine used %.1f cores during the flood: the figures say less than on a quiet one", others))
+	}
+	if slow := r.slow.Load(); slow > 0 {
+		f.Notes = append(f.Notes, fmt.Sprintf("%d proofs took longer here than on a phone, since they were too many at once for this machine", slow))
 	}
 	if len(r.spec.Attacks) > 0 && !attack.Holding {
 		f.Notes = append(f.Notes, fmt.Sprintf("the attackers could not hold their rate: %d of %d requests were not begun in time", attack.Unsent, attack.Planned))

@@ -53,7 +53,7 @@ func writeTable(out io.Writer, f Finding) {
 			switch {
 			case c.Phase == "flood" && f.Attack.Sent > 0 && g.In == nil:
 				mitigated = settledText(g.Mitigated)
-			case c.Phase == "after" && f.Attack.Sent > 0:
+			case c.Phase == "after":
 				recovered = settledText(g.Recovered)
 			}
 			fmt.Fprintf(w, "%s\t%s\t%d\t%.2f %%\t%d of %d\t%.0f ms\t%.0f ms\t%.1f/s\t%d\t%s\t%s\t\n", g.Name, c.Phase, c.Requests, 100*c.Success,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -22,6 +23,7 @@ type user struct {
 	walk     *walk
 	rng      *rand.Rand
 	solvers  chan struct{} // a place for each proof computed at once
+	slow     *atomic.Int64 // counts proofs that took longer than on a phone
 	shielded bool
 	comes    time.Duration
 	leaves   time.Duration
@@ -164,8 +166,12 @@ func (u *user) prove(ctx context.Context, p puzzle, path string) bool {
 	}
 	answers, hashes := deich.SolveProof(deich.ProofSeed(p.token), p.bits)
 	<-u.solvers
+	spent := u.clock.now() - began
 	phone := min(time.Duration(float64(hashes)/phoneHashes*float64(time.Second)), phoneMax)
-	if !rest(ctx, phone-(u.clock.now()-began)) {
+	if spent > phone {
+		u.slow.Add(1)
+	}
+	if !rest(ctx, phone-spent) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, Deadline)

@@ -21,8 +21,8 @@ type Scenario struct {
 	Pin     Pin      `json:"pin"`
 	Groups  []Group  `json:"groups"`
 	Attacks []Attack `json:"attacks,omitempty"`
-	// Goodput is a target for all users' served requests a second in the flood
-	// phase, as a share of what the origin can do; for crowds that ask for more than that.
+	// Goodput is a target for what all users are given in the flood phase, as a
+	// share of what the origin can do; for crowds that ask for more than that.
 	Goodput float64 `json:"goodput,omitempty"`
 }
 
