@@ -18,7 +18,7 @@ const (
 	calibrateRounds = 3
 	// calibrateBursts is how many bursts of searches a measurement takes; the
 	// cheapest counts, as the one that the machine's other work disturbed least.
-	calibrateBursts = 4
+	calibrateBursts = 6
 	// burstTime is the CPU time of a burst at least.
 	burstTime = 30 * time.Millisecond
 )
