@@ -213,6 +213,13 @@ func (b *tab) speak(languages string) {
 	}))
 }
 
+// asked gives every address that the tab asked for.
+func (b *tab) asked() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.requests...)
+}
+
 // complaints gives what went wrong in the page, and every request to another site.
 func (b *tab) complaints(site string) []string {
 	b.mu.Lock()

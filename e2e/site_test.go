@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"html/template"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,9 +65,6 @@ func (s *site) own(w http.ResponseWriter, r *http.Request) {
 	}
 	s.pages.ServeHTTP(w, r)
 }
-
-var welcome = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><title>Townsquare</title>
-<h1>Welcome</h1><p id="at">{{.}}</p>`))
 
 func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 	if has(r, "pass") || has(r, "place") && has(r, "waited") {
