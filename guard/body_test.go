@@ -1,0 +1,315 @@
+package guard
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// echo answers with what it got of the body and how it was framed.
+func echo(w http.ResponseWriter, r *http.Request) {
+	b, err := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "%d %d %v", r.ContentLength, len(b), err)
+}
+
+func TestBodiesAreInHandBeforeAPlace(t *testing.T) {
+	const buffer = 16 << 10
+	for _, c := range []struct {
+		name     string
+		body     string
+		chunked  bool
+		answer   string
+		detached bool
+	}{
+		{"none", "", false, "0 0 <nil>", false},
+		{"short", "hello", false, "5 5 <nil>", false},
+		{"short, its length unknown", "hello", true, "5 5 <nil>", false},
+		{"as long as the buffer", strings.Repeat("x", buffer), false, "16384 16384 <nil>", false},
+		{"longer", strings.Repeat("x", 100_000), false, "100000 100000 <nil>", true},
+		{"longer, its length unknown", strings.Repeat("x", 100_000), true, "-1 100000 <nil>", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript()
+			h := scripted(t, s, echo, func(o *Options) { o.Config.BodyBuffer = buffer })
+			server := httptest.NewServer(h)
+			defer server.Close()
+			var body io.Reader = strings.NewReader(c.body)
+			if c.chunked {
+				body = io.MultiReader(body)
+			}
+			if c.body == "" {
+				body = nil
+			}
+			r, _ := http.NewRequest("POST", server.URL, body)
+			a, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := io.ReadAll(a.Body)
+			a.Body.Close()
+			if string(got) != c.answer {
+				t.Errorf("origin got %q, want %q", got, c.answer)
+			}
+			server.Close() // every handler has returned
+			if (len(s.detached) == 1) != c.detached {
+				t.Errorf("%d detached, want %t", len(s.detached), c.detached)
+			}
+			if held := h.bodies.held.Load(); held != 0 {
+				t.Errorf("%d bytes still held", held)
+			}
+			s.check(t)
+		})
+	}
+}
+
+func TestBodyComesTwiceForARetry(t *testing.T) {
+	s := newScript()
+	h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+		first, _ := io.ReadAll(r.Body)
+		again, err := r.GetBody()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, _ := io.ReadAll(again)
+		fmt.Fprintf(w, "%s %s", first, second)
+	})
+	a := ask(h, httptest.NewRequest("POST", "/", strings.NewReader("hello")))
+	if got, _ := io.ReadAll(a.Body); string(got) != "hello hello" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTrailersSurviveTheBuffer(t *testing.T) {
+	s := newScript()
+	h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%d %s", r.ContentLength, r.Trailer.Get("Sum"))
+	})
+	server := httptest.NewServer(h)
+	defer server.Close()
+	conn := dial(t, server)
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n5\r\nhello\r\n0\r\nSum: 42\r\n\r\n")
+	if _, body := readAnswer(t, conn); body != "-1 42" {
+		t.Errorf("origin got %q", body)
+	}
+}
+
+func TestBodiesThatAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		config  Config
+		body    string
+		tier    deich.Tier
+		status  int
+		reason  string
+		reached bool
+	}{
+		{"too long", Config{BodyMax: 100}, strings.Repeat("x", 101), deich.Member, 413, "body_too_large", false},
+		{"just not", Config{BodyMax: 100}, strings.Repeat("x", 100), deich.Member, 200, "", true},
+		{"a stranger, half of the room", Config{BodyBuffer: 8192, Bodies: 8192}, strings.Repeat("x", 8000), deich.Stranger, 503, "buffers_full", false},
+		{"a member, all of the room", Config{BodyBuffer: 8192, Bodies: 8192}, strings.Repeat("x", 8000), deich.Member, 200, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript()
+			s.verdict = refusing(deich.Verdict{Tier: c.tier})
+			reached := false
+			h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) { reached = true; io.Copy(io.Discard, r.Body) },
+				func(o *Options) { o.Config = c.config })
+			a := ask(h, httptest.NewRequest("POST", "/", strings.NewReader(c.body)))
+			if a.StatusCode != c.status || a.Header.Get("Deich-Reason") != c.reason || reached != c.reached {
+				t.Errorf("status %d, reason %q, reached %t", a.StatusCode, a.Header.Get("Deich-Reason"), reached)
+			}
+			if held := h.bodies.held.Load(); held != 0 {
+				t.Errorf("%d bytes still held", held)
+			}
+			s.check(t)
+		})
+	}
+}
+
+// pipe is a server and one connection to it inside a synctest bubble.
+func pipe(t *testing.T, h http.Handler) (client net.Conn, stop func()) {
+	t.Helper()
+	client, conn := net.Pipe()
+	server := &http.Server{Handler: h}
+	l := &oneListener{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+	l.conns <- conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Serve(l)
+	}()
+	return client, func() {
+		client.Close()
+		server.Close()
+		<-done
+	}
+}
+
+type oneListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *oneListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneListener) Close() error   { close(l.closed); return nil }
+func (l *oneListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+func TestSlowBodies(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  time.Duration
+		piece  int
+		pieces int
+		status int
+		within time.Duration
+	}{
+		{"a byte a second", time.Second, 1, 4_000, 408, 6 * time.Second},
+		{"just slower than allowed", time.Second, 450, 200, 408, 60 * time.Second},
+		{"just fast enough", time.Second, 520, 100, 200, 110 * time.Second},
+		{"quick, then silent", 30 * time.Second, 20_000, 2, 408, 11 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript()
+				h := scripted(t, s, echo)
+				conn, stop := pipe(t, h)
+				begun := time.Now()
+				var writing sync.WaitGroup
+				writing.Go(func() {
+					fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", c.piece*c.pieces)
+					for range c.pieces {
+						if _, err := io.WriteString(conn, strings.Repeat("x", c.piece)); err != nil {
+							return
+						}
+						time.Sleep(c.every) // virtual: this is the client's own slowness
+					}
+				})
+				a, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if a.StatusCode != c.status {
+					t.Errorf("status %d, want %d", a.StatusCode, c.status)
+				}
+				if took := time.Since(begun); took > c.within {
+					t.Errorf("after %v, want at most %v", took, c.within)
+				}
+				if c.status == 408 && len(s.outcomes) != 0 {
+					t.Error("a slow body reached the origin")
+				}
+				stop()
+				writing.Wait()
+				synctest.Wait()
+				s.check(t)
+			})
+		})
+	}
+}
+
+func dial(t *testing.T, server *httptest.Server) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	return conn
+}
+
+func readAnswer(t *testing.T, conn net.Conn) (*http.Response, string) {
+	t.Helper()
+	a, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, string(b)
+}
+
+func TestTextIsGivenBack(t *testing.T) {
+	below := deich.Verdict{Act: deich.Wait, Reason: deich.BelowCut, Tier: deich.Visitor, RetryAfter: 2 * time.Second}
+	form := "csrf=123&message=Dear+all%2C%0Athis+is+mine.&password=hunter2&title=Hello"
+	for _, c := range []struct {
+		name    string
+		verdict deich.Verdict
+		turned  bool // at the place, with the body in hand
+		pass    bool
+		kind    string
+		form    string
+		given   bool
+	}{
+		{"to the holder of a pass", below, false, true, "application/x-www-form-urlencoded", form, true},
+		{"with the body in hand", below, true, true, "application/x-www-form-urlencoded; charset=utf-8", form, true},
+		{"not to a stranger", below, false, false, "application/x-www-form-urlencoded", form, false},
+		{"not of other types", below, false, true, "text/plain", form, false},
+		{"not if it is long", below, false, true, "application/x-www-form-urlencoded", "m=" + strings.Repeat("x", textBackMax), false},
+		{"not to the denied", deich.Verdict{Act: deich.Deny, Reason: deich.ByHand}, false, true, "application/x-www-form-urlencoded", form, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript()
+			if s.verdict = refusing(c.verdict); c.turned {
+				s.verdict, s.turnAway = refusing(deich.Verdict{Tier: deich.Visitor}), deich.QueueFull
+			}
+			h := scripted(t, s, hello)
+			server := httptest.NewServer(h)
+			defer server.Close()
+			r, _ := http.NewRequest("POST", server.URL+"/messages", strings.NewReader(c.form))
+			r.Header.Set("Accept", html)
+			r.Header.Set("Content-Type", c.kind)
+			if c.pass {
+				r.Header.Set("Cookie", "deich="+h.keys.ring.Load().writePass(freshPass(h.now(), deich.Served), r.Host, h.now()))
+			}
+			a, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Body.Close()
+			b, _ := io.ReadAll(a.Body)
+			body := string(b)
+			if a.StatusCode < 400 {
+				t.Errorf("status %d", a.StatusCode)
+			}
+			if got := strings.Contains(body, "this is mine.") && strings.Contains(body, "Hello"); got != c.given {
+				t.Errorf("given back: %t, want %t", got, c.given)
+			}
+			if strings.Contains(body, "hunter2") || strings.Contains(body, ">123") {
+				t.Error("a secret stands on the page")
+			}
+		})
+	}
+}
+
+func FuzzFormText(f *testing.F) {
+	f.Add("a=b&c=d+e")
+	f.Add("password=x&m=%00%ff")
+	f.Add("&&==&%zz=1")
+	f.Fuzz(func(t *testing.T, form string) {
+		if got := formText(form); len(got) > 3*len(form) {
+			t.Fatalf("%d bytes became %d", len(form), len(got))
+		}
+	})
+}
