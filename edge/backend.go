@@ -50,7 +50,6 @@ func (b *backend) take(ctx context.Context, mustDial bool) (*line, error) {
 		if l == nil {
 			break
 		}
-		l.tcp.SetReadDeadline(time.Time{})
 		if l.fresh(time.Now()) {
 			l.reused = true
 			return l, nil

@@ -14,20 +14,18 @@ type copier struct {
 	buf     []byte
 	control *http.ResponseController
 
-	window    time.Time // until when the client's present write window lasts
-	begun     time.Time
-	unflushed bool
-	long      bool // said to be long-lived
+	window  time.Time     // until when the client's present write window lasts
+	blocked time.Duration // by the client, in all
+	long    bool          // said to be long-lived
 }
 
 func (c *copier) run() error {
 	resp, l := c.x.resp, c.x.line
 	gather := resp.ContentLength >= 0
-	c.begun = time.Now()
-	c.unflushed = true // the header
+	unflushed := true // the header
 	for {
-		if !gather && c.unflushed && !ready(l) {
-			c.unflushed = false
+		if !gather && unflushed && !ready(l) {
+			unflushed = false
 			if err := c.control.Flush(); err != nil {
 				return err
 			}
@@ -37,7 +35,7 @@ func (c *copier) run() error {
 			if err := c.write(c.buf[:n]); err != nil {
 				return err
 			}
-			c.unflushed = true
+			unflushed = true
 		}
 		if err == io.EOF {
 			return nil
@@ -57,8 +55,20 @@ func ready(l *line) bool {
 
 // write hands b to the client in pieces that each have a write window. Over
 // HTTP/1.1 the connection sees to that; over HTTP/2 one stream's window can be
-// shut while others flow.
+// shut while others flow. A client that makes the answer wait does not hold a
+// place among the quick ones meanwhile.
 func (c *copier) write(b []byte) error {
+	if len(b) > quickWrite && !c.long {
+		begun := time.Now()
+		timer := time.AfterFunc(clientSlow, c.detach)
+		defer func() {
+			c.long = !timer.Stop()
+			if c.blocked += time.Since(begun); c.blocked > clientSlow && !c.long {
+				c.long = true
+				c.detach()
+			}
+		}()
+	}
 	for len(b) > 0 {
 		piece := b
 		if c.x.r.ProtoMajor == 2 {
@@ -70,12 +80,10 @@ func (c *copier) write(b []byte) error {
 		}
 		b = b[len(piece):]
 	}
-	if !c.long && !c.begun.IsZero() && time.Since(c.begun) > streamingAfter {
-		c.long = true
-		c.x.proxy.streaming(c.x.w)
-	}
 	return nil
 }
+
+func (c *copier) detach() { c.x.proxy.streaming(c.x.w) }
 
 func (c *copier) openWindow() {
 	now := time.Now()

@@ -100,15 +100,15 @@ func (x *exchange) send() error {
 	if err := x.line.send(x.wire); err != nil || x.held {
 		return err
 	}
-	body := io.Reader(x.r.Body)
+	body, remote := io.Reader(x.r.Body), true
 	if x.r.GetBody != nil {
 		again, err := x.r.GetBody()
 		if err != nil {
 			return errClientBody{err}
 		}
-		body = again
+		body, remote = again, false
 	}
-	x.sender = &sender{line: x.line, body: body, length: x.head.length, trailer: x.r.Trailer}
+	x.sender = &sender{line: x.line, body: body, remote: remote, length: x.head.length, trailer: x.r.Trailer}
 	x.sender.start(&x.proxy.buffers)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -29,7 +30,7 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	b = append(b, r.Method...)
 	b = append(b, ' ')
 	b = append(b, h.prefix...)
-	b = append(b, target(r)...)
+	b = appendTarget(b, r.URL)
 	for _, c := range b[start+len(r.Method)+1:] {
 		if c <= ' ' || c == 0x7f {
 			return b, errTarget
@@ -44,12 +45,18 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	return append(b, "\r\n"...), nil
 }
 
-// target is the request's path and query as they were sent.
-func target(r *http.Request) string {
-	if r.URL.Opaque != "" {
-		return "/"
+// appendTarget writes the request's path and query as they were sent.
+func appendTarget(b []byte, u *url.URL) []byte {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
 	}
-	return r.URL.RequestURI()
+	b = append(b, path...)
+	if u.ForceQuery || u.RawQuery != "" {
+		b = append(b, '?')
+		b = append(b, u.RawQuery...)
+	}
+	return b
 }
 
 // appendEndToEnd writes what is meant for the origin: everything except what

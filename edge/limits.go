@@ -35,12 +35,11 @@ const (
 	tunnelLinger = 30 * time.Second
 	// streamingBytes is the length from which an answer counts as long-lived.
 	streamingBytes = 8 << 20
-	// streamingAfter is how long an answer may take to be copied before it
-	// counts as long-lived, so that it does not hold a place among the quick.
-	streamingAfter = 2 * time.Second
-	// continueWait is how long a body is held back for the origin's "100
-	// Continue"; then it is sent unasked.
-	continueWait = time.Second
+	// clientSlow is how long a client may keep an answer waiting before it counts
+	// as long-lived, so that it does not hold a place among the quick ones.
+	clientSlow = 250 * time.Millisecond
+	// quickWrite is what the server's own buffers take without waiting.
+	quickWrite = 2 << 10
 
 	// idleLinesMax bounds the unused connections to one backend; one more is closed.
 	idleLinesMax = 512

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -25,7 +24,7 @@ type line struct {
 	backend *backend
 	conn    net.Conn // tcp, or TLS over it
 	tcp     *net.TCPConn
-	raw     syscall.RawConn
+	probe   *probe
 	br      *bufio.Reader
 	hangUp  func() // closes tcp; one closure for all requests
 
@@ -46,7 +45,7 @@ func newLine(b *backend, tcp *net.TCPConn, secured *tls.Conn) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{backend: b, conn: tcp, tcp: tcp, raw: raw}
+	l := &line{backend: b, conn: tcp, tcp: tcp, probe: newProbe(raw)}
 	if secured != nil {
 		l.conn = secured
 	}
@@ -135,7 +134,7 @@ func (l *line) watch(ctx context.Context) (stop func() bool) {
 
 // fresh says whether an idle line can still be used.
 func (l *line) fresh(now time.Time) bool {
-	return now.Sub(l.idleSince) < lineIdle && l.br.Buffered() == 0 && quiet(l.raw)
+	return now.Sub(l.idleSince) < lineIdle && l.br.Buffered() == 0 && l.probe.quiet()
 }
 
 // close ends the line.

@@ -21,6 +21,7 @@ func (e errClientBody) Unwrap() error { return e.err }
 type sender struct {
 	line    *line
 	body    io.Reader
+	remote  bool        // body is read from the client as it is sent, not in hand
 	length  int64       // -1: chunked
 	trailer http.Header // filled when the body has ended
 	failure atomic.Pointer[errClientBody]
@@ -144,6 +145,10 @@ func (s *sender) end(w http.ResponseWriter) {
 	default:
 	}
 	s.line.hangUp()
+	if !s.remote {
+		<-s.done
+		return
+	}
 	// The client may be slow to send what nobody waits for; its connection
 	// cannot be used again, since the rest of the body stands in the way.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))

@@ -33,15 +33,28 @@ func unsent(tcp *net.TCPConn) int {
 	return n
 }
 
-// quiet says whether an idle connection is as it was left: open, and with
-// nothing to read. raw is the connection's.
-func quiet(raw syscall.RawConn) bool {
-	ok := false
-	err := raw.Read(func(fd uintptr) bool {
-		var one [1]byte
-		_, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		ok = err == unix.EAGAIN
-		return true
-	})
-	return err == nil && ok
+// probe asks whether an idle connection is as it was left, without an
+// allocation and without waiting.
+type probe struct {
+	raw  syscall.RawConn
+	ask  func(fd uintptr)
+	poll [1]unix.PollFd
+	ok   bool
+}
+
+func newProbe(raw syscall.RawConn) *probe {
+	p := &probe{raw: raw}
+	p.ask = func(fd uintptr) {
+		p.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+		n, err := unix.Poll(p.poll[:], 0)
+		p.ok = n == 0 && err == nil
+	}
+	return p
+}
+
+// quiet says whether the connection is open and has nothing to read: data that
+// nobody asked for would be taken for the next request's answer.
+func (p *probe) quiet() bool {
+	p.ok = false
+	return p.raw.Control(p.ask) == nil && p.ok
 }

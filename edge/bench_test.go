@@ -1,0 +1,224 @@
+package edge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/deichproject/deich"
+)
+
+// bare is the proxy without a guard in front, as a handler of its own.
+func bare(t testing.TB, s Site, change ...func(*Config)) *proxy {
+	t.Helper()
+	c := Config{Sites: []Site{s}}.Defaults()
+	for _, f := range change {
+		f(&c)
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	st, err := newState(c, nil, deich.OriginsMax)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.inForce(nil)
+	t.Cleanup(func() {
+		for _, g := range st.groups {
+			g.retire()
+		}
+	})
+	return &proxy{
+		state: func() *state { return st }, via: "deich-test",
+		fail: func(w http.ResponseWriter, r *http.Request, why deich.Reason) {
+			status := http.StatusBadGateway
+			switch why {
+			case deich.OriginSlow:
+				status = http.StatusGatewayTimeout
+			case deich.BadRequest:
+				status = http.StatusBadRequest
+			case deich.SlowClient:
+				status = http.StatusRequestTimeout
+			}
+			http.Error(w, why.String(), status)
+		},
+		streaming: func(http.ResponseWriter) {},
+	}
+}
+
+// cannedOrigin answers every request without a body at once, so that what is
+// measured is the proxy.
+func cannedOrigin(t testing.TB, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := []byte(answer)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open = append(open, c)
+			mu.Unlock()
+			all.Go(func() {
+				defer c.Close()
+				buf := make([]byte, 4096)
+				n := 0
+				for {
+					m, err := c.Read(buf[n:])
+					if err != nil {
+						return
+					}
+					if n += m; bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+						n = 0
+						if _, err := c.Write(whole); err != nil {
+							return
+						}
+					}
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		mu.Lock()
+		for _, c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		all.Wait()
+	})
+	return "http://" + l.Addr().String()
+}
+
+func answerOf(body string) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nCache-Control: no-cache\r\n\r\n%s", len(body), body)
+}
+
+func reverseProxy(t testing.TB, to string) http.Handler {
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &httputil.ReverseProxy{
+		Transport: tr,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		},
+		BufferPool: &slicePool{},
+	}
+}
+
+type slicePool struct{ p sync.Pool }
+
+func (s *slicePool) Get() []byte {
+	if b, ok := s.p.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 32<<10)
+}
+func (s *slicePool) Put(b []byte) { s.p.Put(&b) }
+
+// BenchmarkProxy compares the way to the origin with the standard library's:
+// the handler alone, and behind a server on a kept connection.
+func BenchmarkProxy(b *testing.B) {
+	for _, size := range []int{200, 10_000, 200_000} {
+		up := cannedOrigin(b, answerOf(strings.Repeat("x", size)))
+		for _, each := range []struct {
+			name string
+			h    http.Handler
+		}{
+			{"deich", bare(b, Site{Origins: []string{up}})},
+			{"stdlib", reverseProxy(b, up)},
+		} {
+			b.Run(fmt.Sprintf("handler/%d/%s", size, each.name), func(b *testing.B) { benchHandler(b, each.h) })
+			b.Run(fmt.Sprintf("server/%d/%s", size, each.name), func(b *testing.B) { benchServer(b, each.h, size) })
+		}
+	}
+}
+
+type discard struct{ h http.Header }
+
+func (d discard) Header() http.Header         { return d.h }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}
+
+func benchHandler(b *testing.B, h http.Handler) {
+	r := httptest.NewRequest("GET", "/path?q=1", nil)
+	r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0")
+	r.Header.Set("Accept", "text/html,*/*;q=0.8")
+	r.Header.Set("Cookie", "session=0123456789abcdef")
+	ctx, cancel := context.WithCancel(context.WithValue(b.Context(), http.ServerContextKey, new(http.Server)))
+	defer cancel()
+	r = r.WithContext(ctx)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(discard{make(http.Header)}, r)
+	}
+}
+
+func benchServer(b *testing.B, h http.Handler, size int) {
+	s := httptest.NewServer(h)
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	br := bufio.NewReaderSize(c, 64<<10)
+	request := []byte("GET /path?q=1 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/html\r\nCookie: session=0123456789abcdef\r\n\r\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); err != nil || int(n) != size {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+func BenchmarkOrders(b *testing.B) {
+	for _, n := range []int{0, 100, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			o := newOrders()
+			var list []deich.Order
+			for i := range n {
+				list = append(list, deich.Order{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32), Until: 10})
+			}
+			o.apply(1, list)
+			a := netip.MustParseAddr("192.0.2.1")
+			b.ReportAllocs()
+			for b.Loop() {
+				if o.refuses(2, a) {
+					b.Fatal("refused")
+				}
+			}
+		})
+	}
+}
