@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -16,6 +17,42 @@ const (
 	measureClients = 6
 	measureFor     = 1500 * time.Millisecond
 )
+
+// The origin sizes itself by its own CPU time. Over sockets, with the words
+// that bots search for, it may come out otherwise; then it is started anew with
+// so much less or more to read in a search, until it does what the scenario
+// says, give or take sizeOff.
+const (
+	sizeOff   = 0.1
+	sizeTries = 3
+)
+
+// sizeOrigin measures the started origin and fits it to the scenario.
+func (r *rehearsal) sizeOrigin(ctx context.Context) error {
+	for try := 1; ; try++ {
+		asks := newTeller(r.figures)
+		if stats, err := asks.ask(ctx, false); err == nil {
+			r.scan = stats.Scan
+		}
+		asks.close()
+		var err error
+		if r.capacity, err = r.measure(ctx); err != nil {
+			return err
+		}
+		off := 1.
+		if r.spec.Origin.Searches > 0 {
+			off = r.capacity.Searches / float64(r.spec.Origin.Searches)
+		}
+		if math.Abs(off-1) <= sizeOff || r.scan == 0 || try == sizeTries {
+			return nil
+		}
+		r.scan = max(int(float64(r.scan)*off), 1)
+		r.get(&r.origin).stop()
+		if err := r.startOrigin(ctx); err != nil {
+			return err
+		}
+	}
+}
 
 // measure finds out what the origin can do: searches, and what users ask for. It asks the origin directly.
 func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {

@@ -12,19 +12,19 @@ import (
 
 // originStats is what townsquare says of itself at /stats.
 type originStats struct {
-	Seconds     float64 `json:"seconds"`
-	MaxInFlight int     `json:"max_in_flight"`
-	Scan        int     `json:"scan"`
-	Routes      map[string]struct {
-		Count int `json:"count"`
-	} `json:"routes"`
-	All struct {
-		Count   int `json:"count"`
-		Latency struct {
-			P50 float64 `json:"p50"`
-			P99 float64 `json:"p99"`
-		} `json:"latency_ms"`
-	} `json:"all"`
+	Seconds     float64               `json:"seconds"`
+	MaxInFlight int                   `json:"max_in_flight"`
+	Scan        int                   `json:"scan"`
+	Routes      map[string]routeStats `json:"routes"`
+	All         routeStats            `json:"all"`
+}
+
+type routeStats struct {
+	Count   int `json:"count"`
+	Latency struct {
+		P50 float64 `json:"p50"`
+		P99 float64 `json:"p99"`
+	} `json:"latency_ms"`
 }
 
 // statsWait is how long the origin may take to tell its figures.
@@ -77,13 +77,13 @@ func (t *teller) ask(ctx context.Context, reset bool) (originStats, error) {
 func (s *originStats) in(phase string) AtOrigin {
 	a := AtOrigin{
 		Phase: phase, Seconds: s.Seconds, Requests: s.All.Count, MostOpen: s.MaxInFlight,
-		P50: s.All.Latency.P50, P99: s.All.Latency.P99, Routes: map[string]int{},
+		P50: s.All.Latency.P50, P99: s.All.Latency.P99, Routes: map[string]AtRoute{},
 	}
 	if s.Seconds > 0 {
 		a.Rate = float64(a.Requests) / s.Seconds
 	}
 	for name, r := range s.Routes {
-		a.Routes[name] = r.Count
+		a.Routes[name] = AtRoute{Requests: r.Count, P50: r.Latency.P50, P99: r.Latency.P99}
 	}
 	return a
 }

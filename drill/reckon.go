@@ -218,6 +218,25 @@ func reckonAttack(s *strikes) Attack {
 	return a
 }
 
+// routeEnough is how many requests a route's median in peace takes.
+const routeEnough = 5
+
+// reckonSlowdown holds each phase's latency at the origin against that of peace.
+func reckonSlowdown(at []AtOrigin) {
+	for i := range at {
+		spent, would := 0., 0.
+		for name, r := range at[i].Routes {
+			if calm := at[0].Routes[name]; calm.Requests >= routeEnough {
+				spent += float64(r.Requests) * r.P50
+				would += float64(r.Requests) * calm.P50
+			}
+		}
+		if would > 0 {
+			at[i].Slowdown = spent / would
+		}
+	}
+}
+
 // reckonSeconds counts second by second.
 func reckonSeconds(groups int, phases []Phase, samples []sample, sums *strikes, origin map[int]float64) []Second {
 	from, to := int(math.Floor(phases[0].From)), int(math.Ceil(phases[len(phases)-1].To))

@@ -98,12 +98,7 @@ func (r *rehearsal) prepare(ctx context.Context) (err error) {
 	if err := r.startOrigin(ctx); err != nil {
 		return err
 	}
-	asks := newTeller(r.figures)
-	defer asks.close()
-	if stats, err := asks.ask(ctx, false); err == nil {
-		r.scan = stats.Scan
-	}
-	if r.capacity, err = r.measure(ctx); err != nil {
+	if err := r.sizeOrigin(ctx); err != nil {
 		return err
 	}
 	r.target = r.inner
@@ -319,6 +314,7 @@ func (r *rehearsal) phases() []Phase {
 func (r *rehearsal) found() Finding {
 	phases, samples := r.phases(), r.tally.since(0)
 	attack := reckonAttack(r.sums)
+	reckonSlowdown(r.atOrigin)
 	f := Finding{
 		Scenario: r.spec.Name, Title: r.spec.Title, Shield: "none", Seed: r.spec.Seed, Phases: phases,
 		Capacity: r.capacity, Attack: attack, Origin: r.atOrigin, LeftOut: r.tally.leftOut, Notes: r.notes,

@@ -123,14 +123,25 @@ type Mitigation struct {
 
 // AtOrigin is what reached the origin in a phase, as it measured itself.
 type AtOrigin struct {
-	Phase    string         `json:"phase"`
-	Seconds  float64        `json:"seconds"`
-	Requests int            `json:"requests"`
-	Rate     float64        `json:"rate"`
-	P50      float64        `json:"p50_ms"`
-	P99      float64        `json:"p99_ms"`
-	MostOpen int            `json:"most_in_flight"`
-	Routes   map[string]int `json:"routes"`
+	Phase    string  `json:"phase"`
+	Seconds  float64 `json:"seconds"`
+	Requests int     `json:"requests"`
+	Rate     float64 `json:"rate"`
+	P50      float64 `json:"p50_ms"`
+	P99      float64 `json:"p99_ms"`
+	MostOpen int     `json:"most_in_flight"`
+	// Slowdown is how many times as long the phase's requests took as the same
+	// requests would have in peace: the mean of the routes' medians, over that of
+	// their medians in peace, both weighted by the phase's requests. 0: not known.
+	Slowdown float64            `json:"slowdown,omitempty"`
+	Routes   map[string]AtRoute `json:"routes"`
+}
+
+// AtRoute is one route of the origin in a phase.
+type AtRoute struct {
+	Requests int     `json:"requests"`
+	P50      float64 `json:"p50_ms"`
+	P99      float64 `json:"p99_ms"`
 }
 
 // Process is what a process used.

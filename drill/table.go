@@ -95,8 +95,8 @@ func writeAttack(out io.Writer, f Finding) {
 			a.Begun(), a.Rate, a.Sent, a.Unsent, a.Reached, a.OpenMost, counts(a.Endings))
 	}
 	for _, o := range f.Origin {
-		fmt.Fprintf(out, "At the origin, %s: %.0f requests a second, p50 %.1f ms, p99 %.1f ms by its own clock, at most %d at once.\n",
-			o.Phase, o.Rate, o.P50, o.P99, o.MostOpen)
+		fmt.Fprintf(out, "At the origin, %s: %.0f requests a second, p50 %.1f ms, p99 %.1f ms by its own clock, %.1f times what they take in peace, at most %d at once.\n",
+			o.Phase, o.Rate, o.P50, o.P99, o.Slowdown, o.MostOpen)
 	}
 	if others, known := f.Others["flood"]; known {
 		fmt.Fprintf(out, "other processes: %.2f cores in peace, %.2f in the flood; interrupts, which are nobody's: %.2f and %.2f.\n",
