@@ -42,8 +42,10 @@ type origin struct {
 	turned   int // turned away by a full or late queue since the last tick
 	shares   [256]uint8
 
-	samples  [256]float32 // slowdowns since the last adaptation
-	sampled  int
+	crowded  [256]float32 // slowdowns since the last step, of those placed while the limit was nearly reached
+	samples  int          // of them
+	loose    [256]float32 // the same of all others
+	looses   int
 	answers  int
 	failures int
 	done     int // cost of what was answered since the last tick
@@ -74,6 +76,7 @@ const (
 	routeKnown   = 8    // so many answers make a baseline
 	slowTarget   = 1.5  // median slowdown the limit steers for
 	slackLatency = 1e-3 // seconds: differences below this are noise, not load
+	nearly       = .75  // of the limit: who is placed above this feels it
 	shrinkMost   = .7
 	growMost     = 1.1
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
@@ -85,6 +88,10 @@ const (
 	newcomerPart = .03 // of capacity, for strangers who could prove themselves
 	programPart  = .5  // of what is left, for strangers who cannot
 	callAfter    = 3 * time.Second
+	guessMore    = .02             // a tick, of capacity, while the origin is not full
+	guessOwn     = .05             // the same where it was slow by itself
+	guessHeld    = 5 * time.Second // pressure that returns sooner says that the guess was too high
+	doubtsMax    = 3               // each halves the pace of guessing
 	ticksSecond  = float64(time.Second / TickEvery)
 )
 
@@ -92,6 +99,8 @@ const (
 type adapt struct {
 	capacity                  float64 // cost per tick the origin was seen to answer when saturated
 	saturated                 bool    // capacity was measured, not guessed
+	measured                  float64 // capacity without what has been guessed on top since
+	doubts                    int     // guesses in a row that were too high
 	demand                    float64 // cost per tick that came, over a fifth of a second
 	usual                     float64 // the same over five minutes of peace
 	goodput                   float64 // answers per second, smoothed
@@ -186,9 +195,14 @@ func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
 	r := &o.routes[sl.route]
 	base := r.baseline()
 	r.learn(wait, pressure)
-	if base > 0 && o.sampled < len(o.samples) {
-		o.samples[o.sampled] = float32(wait / (base + slackLatency))
-		o.sampled++
+	if slow := float32(wait / (base + slackLatency)); base > 0 {
+		if sl.crowded && o.samples < len(o.crowded) {
+			o.crowded[o.samples] = slow
+			o.samples++
+		} else if !sl.crowded && o.looses < len(o.loose) {
+			o.loose[o.looses] = slow
+			o.looses++
+		}
 	}
 	if !pressure && base > 0 {
 		mean := float64(math.Float32frombits(o.mean.Load()))
@@ -208,8 +222,9 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 			o.capacity, o.saturated = throughput, true
 		}
 		o.capacity += .3 * (throughput - o.capacity)
+		o.measured = o.capacity
 	} else if throughput > o.capacity {
-		o.capacity = throughput
+		o.capacity, o.measured = throughput, throughput
 	}
 	o.goodput += .3 * (float64(o.finished)/dt*ticksSecond - o.goodput)
 	if o.finished > 0 {
@@ -218,7 +233,11 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	o.full = o.full || full
 	o.span += dt
 	// Not faster than answers come: what they say is about the limit of then.
-	if o.sampled+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait {
+	telling := o.samples
+	if !o.full {
+		telling += o.looses
+	}
+	if telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait {
 		o.steer(p)
 	}
 	o.done, o.finished, o.waits = 0, 0, 0
@@ -229,8 +248,13 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 // steer moves the limit by one step: towards the latency of an origin without
 // a queue of its own, unless throughput says otherwise.
 func (o *origin) steer(p *Policy) {
-	if o.sampled > 0 {
-		s := o.samples[:o.sampled]
+	// Only who was placed near the limit says whether it is too high: a burst
+	// that touches it for a moment would raise it by what the quiet before it felt.
+	s := o.crowded[:o.samples]
+	if len(s) == 0 {
+		s = o.loose[:o.looses]
+	}
+	if len(s) > 0 {
 		slices.Sort(s)
 		o.slow = float64(s[len(s)/2])
 	}
@@ -255,7 +279,7 @@ func (o *origin) steer(p *Policy) {
 			o.fails += .02 * (failed - o.fails)
 		}
 	}
-	o.sampled, o.answers, o.failures = 0, 0, 0
+	o.samples, o.looses, o.answers, o.failures = 0, 0, 0, 0
 	o.full, o.span = false, 0
 }
 

@@ -333,6 +333,7 @@ func (o *origin) place(sl *slot, at Time) {
 	sl.state, sl.at = slotPlaced, at
 	o.inflight += int(sl.cost)
 	o.placed++
+	sl.crowded = float64(o.inflight) >= nearly*o.limit*costOne
 	o.peak = max(o.peak, o.inflight)
 }
 

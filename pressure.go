@@ -59,9 +59,9 @@ func (o *origin) pressed(at Time) {
 		// seen to do. Raise the guess until pressure ends or the next saturation
 		// measures it again; what that probing lets in, the queue ranks.
 		if o.ownFault.Load() {
-			o.capacity *= 1.05
+			o.capacity *= 1 + guessOwn
 		} else {
-			o.capacity *= 1.02
+			o.capacity *= 1 + guessMore/float64(int(1)<<o.doubts)
 		}
 	}
 	if o.lowWater == 0 && o.turned == 0 && o.demand < .9*o.capacity {
@@ -76,8 +76,20 @@ func (o *origin) pressed(at Time) {
 	}
 }
 
-// press begins pressure; the episode's beginning stays what it was.
+// press begins pressure; the episode's beginning stays what it was. Pressure
+// that ended only because the guess of what the origin can do had grown, and
+// returns at once, proves the guess wrong: the next is made more slowly.
 func (o *origin) press(at Time) {
+	if !o.pressure.Load() {
+		if o.quiet != 0 && at.Sub(o.quiet) < guessHeld {
+			o.doubts = min(o.doubts+1, doubtsMax)
+		} else {
+			o.doubts = 0
+		}
+		if o.measured > 0 {
+			o.capacity = o.measured
+		}
+	}
 	o.pressure.Store(true)
 	o.calm = 0
 	o.since.CompareAndSwap(0, int64(at))

@@ -35,6 +35,7 @@ type slot struct {
 	state     slotState
 	rank      uint8
 	stranger  bool
+	crowded   bool   // the limit was nearly reached when it got its place
 	cost      uint16 // in sixteenths of an average request
 	route     uint16
 	principal uint16 // whose it is, for fairness inside a class
