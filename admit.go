@@ -42,10 +42,9 @@ type origin struct {
 	turned   int // turned away by a full or late queue since the last tick
 	shares   [256]uint8
 
-	crowded  [256]float32 // slowdowns since the last step, of those placed while the limit was nearly reached
-	samples  int          // of them
-	loose    [256]float32 // the same of all others
-	looses   int
+	crowded  slowdowns // since the last step, of those placed while the limit was nearly reached
+	unknown  slowdowns // the same, on routes that were not seen in peace
+	loose    slowdowns // of all others
 	answers  int
 	failures int
 	done     int // cost of what was answered since the last tick
@@ -57,9 +56,30 @@ type origin struct {
 
 // route is what the engine knows of one kind of request at one origin.
 type route struct {
-	base    atomic.Uint32 // latency without load, in units of 64 ns (float32 bits); 0 unknown
+	base    atomic.Uint32 // latency without load in seconds (float32 bits); 0 unknown
 	seen    atomic.Uint32 // answers, saturating
+	calm    atomic.Uint32 // of them, those in peace, saturating at routeKnown
 	refuses atomic.Bool   // it was seen to refuse a credential
+}
+
+// slowdowns are latencies over their routes' baselines, the first of each step.
+type slowdowns struct {
+	n   int
+	all [256]float32
+}
+
+func (s *slowdowns) add(v float32) {
+	if s.n < len(s.all) {
+		s.all[s.n] = v
+		s.n++
+	}
+}
+
+// median is that of at least one.
+func (s *slowdowns) median() float64 {
+	all := s.all[:s.n]
+	slices.Sort(all)
+	return float64(all[len(all)/2])
 }
 
 // Costs are counted in sixteenths of an average request.
@@ -74,6 +94,7 @@ const (
 	limitMin     = 2
 	samplesMin   = 10   // so many answers say something about latency
 	routeKnown   = 8    // so many answers make a baseline
+	votersMin    = 3    // so many answers on routes known in peace outvote all others
 	slowTarget   = 1.5  // median slowdown the limit steers for
 	slackLatency = 1e-3 // seconds: differences below this are noise, not load
 	nearly       = .75  // of the limit: who is placed above this feels it
@@ -164,6 +185,9 @@ func (r *route) learn(wait float64, pressure bool) {
 	if n < 1<<30 {
 		r.seen.Store(n + 1)
 	}
+	if c := r.calm.Load(); !pressure && c < routeKnown {
+		r.calm.Store(c + 1)
+	}
 	old := float64(math.Float32frombits(r.base.Load()))
 	var next float64
 	switch {
@@ -196,12 +220,13 @@ func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
 	base := r.baseline()
 	r.learn(wait, pressure)
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
-		if sl.crowded && o.samples < len(o.crowded) {
-			o.crowded[o.samples] = slow
-			o.samples++
-		} else if !sl.crowded && o.looses < len(o.loose) {
-			o.loose[o.looses] = slow
-			o.looses++
+		switch {
+		case !sl.crowded:
+			o.loose.add(slow)
+		case r.calm.Load() >= routeKnown:
+			o.crowded.add(slow)
+		default:
+			o.unknown.add(slow)
 		}
 	}
 	if !pressure && base > 0 {
@@ -233,9 +258,9 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	o.full = o.full || full
 	o.span += dt
 	// Not faster than answers come: what they say is about the limit of then.
-	telling := o.samples
+	telling := o.crowded.n + o.unknown.n
 	if !o.full {
-		telling += o.looses
+		telling += o.loose.n
 	}
 	if telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait {
 		o.steer(p)
@@ -250,13 +275,15 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 func (o *origin) steer(p *Policy) {
 	// Only who was placed near the limit says whether it is too high: a burst
 	// that touches it for a moment would raise it by what the quiet before it felt.
-	s := o.crowded[:o.samples]
-	if len(s) == 0 {
-		s = o.loose[:o.looses]
-	}
-	if len(s) > 0 {
-		slices.Sort(s)
-		o.slow = float64(s[len(s)/2])
+	// And what a route takes without load is not known if it was first asked for in
+	// a flood: its answers do not count where others can be had.
+	switch {
+	case o.crowded.n >= min(votersMin, max(o.unknown.n, 1)):
+		o.slow = o.crowded.median()
+	case o.unknown.n > 0:
+		o.slow = o.unknown.median()
+	case o.loose.n > 0:
+		o.slow = o.loose.median()
 	}
 	failed := float64(o.failures) / float64(max(o.answers, 1))
 	if o.full {
@@ -279,7 +306,7 @@ func (o *origin) steer(p *Policy) {
 			o.fails += .02 * (failed - o.fails)
 		}
 	}
-	o.samples, o.looses, o.answers, o.failures = 0, 0, 0, 0
+	o.crowded.n, o.unknown.n, o.loose.n, o.answers, o.failures = 0, 0, 0, 0, 0
 	o.full, o.span = false, 0
 }
 

@@ -81,10 +81,10 @@ func (e *Engine) parentHash(a netip.Addr) uint64 {
 	return e.key.Addr(a, 48) ^ saltWide
 }
 
-// spend charges the request to its budget and says how far over it is, in
-// bursts: 0 conforms, 1 is just over. Pass holders are charged by pass and
-// account, never by address.
-func (e *Engine) spend(r *Request, s standing, addr, parent uint64, pressure bool) (over time.Duration, b budget) {
+// spend charges the request to its budget and says how far over it is: 0
+// conforms. shared says that it conforms only since many share its address.
+// Pass holders are charged by pass and account, never by address.
+func (e *Engine) spend(r *Request, s standing, addr, parent uint64, pressure bool) (over time.Duration, shared bool, b budget) {
 	b = tierBudgets[s.tier]
 	cost := b.every
 	if r.Kind == Asset {
@@ -93,9 +93,9 @@ func (e *Engine) spend(r *Request, s standing, addr, parent uint64, pressure boo
 	now := int64(r.At)
 	switch {
 	case r.Pass.ID != 0 && r.Pass.Account != 0:
-		return e.budgets.Take(r.Pass.Account^saltAccount, now, cost, b.burst), b
+		return e.budgets.Take(r.Pass.Account^saltAccount, now, cost, b.burst), false, b
 	case r.Pass.ID != 0:
-		return e.budgets.Take(r.Pass.ID^saltPass, now, cost, b.burst), b
+		return e.budgets.Take(r.Pass.ID^saltPass, now, cost, b.burst), false, b
 	}
 	over = e.budgets.Take(addr, now, cost, b.burst)
 	switch {
@@ -105,10 +105,10 @@ func (e *Engine) spend(r *Request, s standing, addr, parent uint64, pressure boo
 	default:
 		// Many may share the address: as many passes as were seen from it, as many budgets.
 		if n := e.past.passes(addr, r.At); n > 0 {
-			over = e.budgets.Take(addr^saltShared, now, cost/time.Duration(n), b.burst)
+			over, shared = e.budgets.Take(addr^saltShared, now, cost/time.Duration(n), b.burst), true
 		}
 	}
-	return over, b
+	return over, shared, b
 }
 
 // climb charges the prefixes above a source. An IPv6 /56 is counted in the

@@ -103,7 +103,14 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v.Rank = rankListed
 		return v
 	}
-	over, b := e.spend(r, s, addr, parent, pressure)
+	over, shared, b := e.spend(r, s, addr, parent, pressure)
+	if shared && s.here {
+		// An address speaks for what one client sends. Behind one that sends for
+		// many there may be anyone: they are strangers until something else speaks
+		// for them.
+		s = strangers(r)
+		v.Rank = s.rank
+	}
 	switch {
 	case Time(e.bypass.Load()) > r.At:
 		v.Reason = Bypassed

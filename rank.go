@@ -47,6 +47,7 @@ type standing struct {
 	tier Tier
 	rank uint8
 	age  bool // earned before the pressure began, so not asked for a proof
+	here bool // by the address alone
 }
 
 // before gives how long before the pressure began (or before now, in peace)
@@ -62,29 +63,33 @@ func before(at, since, earned Time) time.Duration {
 // episode of pressure began, zero in peace.
 func (e *Engine) standingOf(r *Request, since Time, addr uint64) standing {
 	if r.Partner {
-		return standing{Partner, rankPartner, true}
+		return standing{Partner, rankPartner, true, false}
 	}
 	if r.Pass.ID != 0 {
 		return passStanding(r, since)
 	}
-	s := standing{Stranger, rankProgram, false}
-	if r.Kind == Page && r.Safe {
-		s.rank = rankStranger
-	}
 	if r.Credential != 0 {
 		if age := e.past.age(credentialHash(r.Credential), r.At, since); age > 0 {
-			return standing{Stranger, uint8(rankHolds + quarters(age)*3/4), true}
+			return standing{Stranger, uint8(rankHolds + quarters(age)*3/4), true, false}
 		}
 	}
 	if age := e.past.age(addr, r.At, since); age > 0 {
-		return standing{Stranger, uint8(rankAddress + quarters(age)*3/4), true}
+		return standing{Stranger, uint8(rankAddress + quarters(age)*3/4), true, true}
 	}
-	return s
+	return strangers(r)
+}
+
+// strangers is the standing of a request that nothing speaks for.
+func strangers(r *Request) standing {
+	if r.Kind == Page && r.Safe {
+		return standing{tier: Stranger, rank: rankStranger}
+	}
+	return standing{tier: Stranger, rank: rankProgram}
 }
 
 func passStanding(r *Request, since Time) standing {
 	age := before(r.At, since, r.Pass.First)
-	s := standing{Visitor, rankProven, false}
+	s := standing{tier: Visitor, rank: rankProven}
 	if age > 0 {
 		s.rank, s.age = uint8(rankPass+quarters(age)*3/4), true
 		if r.Pass.Earned != Served && r.Pass.Days < regularDays {
