@@ -36,7 +36,10 @@ type origin struct {
 	inflight int     // cost of what is placed
 	placed   int
 	streams  int
-	peak     int // highest inflight since the last tick
+	peak     int     // highest inflight since the last tick
+	use      float64 // part of the limit in use, times nanoseconds, since the last tick
+	usedAt   Time
+	load     float64 // its mean over the last tick
 	queueMax int
 	lowWater int // fewest queued since the last tick
 	turned   int // turned away by a full or late queue since the last tick
@@ -92,6 +95,8 @@ const (
 const (
 	limitStart   = 24
 	limitMin     = 2
+	roomBelow    = .8 // of the limit in use: the origin has room
+	queueLeast   = 64
 	samplesMin   = 10   // so many answers say something about latency
 	routeKnown   = 8    // so many answers make a baseline
 	votersMin    = 3    // so many answers on routes known in peace outvote all others
@@ -102,9 +107,6 @@ const (
 	growMost     = 1.1
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
 	failTooMany  = .05
-	lonelyMin    = 2   // so many steps in a row must say so
-	easeKeeps    = .99 // of what an origin slow by itself is granted, from step to step
-	easeRoom     = 1.3 // more than it was seen to need, so that the limit can grow
 	episodeQuiet = time.Minute
 	newcomerPart = .03 // of capacity, for strangers who could prove themselves
 	programPart  = .5  // of what is left, for strangers who cannot
@@ -142,16 +144,13 @@ type adapt struct {
 	proven                    float64 // cost per tick of what asked for a place and need not draw one
 	began                     Time    // first tick
 	lastAnswers, lastFailures int     // since the last tick
-	x, y                      float64 // means of ln limit and ln slowdown
-	xx, xy                    float64 // their variance and covariance
-	trend                     int     // samples behind them
-	lonely                    int     // steps in a row that found the origin slow by itself
+	trial                     trial
 }
 
 func (o *origin) init(p Policy) {
 	o.slab.init(slotsOf(p))
 	o.limit = min(limitStart, float64(p.LimitMax))
-	o.queueMax = 64
+	o.queueMax = queueLeast
 	o.callSpeed = 1
 	o.ease = 1
 }
@@ -178,14 +177,14 @@ func (r *route) baseline() float64 {
 }
 
 // learn takes one latency into the route's baseline: it follows what is
-// quicker at once and what is slower only slowly, and not at all under
-// pressure, so it settles near what the origin does without load.
-func (r *route) learn(wait float64, pressure bool) {
+// quicker at once and what is slower only slowly, and not at all while an
+// episode of pressure lasts, so it settles near what the origin does without load.
+func (r *route) learn(wait float64, peace bool) {
 	n := r.seen.Load()
 	if n < 1<<30 {
 		r.seen.Store(n + 1)
 	}
-	if c := r.calm.Load(); !pressure && c < routeKnown {
+	if c := r.calm.Load(); peace && c < routeKnown {
 		r.calm.Store(c + 1)
 	}
 	old := float64(math.Float32frombits(r.base.Load()))
@@ -195,7 +194,7 @@ func (r *route) learn(wait float64, pressure bool) {
 		next = wait
 	case wait < old:
 		next = old + .1*(wait-old)
-	case pressure && n >= routeKnown:
+	case !peace && n >= routeKnown:
 		return
 	default:
 		next = old + .01*(min(wait, 4*old)-old)
@@ -204,7 +203,7 @@ func (r *route) learn(wait float64, pressure bool) {
 }
 
 // sample takes what one answer says about the origin.
-func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
+func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
@@ -218,9 +217,11 @@ func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
 	o.waits += wait
 	r := &o.routes[sl.route]
 	base := r.baseline()
-	r.learn(wait, pressure)
+	r.learn(wait, peace)
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
 		switch {
+		case sl.trial:
+			o.trial.found.add(slow)
 		case !sl.crowded:
 			o.loose.add(slow)
 		case r.calm.Load() >= routeKnown:
@@ -229,7 +230,7 @@ func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
 			o.unknown.add(slow)
 		}
 	}
-	if !pressure && base > 0 {
+	if peace && base > 0 {
 		mean := float64(math.Float32frombits(o.mean.Load()))
 		if mean == 0 {
 			mean = base
@@ -241,6 +242,9 @@ func (o *origin) sample(sl *slot, out Outcome, pressure bool) {
 // tick adapts the limit to what the origin did since the last one.
 func (o *origin) tick(at Time, p *Policy, dt float64) {
 	full := float64(o.peak) >= .9*o.limit*costOne
+	o.used(at)
+	o.load = min(o.use/(dt*float64(TickEvery)), 1)
+	o.use = 0
 	throughput := float64(o.done) / dt // cost per tick
 	if full && o.lowWater > 0 && o.finished > 0 {
 		if !o.saturated {
@@ -262,12 +266,17 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	if !o.full {
 		telling += o.loose.n
 	}
-	if telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait {
+	switch {
+	case o.trial.on:
+		o.trial.conclude(o, at)
+	case telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait:
 		o.steer(p)
+		o.trial.consider(o, at)
 	}
 	o.done, o.finished, o.waits = 0, 0, 0
 	o.peak = o.inflight
-	o.queueMax = min(max(64, int(2*o.limit)), QueueMax)
+	// As many may queue as can be answered before the last of them waited too long.
+	o.queueMax = min(max(queueLeast, int(2*o.limit), int(o.goodput*QueueWaitMax.Seconds())), QueueMax)
 }
 
 // steer moves the limit by one step: towards the latency of an origin without
@@ -287,12 +296,6 @@ func (o *origin) steer(p *Policy) {
 	}
 	failed := float64(o.failures) / float64(max(o.answers, 1))
 	if o.full {
-		o.follow(math.Log(o.limit), math.Log(max(o.slow, .01)))
-		if o.slow <= slowTarget*o.ease || !o.alone() {
-			o.lonely = 0
-		} else if o.lonely++; o.lonely >= lonelyMin {
-			o.ease = easeRoom * o.slow / slowTarget
-		}
 		o.ease = max(1, o.ease*easeKeeps)
 		g := min(max(slowTarget*o.ease/max(o.slow, .01), shrinkMost), growMost)
 		if failed > o.fails+failTooMany {
@@ -301,33 +304,10 @@ func (o *origin) steer(p *Policy) {
 		l := o.limit
 		o.limit = min(max(.6*l+.4*(l*g+explore*math.Sqrt(l)), limitMin), float64(p.LimitMax))
 	} else {
-		o.trend, o.lonely = 0, 0
 		if failed <= failTooMany {
 			o.fails += .02 * (failed - o.fails)
 		}
 	}
 	o.crowded.n, o.unknown.n, o.loose.n, o.answers, o.failures = 0, 0, 0, 0, 0
 	o.full, o.span = false, 0
-}
-
-// follow keeps a regression of ln slowdown on ln limit over the last few
-// steps of full load, with exponentially fading weights.
-func (o *origin) follow(x, y float64) {
-	const a = .2
-	if o.trend == 0 {
-		o.x, o.y, o.xx, o.xy = x, y, 0, 0
-	}
-	o.trend++
-	dx, dy := x-o.x, y-o.y
-	o.x += a * dx
-	o.y += a * dy
-	o.xx += a * (dx*dx - o.xx)
-	o.xy += a * (dx*dy - o.xy)
-}
-
-// alone says whether the origin is slow by itself: a crowded one gets quicker
-// in proportion when fewer are let in at once, this one does not. Until the
-// limit has moved enough to tell, it is taken for crowded.
-func (o *origin) alone() bool {
-	return o.trend >= 4 && o.xx > .01 && o.xy < .4*o.xx
 }

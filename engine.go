@@ -116,7 +116,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v.Reason = Bypassed
 	case !pressure:
 	case over > 0:
-		v = e.overrun(r, v, addr, over, b)
+		v = e.overrun(r, o, v, addr, over, b)
 	default:
 		v = e.weighed(r, o, s, v, addr, cost)
 	}
@@ -161,10 +161,13 @@ func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint
 }
 
 // overrun is the verdict under pressure on a request beyond its budget.
-func (e *Engine) overrun(r *Request, v Verdict, addr uint64, over time.Duration, b budget) Verdict {
+func (e *Engine) overrun(r *Request, o *origin, v Verdict, addr uint64, over time.Duration, b budget) Verdict {
 	v.Reason, v.RetryAfter = OverBudget, max(over, time.Second)
 	if r.Pass.ID != 0 || v.Tier == Partner {
-		v.Act, v.Rank = Wait, rankOver
+		// Whoever has earned trust gets what everybody else leaves.
+		if v.Rank = rankOver; v.Cut > v.Rank {
+			return e.turn(r, o, v, addr, OverBudget)
+		}
 		return v
 	}
 	v.Act = Deny
@@ -326,7 +329,11 @@ func (e *Engine) find(t Ticket) (o *origin, i int, n int32) {
 	return o, i, n
 }
 
-func (o *origin) room() bool { return float64(o.inflight) < o.limit*costOne }
+// room: one always has company, however dear, or the origin would stand idle
+// between two answers.
+func (o *origin) room() bool {
+	return float64(o.inflight) < o.limit*costOne || o.placed < limitMin
+}
 
 // fair lowers the rank of whoever has many requests queued already by up to
 // three, so that one client or prefix does not take a class for itself.
@@ -337,10 +344,11 @@ func (o *origin) fair(rank uint8, principal uint16) uint8 {
 
 // place puts a request at the origin.
 func (o *origin) place(sl *slot, at Time) {
+	o.used(at)
 	sl.state, sl.at = slotPlaced, at
 	o.inflight += int(sl.cost)
 	o.placed++
-	sl.crowded = float64(o.inflight) >= nearly*o.limit*costOne
+	sl.crowded, sl.trial = float64(o.inflight) >= nearly*o.limit*costOne, o.trial.on
 	o.peak = max(o.peak, o.inflight)
 }
 
@@ -410,14 +418,23 @@ func (e *Engine) Detach(at Time, t Ticket, out *Out) bool {
 	if sl.state != slotPlaced || o.streams >= e.policy.Load().Streams {
 		return sl.state == slotStream
 	}
-	o.leave(sl)
+	o.leave(sl, at)
 	sl.state = slotStream
 	o.streams++
 	o.release(e, i, at, out)
 	return true
 }
 
-func (o *origin) leave(sl *slot) {
+// used adds up which part of the limit was in use, and how long.
+func (o *origin) used(at Time) {
+	if at > o.usedAt {
+		o.use += min(float64(o.inflight)/(o.limit*costOne), 1) * float64(at-o.usedAt)
+		o.usedAt = at
+	}
+}
+
+func (o *origin) leave(sl *slot, at Time) {
+	o.used(at)
 	o.inflight -= int(sl.cost)
 	o.placed--
 }
@@ -436,9 +453,9 @@ func (e *Engine) Done(at Time, t Ticket, outcome Outcome, out *Out) {
 	case slotStream:
 		o.streams--
 	case slotPlaced:
-		o.leave(sl)
+		o.leave(sl, at)
 		if !outcome.Aborted {
-			o.sample(sl, outcome, o.pressure.Load())
+			o.sample(sl, outcome, o.since.Load() == 0)
 		}
 	}
 	was := *sl

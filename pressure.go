@@ -54,7 +54,7 @@ func (o *origin) pressed(at Time) {
 	if o.usual > 0 {
 		o.ownFault.Store(o.demand < 1.5*o.usual)
 	}
-	if o.saturated && o.lowWater == 0 && float64(o.peak) < .8*o.limit*costOne {
+	if o.saturated && o.lowWater == 0 && o.load < roomBelow {
 		// Not saturated now: the origin may be able to do more than it was last
 		// seen to do. Raise the guess until pressure ends or the next saturation
 		// measures it again; what that probing lets in, the queue ranks.
@@ -147,7 +147,7 @@ func (o *origin) call(at Time, dt float64) {
 	switch {
 	case o.lowWater > 0 || shows > o.capacity:
 		o.callSpeed = max(o.callSpeed*.7, .02)
-	case float64(o.peak) < .8*o.limit*costOne:
+	case o.load < roomBelow:
 		o.callSpeed = min(o.callSpeed*1.3, 50)
 	}
 	called := Time(o.called.Load())

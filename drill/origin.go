@@ -15,6 +15,8 @@ type originStats struct {
 	Seconds     float64               `json:"seconds"`
 	MaxInFlight int                   `json:"max_in_flight"`
 	Scan        int                   `json:"scan"`
+	CPUSeconds  float64               `json:"cpu_seconds"`
+	Procs       int                   `json:"procs"`
 	Routes      map[string]routeStats `json:"routes"`
 	All         routeStats            `json:"all"`
 }
@@ -81,6 +83,7 @@ func (s *originStats) in(phase string) AtOrigin {
 	}
 	if s.Seconds > 0 {
 		a.Rate = float64(a.Requests) / s.Seconds
+		a.Busy = s.CPUSeconds / s.Seconds / float64(max(s.Procs, 1))
 	}
 	for name, r := range s.Routes {
 		a.Routes[name] = AtRoute{Requests: r.Count, P50: r.Latency.P50, P99: r.Latency.P99}

@@ -323,16 +323,21 @@ func checkDenied(s *scenarios.Scenario, f *Finding) Check {
 	return c
 }
 
-// checkGoodput counts what came late as well: who waited in the waiting room
-// was meant to, and the origin was at work meanwhile.
+// checkGoodput takes the origin's work for users, as a share of what it can do:
+// how busy it was, less what it did for requests whose answers nobody waited
+// for. What came late counts: who waited in the waiting room was meant to, and
+// the origin was at work meanwhile. A rate of answers would say less, since
+// what a request costs depends on who asks.
 func checkGoodput(s *scenarios.Scenario, f *Finding) Check {
 	delivered := 0
 	for _, g := range f.Groups {
 		delivered += g.Cells[1].Served + g.Cells[1].Endings[late.String()]
 	}
-	c := Check{What: "content delivered in the flood phase, of what the origin can do", Target: s.Goodput}
-	if whole := f.Capacity.Mix * s.Phases.Flood.D().Seconds(); whole > 0 {
-		c.Got = float64(delivered) / whole
+	c := Check{What: "the origin's work for users in the flood phase, of what it can do", Target: s.Goodput}
+	for _, o := range f.Origin {
+		if o.Phase == f.Phases[1].Name && o.Requests > 0 {
+			c.Got = o.Busy * min(float64(delivered)/float64(o.Requests), 1)
+		}
 	}
 	c.Met = c.Got >= c.Target
 	return c

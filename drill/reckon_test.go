@@ -121,7 +121,8 @@ func TestReckonChecks(t *testing.T) {
 	s := &scenarios.Scenario{Attacks: make([]scenarios.Attack, 1), Goodput: 0.95}
 	s.Phases.Flood = scenarios.Duration(10 * time.Second)
 	groups[0].Cells[1].Served, groups[0].Cells[1].Endings = 1500, map[string]int{"late": 500}
-	f := &Finding{Groups: groups, Capacity: Capacity{Mix: 300}}
+	f := &Finding{Groups: groups, Phases: []Phase{{Name: "peace"}, {Name: "flood"}},
+		Origin: []AtOrigin{{Phase: "peace", Requests: 9, Busy: 1}, {Phase: "flood", Requests: 2500, Busy: 0.9}}}
 	checks, m := reckonChecks(s, f)
 	want := []bool{true, true, false, true, true, false}
 	if len(checks) != len(want) {
@@ -131,6 +132,9 @@ func TestReckonChecks(t *testing.T) {
 		if c.Met != want[i] {
 			t.Errorf("%s: met %v", c.What, c.Met)
 		}
+	}
+	if got := checks[5].Got; math.Abs(got-0.72) > 1e-9 { // busy for nine tenths of the time, for users in four of five
+		t.Errorf("goodput %v, want 0.72", got)
 	}
 	if checks[1].Note == "" {
 		t.Error("ten requests pass for enough")

@@ -130,6 +130,7 @@ type AtOrigin struct {
 	P50      float64 `json:"p50_ms"`
 	P99      float64 `json:"p99_ms"`
 	MostOpen int     `json:"most_in_flight"`
+	Busy     float64 `json:"busy"` // share of its processor cores that it used
 	// Slowdown is how many times as long the phase's requests took as the same
 	// requests would have in peace: the mean of the routes' medians, over that of
 	// their medians in peace, both weighted by the phase's requests. 0: not known.

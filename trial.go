@@ -1,0 +1,66 @@
+package deich
+
+import (
+	"math"
+	"time"
+)
+
+// A trial tells an origin that is slow by itself from a crowded one: for a
+// moment a quarter as many are let in, and what those find is held against what
+// was found before. A crowded origin is quicker for them in proportion; one
+// that waits for something else is not, and letting in fewer only wastes what
+// it can do. A regression of slowdown on the limit would cost nothing, but takes
+// a crowd that comes while the limit shrinks for proof of the contrary.
+type trial struct {
+	on     bool
+	limit  float64 // before it
+	before float64 // median slowdown before it
+	until  Time    // it is given up
+	next   Time    // not before
+	late   int     // steps in a row that were much too slow
+	found  slowdowns
+}
+
+const (
+	trialPart    = .25 // of the limit
+	trialLeast   = 4   // the smallest limit of a trial: below it nothing is told
+	trialSlow    = 2   // times the target: worth a trial
+	trialLate    = 2   // steps in a row
+	trialSamples = 8
+	trialLongest = 3 * time.Second
+	trialEvery   = 10 * time.Second
+	trialMore    = 2    // times the limit at most, where the origin is slow by itself
+	trialAlone   = .6   // so much of the slowdown is left: the origin is slow by itself
+	easeRoom     = 1.3  // more than it was seen to need, so that the limit can grow
+	easeKeeps    = .998 // of what an origin slow by itself is granted, from step to step
+)
+
+// consider begins a trial where the last steps were much too slow.
+func (t *trial) consider(o *origin, at Time) {
+	if o.slow <= trialSlow*slowTarget*o.ease {
+		t.late = 0
+		return
+	}
+	if t.late++; t.late < trialLate || at < t.next || o.limit < trialLeast/trialPart {
+		return
+	}
+	*t = trial{on: true, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
+	o.limit *= trialPart
+}
+
+// conclude ends a trial that has seen enough, or waited long enough.
+func (t *trial) conclude(o *origin, at Time) {
+	if t.found.n < trialSamples && at < t.until {
+		return
+	}
+	o.limit = max(t.limit/2, limitMin)
+	if t.found.n < votersMin {
+		o.limit = t.limit // nothing was learned
+	} else if m := t.found.median(); m > trialAlone*t.before {
+		// As many as come in the time an answer takes, if that is what it needs.
+		need := o.demand / costOne * ticksSecond * o.meanWait
+		o.limit = max(t.limit, min(need, trialMore*t.limit))
+		o.ease = math.Max(o.ease, easeRoom*m/slowTarget)
+	}
+	*t = trial{next: at.Add(trialEvery)}
+}
