@@ -40,7 +40,7 @@ type allowCommand struct{ listing }
 
 func (allowCommand) Help() string {
 	return "Examples:\n  deich allow 203.0.113.7 --for 1h\n  deich allow 2001:db8::/48\n  deich allow /health\n\n" +
-		"The narrowest prefix wins; an allow beats a deny of the same width. It survives a restart."
+		"The narrowest prefix wins; what is listed later for the same one takes its place. It survives a restart."
 }
 
 func (c *allowCommand) Run(t *terminal) error { return c.run(t, deich.Allow) }
@@ -62,7 +62,7 @@ type bypassCommand struct {
 
 func (bypassCommand) Help() string {
 	return "Examples:\n  deich bypass --for 10m\n  deich bypass --off\n\n" +
-		"Nobody is refused, challenged or made to wait for their rank; only the origin's limit holds. It ends by itself, and with a restart."
+		"Nobody is turned away for their rank or budget; the origin's limit and what is listed by hand hold. It ends by itself, and with a restart."
 }
 
 func (c *bypassCommand) Run(t *terminal) error {
