@@ -91,7 +91,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	}
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
-		Events: s.take, Now: s.now,
+		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
 		Log: slog.New(slog.NewTextHandler(t.errs, nil)),
 	}); err != nil {
 		return nil, err
