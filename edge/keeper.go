@@ -105,7 +105,7 @@ func (k *keeper) open(listeners []*listener) error {
 		Logger:             logger,
 	})
 	common := certmagic.Config{
-		Storage: &certmagic.FileStorage{Path: k.storage}, OnEvent: k.happened, ShouldEmitFunc: told, Logger: logger,
+		Storage: newVault(k.storage), OnEvent: k.happened, ShouldEmitFunc: told, Logger: logger,
 	}
 	r.files = certmagic.New(r.cache, common)
 	r.byACME = certmagic.New(r.cache, common)

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-
 )
 
 // tlsConfig is for TCP. TLS 1.3 is what both ends choose where both can; the

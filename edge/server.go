@@ -29,7 +29,7 @@ type Options struct {
 	// Keys sign what clients carry.
 	Keys *guard.Keys
 	// Storage is the folder for issued certificates and their keys; needed where
-	// a site has them issued.
+	// a site has them issued. It is this process's alone.
 	Storage string
 	// Origins is how many origins the engine was made for; 0: as many as Config has.
 	Origins int

@@ -80,7 +80,7 @@ func flagOf(path string) string {
 	for _, f := range []struct{ path, flag string }{
 		{"sites[0].origins", "--to"}, {"sites[0].names", "--domain"}, {"acme.email", "--email"},
 		{"acme.directory_ca", "--directory-ca"}, {"acme.directory", "--directory"},
-		 {"sites[0].certificate", "--cert"}, {"listen", "--listen"},
+		{"sites[0].certificate", "--cert"}, {"listen", "--listen"},
 		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"},
 	} {
 		if strings.HasPrefix(path, f.path) {

@@ -217,6 +217,10 @@ func (s *station) serve(ctx context.Context) (err error) {
 	if err := s.edge.Start(inner); err != nil {
 		stop()
 		running.Wait()
+		var op *net.OpError
+		if !errors.As(err, &op) {
+			return err // a certificate, not an address
+		}
 		return portHint(err, "listen", "--listen :8081")
 	}
 	s.announce()
