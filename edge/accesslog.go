@@ -106,7 +106,7 @@ func entryOf(e guard.Entry) logEntry {
 		Status: e.Status, Bytes: e.Bytes, Took: float64(e.Took) / float64(time.Millisecond),
 		Referer: first(r.Header, "Referer"), Agent: first(r.Header, "User-Agent"),
 		Act: e.Verdict.Act.String(), Reason: e.Verdict.Reason.String(), Tier: e.Verdict.Tier.String(),
-		Reference: e.Reference, JA4: fingerprintOf(r), Skipped: e.Skipped,
+		Reference: e.Reference, JA4: e.Fingerprint, Skipped: e.Skipped,
 	}
 }
 

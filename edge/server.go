@@ -114,7 +114,7 @@ func (s *Server) makeHandlers() (err error) {
 	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), fail: guard.Fail, streaming: guard.Streaming}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
-		Origin: s.origin, Addr: s.addr, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
+		Origin: s.origin, Addr: s.addr, Fingerprint: fingerprintOf, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
 	})
