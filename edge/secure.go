@@ -111,6 +111,9 @@ func (s *Server) announce(w http.ResponseWriter, r *http.Request) {
 // proxy has ended TLS itself and is served as it is.
 func (s *Server) plain(w http.ResponseWriter, r *http.Request) bool {
 	st := s.state.Load()
+	if s.secure == "" && len(st.issued) == 0 {
+		return false
+	}
 	name := hostName(r.Host)
 	if byACME := st.issued[name]; byACME && s.keeper.answer(w, r) {
 		return true
