@@ -75,7 +75,8 @@ func selfSigned(t testing.TB, names ...string) (certFile, keyFile string, pool *
 }
 
 // startKeeping runs a server that keeps certificates in a folder.
-func startKeeping(t testing.TB, c Config, storage string) *Server {
+// before is called with it when nothing runs yet.
+func startKeeping(t testing.TB, c Config, storage string, before ...func(*Server)) *Server {
 	t.Helper()
 	engine, err := deich.New(deich.Policy{Origins: 2, Sources: deich.SourcesMin}, [32]byte{1})
 	if err != nil {
@@ -84,6 +85,9 @@ func startKeeping(t testing.TB, c Config, storage string) *Server {
 	s, err := New(Options{Config: c, Engine: engine, Keys: guard.NewKeys([32]byte{2}), Origins: 2, Storage: storage})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, b := range before {
+		b(s)
 	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -43,18 +43,33 @@ func overQUIC(t testing.TB, addr net.Addr, pool *x509.CertPool) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 10 * time.Second}
 }
 
-func startQUIC(t testing.TB, h http.HandlerFunc, more ...func(*Config)) (*Server, *x509.CertPool) {
+// startQUIC runs a server with HTTP/3 before a platform.
+func startQUIC(t testing.TB, h http.HandlerFunc, before ...func(*Server)) (*Server, *x509.CertPool) {
 	t.Helper()
 	certFile, keyFile, pool := selfSigned(t, "a.test")
-	c := Config{
+	return startKeeping(t, Config{
 		Listen: []string{"https://127.0.0.1:0"},
 		Sites:  []Site{{Origins: []string{origin(t, h)}, Certificate: certFile, Key: keyFile}},
+	}, t.TempDir(), before...), pool
+}
+
+// facts are what the engine is told of a client by QUIC, and its software.
+type facts struct {
+	peer, client netip.Addr
+	validated    bool
+	fingerprint  string
+}
+
+// telling has a server tell the facts of each request by QUIC.
+func telling(to chan<- facts) func(*Server) {
+	return func(s *Server) {
+		inner := s.quic.serve
+		s.quic.serve = func(w http.ResponseWriter, r *http.Request) {
+			peer, client, validated := s.addr(r)
+			to <- facts{peer, client, validated, fingerprintOf(r)}
+			inner(w, r)
+		}
 	}
-	for _, m := range more {
-		m(&c)
-	}
-	s := start(t, c)
-	return s, pool
 }
 
 func TestHTTP3(t *testing.T) {
@@ -98,7 +113,11 @@ func TestHTTP3LongAnswer(t *testing.T) {
 }
 
 func TestHTTP3Off(t *testing.T) {
-	s, pool := startQUIC(t, hello, func(c *Config) { c.HTTP3 = switchOff })
+	certFile, keyFile, pool := selfSigned(t, "a.test")
+	s := start(t, Config{
+		Listen: []string{"https://127.0.0.1:0"}, HTTP3: switchOff,
+		Sites: []Site{{Origins: []string{origin(t, hello)}, Certificate: certFile, Key: keyFile}},
+	})
 	resp, _ := get(t, leadingTo(t, s.Addrs()[0], pool), "https://a.test/")
 	if got := resp.Header["Alt-Svc"]; got != nil {
 		t.Errorf("announced %q", got)
@@ -117,13 +136,8 @@ func TestHTTP3OtherClient(t *testing.T) {
 	if err != nil {
 		t.Skip("gtlsclient is not installed: Debian's package ngtcp2-client has it")
 	}
-	s, _ := startQUIC(t, hello)
-	fingerprints := make(chan string, 4)
-	inner := s.quic.serve
-	s.quic.serve = func(w http.ResponseWriter, r *http.Request) {
-		fingerprints <- fingerprintOf(r)
-		inner(w, r)
-	}
+	told := make(chan facts, 4)
+	s, _ := startQUIC(t, hello, telling(told))
 	_, port := hostPort(s.Addrs()[0])
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -136,29 +150,18 @@ func TestHTTP3OtherClient(t *testing.T) {
 	if body, err := os.ReadFile(filepath.Join(dir, "answer")); err != nil || string(body) != "hello" {
 		t.Errorf("%q %v\n%s", body, err, out)
 	}
-	if f := <-fingerprints; !strings.HasPrefix(f, "q13") {
-		t.Errorf("fingerprint %q", f)
+	if f := <-told; !strings.HasPrefix(f.fingerprint, "q13") || !f.validated {
+		t.Errorf("%+v", f)
 	} else {
-		t.Logf("gtlsclient %s", f)
+		t.Logf("gtlsclient %s", f.fingerprint)
 	}
 }
 
 // What the engine is told of a client by QUIC: its address, proved, and its
 // software.
 func TestHTTP3Facts(t *testing.T) {
-	s, pool := startQUIC(t, hello)
-	type facts struct {
-		peer, client netip.Addr
-		validated    bool
-		fingerprint  string
-	}
 	got := make(chan facts, 1)
-	inner := s.quic.serve
-	s.quic.serve = func(w http.ResponseWriter, r *http.Request) {
-		peer, client, validated := s.addr(r)
-		got <- facts{peer, client, validated, fingerprintOf(r)}
-		inner(w, r)
-	}
+	s, pool := startQUIC(t, hello, telling(got))
 	get(t, overQUIC(t, s.Addrs()[0], pool), "https://a.test/")
 	f := <-got
 	local := netip.MustParseAddr("127.0.0.1")
