@@ -48,6 +48,7 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  need=; command -v chromium >/dev/null || need="$$need chromium"; \
 	  [ -d /usr/share/fonts/truetype/dejavu ] || need="$$need fonts-dejavu-core"; \
+	  command -v gtlsclient >/dev/null || need="$$need ngtcp2-client"; \
 	  command -v nginx >/dev/null || need="$$need nginx-light"; \
 	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \
 	else echo "not root: tests that need Debian packages say so and are left out"; fi

@@ -53,6 +53,7 @@ type logEntry struct {
 	Reason    string     `json:"reason"`
 	Tier      string     `json:"tier"`
 	Reference string     `json:"reference,omitempty"`
+	JA4       string     `json:"ja4,omitempty"`
 	Skipped   int64      `json:"skipped,omitempty"` // refusals before it that have no line
 }
 
@@ -105,7 +106,7 @@ func entryOf(e guard.Entry) logEntry {
 		Status: e.Status, Bytes: e.Bytes, Took: float64(e.Took) / float64(time.Millisecond),
 		Referer: first(r.Header, "Referer"), Agent: first(r.Header, "User-Agent"),
 		Act: e.Verdict.Act.String(), Reason: e.Verdict.Reason.String(), Tier: e.Verdict.Tier.String(),
-		Reference: e.Reference, Skipped: e.Skipped,
+		Reference: e.Reference, JA4: e.Fingerprint, Skipped: e.Skipped,
 	}
 }
 

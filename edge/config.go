@@ -8,13 +8,14 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/deichproject/deich"
 )
+
+const switchOn, switchOff = "on", "off"
 
 // Config is the edge's part of the configuration. After Defaults only Sites
 // must be set.
@@ -33,6 +34,15 @@ type Config struct {
 	// ProxyProtocol says that trusted proxies begin each connection with a
 	// PROXY protocol header, version 1 or 2.
 	ProxyProtocol bool `json:"proxy_protocol,omitempty"`
+	// HTTP3 says whether sites with certificates are served by HTTP/3 too, on the
+	// UDP port of the same number: "on" (default) or "off". Where proxy_protocol
+	// is spoken there is none: its proxies know only TCP.
+	HTTP3 string `json:"http3,omitempty"`
+	// PlainHTTP serves sites with certificates without TLS too, where an address
+	// is listened on for that. Without it such requests are sent on to https.
+	PlainHTTP bool `json:"plain_http,omitempty"`
+	// ACME says where issued certificates come from.
+	ACME ACME `json:"acme,omitzero"`
 	// AccessLog is the file for the access log, "-" for standard error, empty for none.
 	AccessLog string `json:"access_log,omitempty"`
 	// AccessLogFormat is "combined" (default) or "json".
@@ -56,6 +66,12 @@ type Site struct {
 	// Certificate and Key are PEM files.
 	Certificate string `json:"certificate,omitempty"`
 	Key         string `json:"key,omitempty"`
+	// ACME has certificates for Names issued, and renewed, by an authority: see
+	// Config.ACME. The names must lead here from the internet.
+	ACME bool `json:"acme,omitempty"`
+	// Internal has them issued by Deich's own authority, whose root certificate
+	// clients have to trust: for a LAN, or a test.
+	Internal bool `json:"internal,omitempty"`
 }
 
 // Timeouts bound every wait. ReadHeader and Idle cannot change while running.
@@ -83,6 +99,9 @@ func (c Config) Defaults() Config {
 	}
 	if c.ClientHeader == "" {
 		c.ClientHeader = headerXForwardedFor
+	}
+	if c.HTTP3 == "" {
+		c.HTTP3 = switchOn
 	}
 	if c.AccessLogFormat == "" {
 		c.AccessLogFormat = formatCombined
@@ -152,6 +171,10 @@ func (c Config) Validate() error {
 	if c.AccessLogFormat != formatCombined && c.AccessLogFormat != formatJSON {
 		f.add("access_log_format", "%q: write %q or %q", c.AccessLogFormat, formatCombined, formatJSON)
 	}
+	if c.HTTP3 != switchOn && c.HTTP3 != switchOff {
+		f.add("http3", "%q: write %s or %s", c.HTTP3, switchOn, switchOff)
+	}
+	c.ACME.validate(f)
 	c.Timeouts.validate(f)
 	c.Limits.validate(f)
 	return errors.Join(f.errs...)
@@ -175,7 +198,7 @@ func (c Config) validateListen(f *faults) {
 }
 
 func (c Config) anyCertificate() bool {
-	return slices.ContainsFunc(c.Sites, func(s Site) bool { return s.Certificate != "" })
+	return slices.ContainsFunc(c.Sites, Site.secured)
 }
 
 // listenAddr is one entry of Config.Listen.
@@ -220,6 +243,8 @@ func (c Config) fixed(old Config) error {
 		same bool
 	}{
 		{"listen", slices.Equal(c.listenAddrs(), old.listenAddrs())},
+		{"http3", c.HTTP3 == old.HTTP3},
+		{"acme", c.ACME == old.ACME},
 		{"proxy_protocol", c.ProxyProtocol == old.ProxyProtocol},
 		{"access_log", c.AccessLog == old.AccessLog},
 		{"access_log_format", c.AccessLogFormat == old.AccessLogFormat},
@@ -245,6 +270,7 @@ func (c Config) validateSites(f *faults) {
 	for i, s := range c.Sites {
 		path := fmt.Sprintf("sites[%d]", i)
 		s.validate(f, path)
+		s.validateSource(f, path, c.ACME.Directory == "")
 		names := s.Names
 		if len(names) == 0 {
 			names = []string{""}
@@ -346,18 +372,7 @@ func (s Site) certificate() (*tls.Certificate, error) {
 
 // authorities loads the ones for https origins; nil is the system's.
 func (s Site) authorities() (*x509.CertPool, error) {
-	if s.OriginCA == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(s.OriginCA)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no certificate in it", s.OriginCA)
-	}
-	return pool, nil
+	return poolOf(s.OriginCA)
 }
 
 func (c Config) validateProxies(f *faults) {

@@ -25,6 +25,8 @@ type conn struct {
 	peer    netip.Addr // the other end
 	trusted bool       // a configured proxy
 
+	fingerprint string // of its TLS client: written during the handshake, read after it
+
 	announce *announced // what a PROXY protocol header said; nil where none is due
 
 	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one

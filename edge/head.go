@@ -193,9 +193,12 @@ func (h *head) appendForwarded(b []byte, r *http.Request) []byte {
 		b = appendLine(b, v)
 		b = append(b, ", "...)
 	}
-	if r.ProtoMajor == 2 {
+	switch r.ProtoMajor {
+	case 3:
+		b = append(b, "3 "...)
+	case 2:
 		b = append(b, "2 "...)
-	} else {
+	default:
 		b = append(b, "1.1 "...)
 	}
 	b = append(b, h.via...)

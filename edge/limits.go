@@ -23,6 +23,38 @@ const (
 	// more are refused by the protocol (RFC 9113, 5.1.2).
 	h2StreamsMax = 100
 
+	// h3StreamsMax is how many requests one HTTP/3 connection may have open,
+	// h3UniStreamsMax how many streams of the client's own beside them; more
+	// wait for the protocol's credit (RFC 9000, 4.6).
+	h3StreamsMax    = 100
+	h3UniStreamsMax = 16
+	// h3StreamWindowMax and h3WindowMax bound what a client may send ahead, on
+	// one stream and on one connection; more waits for credit (RFC 9000, 4.1).
+	h3StreamWindowMax = 1 << 20
+	h3WindowMax       = 4 << 20
+	// quicConnectionsMax bounds the QUIC connections, beside Limits.Connections:
+	// each costs some goroutines and buffers. One more is refused, and its
+	// client comes by TCP.
+	quicConnectionsMax = 16 << 10
+	// quicUnprovenMax is how many handshakes may hang before new clients have to
+	// prove their address first, by one round trip more.
+	quicUnprovenMax = 64
+	// altSvcAge is how long a client may remember that there is HTTP/3.
+	altSvcAge = 24 * time.Hour
+	// goAwayGrace is how long a client may take to hear that the server ends;
+	// then its connection is closed where it carries no request.
+	goAwayGrace = 500 * time.Millisecond
+
+	// renewCheckEvery is how often certificates are looked at; what is in the
+	// last third of its life is renewed.
+	renewCheckEvery = time.Minute
+	// rootLife and leafLife are how long the own authority's root certificate
+	// and what it issues are valid, clockSkew how far they reach back for
+	// clients whose clock is late.
+	rootLife  = 10 * 365 * 24 * time.Hour
+	leafLife  = 7 * 24 * time.Hour
+	clockSkew = 5 * time.Minute
+
 	// heldBodyMax is the longest body that is written together with its head
 	// and can be sent again; a longer one has a goroutine of its own.
 	heldBodyMax = 16 << 10

@@ -184,6 +184,9 @@ func copyEndToEnd(to, from http.Header) {
 		if name != "Content-Length" && ofHop(name) || named.has(name) {
 			continue
 		}
+		if name == "Alt-Svc" {
+			continue // it would lead clients around this server
+		}
 		if had := to[name]; len(had) > 0 {
 			values = append(had, values...)
 		}
@@ -210,6 +213,8 @@ func reject(w http.ResponseWriter, status int) {
 func (st *state) addresses(r *http.Request) (hop, client netip.Addr, trusted bool) {
 	if c := connOf(r); c != nil {
 		hop = c.source()
+	} else if c := quicOf(r); c != nil {
+		hop = c.peer()
 	} else {
 		hop = remoteOf(r)
 	}

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/guard"
+	"github.com/quic-go/quic-go/http3"
 )
 
 // Options is what a Server is made of. Config.Sites, Engine and Keys are needed.
@@ -28,6 +28,9 @@ type Options struct {
 	Engine *deich.Engine
 	// Keys sign what clients carry.
 	Keys *guard.Keys
+	// Storage is the folder for issued certificates and their keys; needed where
+	// a site has them issued. It is this process's alone.
+	Storage string
 	// Origins is how many origins the engine was made for; 0: as many as Config has.
 	Origins int
 	// Orders and Events take what the engine hands out, after the server itself
@@ -51,6 +54,10 @@ type Server struct {
 	proxy   *proxy
 	guard   *guard.Handler
 	http    *http.Server
+	quic    *quicEdge // nil: no HTTP/3
+	keeper  *keeper
+	altSvc  []string // announces HTTP/3; nil: not
+	secure  string   // port of the first TLS listener, for those sent on to it
 	access  *accessLog
 	notices *notices
 
@@ -84,6 +91,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.keeper = &keeper{storage: o.Storage, acme: o.Config.ACME, log: s.log}
+	st.keeper = s.keeper
 	st.inForce(nil)
 	s.state.Store(st)
 	s.conns = newConns(o.Config.Limits, s.now, o.Config.ProxyProtocol)
@@ -92,6 +101,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.makeHTTP()
+	if o.Config.quicWanted() {
+		s.makeQUIC()
+	}
 	return s, nil
 }
 
@@ -102,7 +114,7 @@ func (s *Server) makeHandlers() (err error) {
 	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), fail: guard.Fail, streaming: guard.Streaming}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
-		Origin: s.origin, Addr: s.addr, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
+		Origin: s.origin, Addr: s.addr, Fingerprint: fingerprintOf, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
 	})
@@ -124,12 +136,7 @@ func (s *Server) makeHTTP() {
 		MaxHeaderBytes:    c.Limits.HeaderBytes,
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: h2StreamsMax},
-		TLSConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				return s.state.Load().certificate(hello)
-			},
-		},
+		TLSConfig:         s.tlsConfig(),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return guard.ConnContext(withConn(ctx, unwrap(nc)), nc)
 		},
@@ -158,6 +165,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		reject(w, http.StatusMethodNotAllowed)
 		return
 	}
+	if r.TLS == nil && s.plain(w, r) {
+		return
+	}
 	if s.state.Load().site(r.Host) == nil {
 		status := http.StatusNotFound
 		if r.TLS != nil {
@@ -166,6 +176,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		reject(w, status)
 		return
 	}
+	s.announce(w, r)
 	s.guard.ServeHTTP(w, r)
 }
 
@@ -182,12 +193,18 @@ func (s *Server) addr(r *http.Request) (peer, client netip.Addr, validated bool)
 	if c := connOf(r); c != nil {
 		return c.peer, client, true
 	}
+	if c := quicOf(r); c != nil {
+		return c.peer(), client, true // by its handshake
+	}
 	return remoteOf(r), client, true
 }
 
 // drop makes the connection of r cost nothing more: what its client sends is
 // not read, and nothing is answered.
 func (s *Server) drop(r *http.Request) {
+	if c := quicOf(r); c != nil && !s.quic.conns.trusted(c.peer()) {
+		c.end(http3.ErrCodeExcessiveLoad)
+	}
 	c := connOf(r)
 	if c == nil || c.trusted {
 		panic(http.ErrAbortHandler) // a proxy's connection carries others too
@@ -198,17 +215,8 @@ func (s *Server) drop(r *http.Request) {
 // Start listens on every address, and serves until Shutdown. It returns once
 // all of them are open; on an error none is.
 func (s *Server) Start(ctx context.Context) error {
-	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
-	for _, a := range s.options.Config.listenAddrs() {
-		l, err := listen(ctx, a, s.conns, isTrusted)
-		if err != nil {
-			for _, open := range s.listeners {
-				open.Close()
-			}
-			s.listeners = nil
-			return err
-		}
-		s.listeners = append(s.listeners, l)
+	if err := s.listen(ctx); err != nil {
+		return err
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.running.Go(func() { s.guard.Run(ctx) })
@@ -216,6 +224,11 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.access.run() })
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.serveOn(l) })
+	}
+	if s.quic != nil {
+		for _, socket := range s.quic.sockets {
+			s.running.Go(func() { s.quic.run(socket) })
+		}
 	}
 	return nil
 }
@@ -243,6 +256,9 @@ func (s *Server) house(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.conns.tick()
+			if s.quic != nil {
+				s.quic.conns.tick(s.options.Config.Timeouts.Idle.Duration)
+			}
 			if counts = s.conns.orders.collect(s.now(), counts[:0]); len(counts) > 0 {
 				s.options.Engine.Seen(s.now(), counts)
 			}
@@ -291,8 +307,12 @@ func (s *Server) Swap(c Config, g guard.Config) error {
 	if err != nil {
 		return err
 	}
+	st.keeper = s.keeper
+	if err := s.keeper.swap(c, s.listeners, st.files); err != nil {
+		return errors.Join(err, s.keeper.swap(old.config, s.listeners, old.files))
+	}
 	if err := s.guard.Swap(g); err != nil {
-		return err
+		return errors.Join(err, s.keeper.swap(old.config, s.listeners, old.files))
 	}
 	s.state.Store(st)
 	st.inForce(old)
@@ -302,7 +322,10 @@ func (s *Server) Swap(c Config, g guard.Config) error {
 // Shutdown stops listening, lets every request end, and closes what is left
 // when ctx ends; then its error is returned. Nothing runs afterwards.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	// Both at once: one must not use up the other's time.
+	byQUIC := make(chan error, 1)
+	go func() { byQUIC <- s.quic.shutdown(ctx) }()
+	err := errors.Join(s.http.Shutdown(ctx), <-byQUIC)
 	if err != nil {
 		err = fmt.Errorf("edge: shutdown: %w", err)
 	}
@@ -312,6 +335,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	s.keeper.stop(ctx)
 	for _, g := range s.state.Load().groups {
 		g.retire()
 	}

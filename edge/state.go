@@ -18,8 +18,11 @@ type state struct {
 	wild         map[string]*site // "example.org" for "*.example.org"
 	other        *site            // answers to every other name; nil: nobody does
 	groups       []*group
-	certs        map[string]*tls.Certificate // by name, as names and wild together
-	cert         *tls.Certificate            // for names that none is for
+	certs        map[string]*credential // by name, as names and wild together
+	cert         *credential            // for names that none is for
+	files        []*tls.Certificate     // those that were read from files
+	issued       map[string]bool        // names with issued certificates; true: by ACME
+	keeper       *keeper                // has the issued ones
 	trusted      trusted
 	clientHeader string
 }
@@ -28,6 +31,7 @@ type state struct {
 type site struct {
 	group      *group
 	originHost string
+	secured    bool // has certificates
 }
 
 // newState makes a state, with those groups of an old one that stay. origins is
@@ -35,7 +39,8 @@ type site struct {
 func newState(c Config, old *state, origins int) (*state, error) {
 	st := &state{
 		config: c, clientHeader: c.ClientHeader,
-		names: make(map[string]*site), wild: make(map[string]*site), certs: make(map[string]*tls.Certificate),
+		names: make(map[string]*site), wild: make(map[string]*site), certs: make(map[string]*credential),
+		issued: c.managedNames(),
 	}
 	var err error
 	if st.trusted, err = newTrusted(c.TrustedProxies); err != nil {
@@ -49,21 +54,24 @@ func newState(c Config, old *state, origins int) (*state, error) {
 		if err != nil {
 			return nil, fmt.Errorf("edge: certificate: %w", err)
 		}
-		if st.cert == nil || len(each.Names) == 0 && cert != nil {
-			st.cert = cert
+		if cert != nil {
+			st.files = append(st.files, cert)
 		}
-		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost}
+		if st.cert == nil || len(each.Names) == 0 && cert != nil {
+			st.cert = each.credential(cert)
+		}
+		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured()}
 		if len(each.Names) == 0 {
 			st.other = s
 		}
 		for _, name := range each.Names {
-			st.name(strings.ToLower(strings.Trim(name, "[]")), s, cert)
+			st.name(siteName(name), s, each.credentialFor(siteName(name), cert))
 		}
 	}
 	return st, nil
 }
 
-func (st *state) name(name string, s *site, cert *tls.Certificate) {
+func (st *state) name(name string, s *site, cert *credential) {
 	if cert != nil {
 		st.certs[name] = cert
 	}
@@ -171,21 +179,4 @@ func hostName(host string) string {
 		host = name
 	}
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-}
-
-// certificate chooses by the name that the client asks for.
-func (st *state) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	name := hostName(hello.ServerName)
-	if cert := st.certs[name]; cert != nil {
-		return cert, nil
-	}
-	if _, parent, ok := strings.Cut(name, "."); ok {
-		if cert := st.certs["*."+parent]; cert != nil {
-			return cert, nil
-		}
-	}
-	if st.cert == nil {
-		return nil, errors.New("edge: no certificate")
-	}
-	return st.cert, nil
 }

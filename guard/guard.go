@@ -29,6 +29,9 @@ type Options struct {
 	// proxies, and whether a handshake was completed from the former. nil takes
 	// both from RemoteAddr, with a handshake.
 	Addr func(*http.Request) (peer, client netip.Addr, validated bool)
+	// Fingerprint names the software of the client by its TLS (JA4); nil, or an
+	// empty name, where nothing is known of it.
+	Fingerprint func(*http.Request) string
 	// Drop makes the connection cost nothing more; nil aborts it.
 	Drop func(*http.Request)
 	// Orders and Events take what the engine hands out, at every tick; nil: ignored.
@@ -51,6 +54,7 @@ type Handler struct {
 	keys   *Keys
 	origin func(*http.Request) uint16
 	addr   func(*http.Request) (peer, client netip.Addr, validated bool)
+	mark   func(*http.Request) string
 	drop   func(*http.Request)
 	orders func([]deich.Order)
 	events func([]deich.Event)
@@ -93,7 +97,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, drop: o.Drop,
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, mark: o.Fingerprint, drop: o.Drop,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),

@@ -18,11 +18,12 @@ type Entry struct {
 	Status  int   // 0: none was sent
 	Bytes   int64 // of the answer's body
 
-	Origin    uint16
-	Kind      deich.Kind
-	Verdict   deich.Verdict
-	Reference string // on a refusal
-	Skipped   int64  // refusals since the last logged one that were not logged
+	Origin      uint16
+	Kind        deich.Kind
+	Verdict     deich.Verdict
+	Fingerprint string // of the client's TLS; empty: unknown
+	Reference   string // on a refusal
+	Skipped     int64  // refusals since the last logged one that were not logged
 }
 
 func (h *Handler) logServed(v *visit, took time.Duration) {
@@ -49,8 +50,13 @@ func (h *Handler) logRefusal(v *visit) {
 }
 
 func (v *visit) entry(took time.Duration) Entry {
+	var fingerprint string
+	if v.h.mark != nil {
+		fingerprint = v.h.mark(v.r)
+	}
 	return Entry{
 		At: v.req.At, Took: took, Request: v.r, Client: v.req.Client, Status: v.status, Bytes: v.bytes,
-		Origin: v.req.Origin, Kind: v.req.Kind, Verdict: v.verdict, Reference: v.reference,
+		Origin: v.req.Origin, Kind: v.req.Kind, Verdict: v.verdict,
+		Fingerprint: fingerprint, Reference: v.reference,
 	}
 }

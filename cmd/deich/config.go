@@ -109,7 +109,7 @@ func parseConfig(name string, text []byte) (settings, error) {
 // link is how the i-th listener is reached from this machine.
 func (s settings) link(i int, a net.Addr) string {
 	scheme := "http"
-	if slices.ContainsFunc(s.Sites, func(site edge.Site) bool { return site.Certificate != "" }) {
+	if slices.ContainsFunc(s.Sites, func(site edge.Site) bool { return site.Certificate != "" || site.ACME || site.Internal }) {
 		scheme = "https"
 	}
 	if i < len(s.Listen) {
@@ -129,6 +129,7 @@ func (s *settings) resolve(dir string) {
 	}
 	from(&s.Data)
 	from(&s.AccessLog)
+	from(&s.ACME.DirectoryCA)
 	for i := range s.Sites {
 		from(&s.Sites[i].Certificate)
 		from(&s.Sites[i].Key)

@@ -18,6 +18,8 @@ const (
 	stateFile   = "engine.state" // what the engine learned
 	routesFile  = "routes.state" // the numbers of the paths that it tells apart
 	handFile    = "hand.json"    // what is listed by hand
+
+	certificatesFolder = "certificates" // issued ones, their keys, the own authority
 )
 
 // dataDirDefault is the user's state folder; root's is the system's.

@@ -29,6 +29,8 @@ type commands struct {
 
 	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
+	Certificate certificateCommand `cmd:"" help:"Show the root certificate of Deich's own authority."`
+
 	Version versionCommand `cmd:"" help:"Show the version."`
 
 	Townsquare townsquareCommand `cmd:"" hidden:"" help:"Run the example platform."`

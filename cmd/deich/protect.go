@@ -13,7 +13,12 @@ import (
 
 type protectCommand struct {
 	To             string   `required:"" help:"The origin: the platform to protect." placeholder:"URL"`
-	Listen         string   `default:":8080" help:"Where users come in (${default})." placeholder:"ADDR"`
+	Listen         []string `help:"Where users come in, with commas between several (:8080; with --domain http://:80 and https://:443)." placeholder:"ADDR"`
+	Domain         []string `help:"Names of the site; their certificates are issued and renewed by ACME." placeholder:"NAME"`
+	Internal       bool     `help:"Have Deich's own authority issue them: deich certificate root shows what clients have to trust."`
+	Email          string   `help:"Where the authority writes to when a certificate is in trouble." placeholder:"ADDRESS"`
+	Directory      string   `help:"The ACME authority (Let's Encrypt). Naming one, or --domain alone, agrees to its terms." placeholder:"URL"`
+	DirectoryCA    string   `name:"directory-ca" help:"Authorities (PEM) that the directory itself is checked against." type:"path" placeholder:"FILE"`
 	Cert           string   `help:"Certificate (PEM) for TLS." type:"path" placeholder:"FILE"`
 	Key            string   `help:"Its key (PEM)." type:"path" placeholder:"FILE"`
 	Data           string   `help:"Folder for keys, what the engine learned, and lists (${default})." type:"path" default:"${data}" placeholder:"DIR"`
@@ -25,6 +30,8 @@ type protectCommand struct {
 func (protectCommand) Help() string {
 	return "Examples:\n" +
 		"  deich protect --to http://127.0.0.1:3000\n" +
+		"  deich protect --to http://127.0.0.1:3000 --domain www.example.org\n" +
+		"  deich protect --to http://127.0.0.1:3000 --domain box.lan --internal\n" +
 		"  deich protect --to http://10.0.0.5 --listen :443 --cert site.pem --key site.key\n" +
 		"  deich protect --to http://127.0.0.1:3000 --trusted-proxies 10.0.0.0/8\n\n" +
 		"It needs nothing else: it finds out by itself what the origin can do."
@@ -40,10 +47,19 @@ func (c *protectCommand) Run(t *terminal) error {
 
 // settings are the flags as a configuration; the errors name flags.
 func (c *protectCommand) settings() (settings, error) {
+	site := edge.Site{
+		Names: c.Domain, Origins: []string{c.To}, Certificate: c.Cert, Key: c.Key,
+		Internal: c.Internal, ACME: len(c.Domain) > 0 && !c.Internal && c.Cert == "" && c.Key == "",
+	}
+	listen := c.Listen
+	if len(listen) == 0 && len(c.Domain) > 0 {
+		listen = []string{"http://:80", "https://:443"}
+	}
 	s := settings{
 		Config: edge.Config{
-			Listen:         []string{c.Listen},
-			Sites:          []edge.Site{{Origins: []string{c.To}, Certificate: c.Cert, Key: c.Key}},
+			Listen:         listen,
+			Sites:          []edge.Site{site},
+			ACME:           edge.ACME{Email: c.Email, Directory: c.Directory, DirectoryCA: c.DirectoryCA},
 			TrustedProxies: c.TrustedProxies,
 		},
 		Console: c.Console, Data: c.Data,
@@ -62,7 +78,9 @@ func (c *protectCommand) settings() (settings, error) {
 
 func flagOf(path string) string {
 	for _, f := range []struct{ path, flag string }{
-		{"sites[0].origins", "--to"}, {"sites[0].certificate", "--cert"}, {"listen", "--listen"},
+		{"sites[0].origins", "--to"}, {"sites[0].names", "--domain"}, {"acme.email", "--email"},
+		{"acme.directory_ca", "--directory-ca"}, {"acme.directory", "--directory"},
+		{"sites[0].certificate", "--cert"}, {"listen", "--listen"},
 		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"},
 	} {
 		if strings.HasPrefix(path, f.path) {

@@ -91,7 +91,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	}
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
-		Events: s.take, Now: s.now,
+		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
 		Log: slog.New(slog.NewTextHandler(t.errs, nil)),
 	}); err != nil {
 		return nil, err
@@ -217,6 +217,10 @@ func (s *station) serve(ctx context.Context) (err error) {
 	if err := s.edge.Start(inner); err != nil {
 		stop()
 		running.Wait()
+		var op *net.OpError
+		if !errors.As(err, &op) {
+			return err // a certificate, not an address
+		}
 		return portHint(err, "listen", "--listen :8081")
 	}
 	s.announce()

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func standing(t *testing.T, data string) *station {
 	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
-	c := protectCommand{To: origin.URL, Listen: "127.0.0.1:0", Console: "127.0.0.1:0", Data: data}
+	c := protectCommand{To: origin.URL, Listen: []string{"127.0.0.1:0"}, Console: "127.0.0.1:0", Data: data}
 	first, err := c.settings()
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestHandSurvives(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, handFile), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			c := protectCommand{To: "http://127.0.0.1:9", Listen: "127.0.0.1:0", Console: consoleOff, Data: dir}
+			c := protectCommand{To: "http://127.0.0.1:9", Listen: []string{"127.0.0.1:0"}, Console: consoleOff, Data: dir}
 			first, err := c.settings()
 			if err != nil {
 				t.Fatal(err)

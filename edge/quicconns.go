@@ -1,0 +1,200 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+var errNotTaken = errors.New("edge: quic: connection not taken")
+
+// quicConns knows every QUIC connection, from its first packet on. Safe for
+// concurrent use.
+type quicConns struct {
+	max     int
+	peerMax int // of one address, when connections are short
+	orders  *orders
+	trusted func(netip.Addr) bool
+	now     func() deich.Time
+
+	refused atomic.Uint64 // under an order
+	full    atomic.Uint64 // no room, or too many of one address
+	retried atomic.Uint64 // asked to prove their address first
+
+	mu       sync.Mutex
+	open     map[*quicConn]struct{}
+	peers    map[netip.Addr]int32
+	unproven int // handshakes that are not complete
+}
+
+// quicConn is one QUIC connection. busy and waiting are as a conn's.
+type quicConn struct {
+	set         *quicConns
+	first       netip.Addr // where its first packet came from
+	proven      bool       // guarded by set.mu
+	conn        atomic.Pointer[quic.Conn]
+	busy        atomic.Int32
+	waiting     atomic.Int64
+	fingerprint string // written during the handshake, read after it
+}
+
+func newQUICConns(l Limits, orders *orders, trusted func(netip.Addr) bool, now func() deich.Time) *quicConns {
+	return &quicConns{
+		max: min(l.Connections, quicConnectionsMax), peerMax: l.PeerConnections,
+		orders: orders, trusted: trusted, now: now,
+		open: make(map[*quicConn]struct{}), peers: make(map[netip.Addr]int32),
+	}
+}
+
+// quicKey finds the quicConn in a context.
+type quicKey struct{}
+
+// quicOf gives the QUIC connection that r came by; nil where it came by none.
+func quicOf(r *http.Request) *quicConn {
+	if r.ProtoMajor < 3 {
+		return nil
+	}
+	return quicIn(r.Context())
+}
+
+func quicIn(ctx context.Context) *quicConn {
+	c, _ := ctx.Value(quicKey{}).(*quicConn)
+	return c
+}
+
+// udpAddr is the address of a datagram's sender.
+func udpAddr(a net.Addr) netip.Addr {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.IPv6Unspecified()
+	}
+	return u.AddrPort().Addr().Unmap().WithZone("")
+}
+
+// doubts says, for a first packet without a token, whether its sender has to
+// prove its address before anything is kept for it (RFC 9000, 8.1.2): while
+// many handshakes hang, or connections are short. It costs those one round trip.
+func (s *quicConns) doubts(net.Addr) bool {
+	s.mu.Lock()
+	pressed := s.unproven >= quicUnprovenMax || len(s.open) >= s.max/2
+	s.mu.Unlock()
+	if pressed {
+		s.retried.Add(1)
+	}
+	return pressed
+}
+
+// admit takes a new connection into account. An error refuses it, before
+// anything is made for it.
+func (s *quicConns) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	from := udpAddr(info.RemoteAddr)
+	if !s.trusted(from) && s.orders.refuses(s.now(), from) {
+		s.refused.Add(1)
+		return nil, errNotTaken
+	}
+	c := &quicConn{set: s, first: from}
+	if !s.add(c) {
+		s.full.Add(1)
+		return nil, errNotTaken
+	}
+	context.AfterFunc(ctx, func() { s.remove(c) })
+	return context.WithValue(ctx, quicKey{}, c), nil
+}
+
+func (s *quicConns) add(c *quicConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	peer := peerOf(c.first)
+	if len(s.open) >= s.max || len(s.open) >= s.max*shortAt/100 && int(s.peers[peer]) >= s.peerMax {
+		return false
+	}
+	s.open[c] = struct{}{}
+	s.peers[peer]++
+	s.unproven++
+	return true
+}
+
+func (s *quicConns) remove(c *quicConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, open := s.open[c]; !open {
+		return
+	}
+	delete(s.open, c)
+	peer := peerOf(c.first)
+	if s.peers[peer]--; s.peers[peer] <= 0 {
+		delete(s.peers, peer)
+	}
+	if !c.proven {
+		s.unproven--
+	}
+}
+
+// proved notes that a handshake is complete, and with it that the client has
+// its address (RFC 9000, 8.1).
+func (s *quicConns) proved(c *quicConn, conn *quic.Conn) {
+	c.waiting.Store(int64(s.now()))
+	c.conn.Store(conn)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.proven {
+		c.proven = true
+		s.unproven--
+	}
+}
+
+// tick closes connections that have no request for longer than idle. QUIC
+// itself would keep them as long as the client sends anything.
+func (s *quicConns) tick(idle time.Duration) {
+	before := s.now().Add(-idle)
+	var out []*quicConn
+	s.mu.Lock()
+	for c := range s.open {
+		if since := c.waiting.Load(); since > 0 && since < int64(before) && c.busy.Load() == 0 {
+			out = append(out, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range out {
+		c.end(http3.ErrCodeNoError)
+	}
+}
+
+func (s *quicConns) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+// peer is the other end now: a client may have moved (RFC 9000, 9), and has
+// then proved its new address.
+func (c *quicConn) peer() netip.Addr {
+	if conn := c.conn.Load(); conn != nil {
+		return udpAddr(conn.RemoteAddr())
+	}
+	return c.first
+}
+
+// begin and done stand around a request.
+func (c *quicConn) begin() { c.busy.Add(1) }
+
+func (c *quicConn) done() {
+	c.waiting.Store(int64(c.set.now()))
+	c.busy.Add(-1)
+}
+
+// end closes the connection.
+func (c *quicConn) end(why http3.ErrCode) {
+	if conn := c.conn.Load(); conn != nil {
+		conn.CloseWithError(quic.ApplicationErrorCode(why), "")
+	}
+}
