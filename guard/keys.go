@@ -109,6 +109,13 @@ func NewKeys(seed [32]byte) *Keys {
 	return k
 }
 
+// EngineSeed gives the seed for deich.New. It is derived from what never
+// rotates: what an engine saves means something only under the seed it was
+// saved under, and is to be known again after a restart.
+func (k *Keys) EngineSeed() [32]byte {
+	return [32]byte(derive(k.ring.Load().file.Hash, "engine"))
+}
+
 // Rotate lets a new key take over when the present one is a week old, and
 // drops those whose passes have all expired. On an error the present key goes on.
 func (k *Keys) Rotate(now time.Time) error {
@@ -157,7 +164,7 @@ func makeKey(id byte, now time.Time) keyLine {
 
 func newRing(file keysFile) (*ring, error) {
 	if len(file.Hash) != secretBytes || len(file.Keys) == 0 || len(file.Keys) > keysMax {
-		return nil, errors.New("broken: not a file of keys")
+		return nil, errKeysFile
 	}
 	r := &ring{
 		account:    newMACKey([32]byte(derive(file.Hash, "account"))),
@@ -219,11 +226,19 @@ func readKeys(path string) (file keysFile, err error) {
 	if err != nil {
 		return file, err
 	}
+	if file, err = parseKeys(b); err != nil {
+		return file, fmt.Errorf("%s: %w", path, err)
+	}
+	return file, nil
+}
+
+var errKeysFile = errors.New("broken: not a file of keys")
+
+func parseKeys(b []byte) (file keysFile, err error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if dec.Decode(&file) != nil {
-		// Not wrapped: the decoder's error may quote a secret.
-		return file, fmt.Errorf("%s: broken: not a file of keys", path)
+		return file, errKeysFile // not the decoder's own, which may quote a secret
 	}
 	return file, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,9 +68,11 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 			err = errors.Join(err, data.close())
 		}
 	}()
-	var seed [32]byte
-	rand.Read(seed[:])
-	if s.engine, err = deich.New(first.Policy, seed); err != nil {
+	keys, err := guard.OpenKeys(s.data.path)
+	if err != nil {
+		return nil, hint(err, "repair or remove the file; without it everybody is a stranger again, and nothing worse")
+	}
+	if s.engine, err = deich.New(first.Policy, keys.EngineSeed()); err != nil {
 		return nil, err
 	}
 	s.hand = handList{data: s.data, engine: s.engine, now: s.now}
@@ -85,10 +86,6 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 		return nil, err
 	}
 	s.mount(s.desk)
-	keys, err := guard.OpenKeys(s.data.path)
-	if err != nil {
-		return nil, hint(err, "repair or remove the file; without it everybody is a stranger again, and nothing worse")
-	}
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
 		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
