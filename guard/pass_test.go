@@ -13,6 +13,8 @@ import (
 
 var testTime = epoch.Add(20_000 * time.Hour)
 
+var testClient = netip.MustParseAddr("192.0.2.1")
+
 func TestPassKeepsWhatItHolds(t *testing.T) {
 	r := testKeys().ring.Load()
 	want := deich.Pass{
