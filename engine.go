@@ -441,15 +441,24 @@ func (o *origin) leave(sl *slot, at Time) {
 
 // Done frees the place and may wake others.
 func (e *Engine) Done(at Time, t Ticket, outcome Outcome, out *Out) {
+	if o, was := e.done(at, t, outcome, out); o != nil {
+		e.remember(at, o, &was, outcome)
+	}
+}
+
+// done gives the origin and what its slot held; nil where there was nothing to
+// end. Here as elsewhere the lock is given back also by a panic: whoever
+// carries the engine goes on after one, and must not wait for ever.
+func (e *Engine) done(at Time, t Ticket, outcome Outcome, out *Out) (_ *origin, was slot) {
 	o, i, n := e.find(t)
 	if o == nil {
-		return
+		return nil, was
 	}
+	defer o.mu.Unlock()
 	sl := &o.slab.slots[n]
 	switch sl.state {
 	case slotQueued: // never told so by a Wake: a caller's mistake must not corrupt the lists
-		o.mu.Unlock()
-		return
+		return nil, was
 	case slotStream:
 		o.streams--
 	case slotPlaced:
@@ -458,11 +467,10 @@ func (e *Engine) Done(at Time, t Ticket, outcome Outcome, out *Out) {
 			o.sample(sl, outcome, o.since.Load() == 0)
 		}
 	}
-	was := *sl
+	was = *sl
 	o.slab.give(n)
 	o.release(e, i, at, out)
-	o.mu.Unlock()
-	e.remember(at, o, &was, outcome)
+	return o, was
 }
 
 // remember learns from a good answer: who holds what, and comes from where.
@@ -499,21 +507,25 @@ func (e *Engine) Tick(at Time, out *Out) {
 	e.lastTick = at
 	p := e.policy.Load()
 	for i := range e.origins {
-		o := &e.origins[i]
-		o.mu.Lock()
-		if o.began == 0 {
-			o.began = at
-		}
-		o.release(e, i, at, out)
-		o.tick(at, p, dt)
-		e.weigh(i, at, dt, out)
-		o.mu.Unlock()
+		e.tickOrigin(i, at, p, dt, out)
 	}
 	e.judge(at, out)
 	e.crowd.tick(e, at, out)
 	// A part of the table at every tick, all of it in under two hours.
 	e.budgets.SweepPart(int64(at), e.swept, sweepParts)
 	e.swept = (e.swept + 1) % sweepParts
+}
+
+func (e *Engine) tickOrigin(i int, at Time, p *Policy, dt float64, out *Out) {
+	o := &e.origins[i]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.began == 0 {
+		o.began = at
+	}
+	o.release(e, i, at, out)
+	o.tick(at, p, dt)
+	e.weigh(i, at, dt, out)
 }
 
 // Next is the earliest time at which a queued request has waited too long; zero for none.
