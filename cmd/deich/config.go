@@ -83,7 +83,7 @@ func checkConsole(address string) error {
 func loadConfig(name string) (settings, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return settings{}, hint(fmt.Errorf("config: %w", err), "name the file: deich run --config deich.yaml")
+		return settings{}, hint(fmt.Errorf("config: %w", err), "name a file that can be read; without a name it is deich.yaml here")
 	}
 	return parseConfig(name, text)
 }
@@ -169,20 +169,39 @@ type configCommand struct {
 }
 
 type configCheckCommand struct {
+	jsonFlag
 	File string `arg:"" help:"The configuration file." type:"path" default:"deich.yaml"`
 }
 
 func (configCheckCommand) Help() string {
-	return "Examples:\n  deich config check deich.yaml\n\n" +
+	return "Examples:\n  deich config check deich.yaml\n  deich config check deich.yaml --json\n\n" +
 		"The exit code is 0 where nothing is wrong. Nothing is started, and no address is listened on."
 }
 
 func (c *configCheckCommand) Run(t *terminal) error {
 	s, err := loadConfig(c.File)
+	if c.JSON {
+		return c.list(t, err)
+	}
 	if err != nil {
 		return counted(err)
 	}
 	t.say("%s is right: %s, %s.", c.File, some(len(s.Sites), "site"), some(s.OriginGroups(), "group of origins"))
+	return nil
+}
+
+// list gives the mistakes as programs read them: none is an empty list.
+func (c *configCheckCommand) list(t *terminal, err error) error {
+	m := new(mistakes)
+	if err != nil && !errors.As(err, &m) {
+		return err
+	}
+	if err := t.json(append([]mistake{}, m.All...)); err != nil {
+		return err
+	}
+	if len(m.All) > 0 {
+		return fmt.Errorf("%s in %s", some(len(m.All), "mistake"), m.File)
+	}
 	return nil
 }
 

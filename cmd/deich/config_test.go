@@ -12,12 +12,12 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var rewrite = flag.Bool("rewrite", false, "write the golden texts anew")
 
-// golden compares got with the file, or writes it with -update.
+// golden compares got with the file, or writes it with -rewrite.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -50,12 +50,20 @@ func (h *handList) load() error {
 	if err == nil {
 		b, err = os.ReadFile(name)
 	}
-	var lines []handLine
 	if err == nil {
-		err = json.Unmarshal(b, &lines)
+		err = h.recall(b)
 	}
 	if err != nil {
 		return hint(fmt.Errorf("by hand: %s: %w", name, err), "repair it, or move it away to start with nothing listed")
+	}
+	return nil
+}
+
+// recall lists what a file's text says, without what has ended.
+func (h *handList) recall(text []byte) error {
+	var lines []handLine
+	if err := json.Unmarshal(text, &lines); err != nil {
+		return err
 	}
 	now := h.now()
 	for _, l := range lines {
@@ -64,7 +72,7 @@ func (h *handList) load() error {
 			continue
 		}
 		if _, err := h.engine.List(now, hand); err != nil {
-			return hint(fmt.Errorf("by hand: %s: %w", name, err), "repair it, or move it away to start with nothing listed")
+			return err
 		}
 	}
 	return nil

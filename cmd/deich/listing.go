@@ -9,11 +9,27 @@ import (
 	"github.com/deichproject/deich"
 )
 
+// jsonFlag asks for the answer as programs read it: what the private API says.
+type jsonFlag struct {
+	JSON bool `name:"json" help:"Answer in JSON."`
+}
+
+// span is how long something is to hold: never no time.
+type span time.Duration
+
+// UnmarshalText reads 10m, 1h or 24h.
+func (s *span) UnmarshalText(b []byte) error {
+	d, err := readSpan(string(b))
+	*s = span(d)
+	return err
+}
+
 // listing is what allow and deny have in common.
 type listing struct {
 	dataFlag
-	Target string        `arg:"" help:"An address (203.0.113.7), a prefix (203.0.113.0/24, 2001:db8::/48) or a path and all below it (/search)."`
-	For    time.Duration `help:"How long it holds; without it, until undone." placeholder:"SPAN"`
+	jsonFlag
+	Target string `arg:"" help:"An address (203.0.113.7), a prefix (203.0.113.0/24, 2001:db8::/48) or a path and all below it (/search)."`
+	For    span   `help:"How long it holds; without it, until undone." placeholder:"SPAN"`
 }
 
 func (l *listing) run(t *terminal, act deich.Act) error {
@@ -26,11 +42,14 @@ func (l *listing) run(t *terminal, act deich.Act) error {
 	}
 	ask := handRequest{Act: act, Target: l.Target}
 	if l.For != 0 {
-		ask.For = l.For.String()
+		ask.For = time.Duration(l.For).String()
 	}
 	var is handView
 	if err := c.ask("POST", "/api/v1/hand", ask, &is); err != nil {
 		return err
+	}
+	if l.JSON {
+		return t.json(is)
 	}
 	t.say("%s %s%s. Take it back with: deich undo %d", pastWord(is.Act), is.Target, untilWords(is.Until), is.ID)
 	return nil
@@ -56,8 +75,8 @@ func (c *denyCommand) Run(t *terminal) error { return c.run(t, deich.Deny) }
 
 type bypassCommand struct {
 	dataFlag
-	For time.Duration `help:"How long, at most 24h (${default})." default:"10m" placeholder:"SPAN"`
-	Off bool          `help:"End it now."`
+	For span `help:"How long, at most 24h (${default})." default:"10m" placeholder:"SPAN"`
+	Off bool `help:"End it now."`
 }
 
 func (bypassCommand) Help() string {
@@ -78,16 +97,19 @@ func (c *bypassCommand) Run(t *terminal) error {
 		return nil
 	}
 	var is struct{ Until time.Time }
-	if err := to.ask("POST", "/api/v1/bypass", bypassRequest{For: c.For.String()}, &is); err != nil {
+	if err := to.ask("POST", "/api/v1/bypass", bypassRequest{For: time.Duration(c.For).String()}, &is); err != nil {
 		return err
 	}
 	t.say("Everybody passes%s; the origin's limit holds. End it with: deich bypass --off", untilWords(is.Until))
 	return nil
 }
 
-type rulesCommand struct{ dataFlag }
+type rulesCommand struct {
+	dataFlag
+	jsonFlag
+}
 
-func (rulesCommand) Help() string { return "Examples:\n  deich rules" }
+func (rulesCommand) Help() string { return "Examples:\n  deich rules\n  deich rules --json" }
 
 func (c *rulesCommand) Run(t *terminal) error {
 	to, err := c.dial()
@@ -97,6 +119,9 @@ func (c *rulesCommand) Run(t *terminal) error {
 	var is rulesView
 	if err := to.ask("GET", "/api/v1/hand", nil, &is); err != nil {
 		return err
+	}
+	if c.JSON {
+		return t.json(is)
 	}
 	if !is.Bypass.IsZero() {
 		t.say("Bypass is on%s: everybody passes.", untilWords(is.Bypass))
@@ -163,11 +188,12 @@ func (c *reloadCommand) Run(t *terminal) error {
 
 type explainCommand struct {
 	dataFlag
+	jsonFlag
 	What string `arg:"" name:"reference|address" help:"The reference from a refusal, or an address."`
 }
 
 func (explainCommand) Help() string {
-	return "Examples:\n  deich explain REFERENCE\n  deich explain 203.0.113.7\n\n" +
+	return "Examples:\n  deich explain REFERENCE\n  deich explain 203.0.113.7 --json\n\n" +
 		"The reference stands at the foot of the page and in the header Deich-Reference. Deich keeps no row for those it refused: " +
 		"the reference carries what it knew, sealed. Of an address it can say only what is listed or ordered against it now."
 }
@@ -180,6 +206,9 @@ func (c *explainCommand) Run(t *terminal) error {
 	var is explainView
 	if err := to.ask("GET", "/api/v1/explain/"+url.PathEscape(c.What), nil, &is); err != nil {
 		return err
+	}
+	if c.JSON {
+		return t.json(is)
 	}
 	if e := is.Reference; e != nil {
 		t.say("%s  %s (%s)", e.At.Local().Format("2006-01-02 15:04:05 MST"), e.Act, e.Reason)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func command(args []string, out, errs io.Writer) int {
 		return ended
 	}
 	if err != nil {
-		complain(errs, hint(err, "deich --help lists the commands, deich COMMAND --help explains one"))
+		complain(errs, hint(err, "%s", usage(err)))
 		return 2
 	}
 	if err := ctx.Run(); err != nil {
@@ -74,10 +75,26 @@ func command(args []string, out, errs io.Writer) int {
 	return 0
 }
 
+// usage says where to read how a command that was called wrongly is called.
+func usage(err error) string {
+	var called *kong.ParseError
+	if errors.As(err, &called) && called.Context.Selected() != nil {
+		return called.Context.Selected().FullPath() + " --help has examples"
+	}
+	return "deich --help lists the commands, deich COMMAND --help explains one"
+}
+
 // terminal is where a command writes.
 type terminal struct{ out, errs io.Writer }
 
 func (t *terminal) say(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
+
+// json writes a value as programs read it.
+func (t *terminal) json(v any) error {
+	e := json.NewEncoder(t.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
 
 // warn is for what does not stop the work.
 func (t *terminal) warn(format string, args ...any) {

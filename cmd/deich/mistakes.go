@@ -13,9 +13,10 @@ import (
 // A mistake is one thing that is wrong in a configuration file, where, and
 // what to write instead.
 type mistake struct {
-	Line, Column int
-	Path         string // of the field, as in sites[0].name; may be empty
-	Text         string
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Path   string `json:"path,omitempty"` // of the field, as in sites[0].name; may be empty
+	Text   string `json:"text"`
 }
 
 // mistakes are all of a file's, as one error.

@@ -16,11 +16,12 @@ import (
 
 type topCommand struct {
 	dataFlag
+	jsonFlag
 	Seconds int `help:"End after so many; 0: until Ctrl-C." default:"0" placeholder:"N"`
 }
 
 func (topCommand) Help() string {
-	return "Examples:\n  deich top\n  deich top --seconds 10\n\n" +
+	return "Examples:\n  deich top\n  deich top --seconds 10\n  deich top --json | head -1\n\n" +
 		"One line a second. Shares and rates are over the last ten seconds; a share is of the requests that ended."
 }
 
@@ -43,15 +44,11 @@ func (c *topCommand) Run(t *terminal) error {
 		if !ok {
 			continue
 		}
-		var v desk.Live
-		if err := json.Unmarshal([]byte(data), &v); err != nil {
-			return fmt.Errorf("top: %w", err)
+		if c.JSON {
+			t.say("%s", data)
+		} else if err := showSecond(t, data, shown); err != nil {
+			return err
 		}
-		if shown%20 == 0 {
-			t.say("%s", v.Sentence)
-			t.say("%-8s %s %5s %5s %5s %4s  %s", "time", topHead(&v), "limit", "there", "queue", "cut", "refused/s")
-		}
-		t.say("%s", topLine(&v))
 		if shown++; shown == c.Seconds {
 			return nil
 		}
@@ -63,6 +60,20 @@ func (c *topCommand) Run(t *terminal) error {
 		return fmt.Errorf("top: %w", err)
 	}
 	return hint(errors.New("top: Deich has ended"), "see its own output for why")
+}
+
+// showSecond prints a line, and every now and then what its columns are.
+func showSecond(t *terminal, data string, shown int) error {
+	var v desk.Live
+	if err := json.Unmarshal([]byte(data), &v); err != nil {
+		return fmt.Errorf("top: %w", err)
+	}
+	if shown%20 == 0 {
+		t.say("%s", v.Sentence)
+		t.say("%-8s %s %5s %5s %5s %4s  %s", "time", topHead(&v), "limit", "there", "queue", "cut", "refused/s")
+	}
+	t.say("%s", topLine(&v))
+	return nil
 }
 
 func topHead(v *desk.Live) string {

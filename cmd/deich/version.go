@@ -8,6 +8,8 @@ import (
 
 type versionCommand struct{}
 
+func (versionCommand) Help() string { return "Examples:\n  deich version" }
+
 func (versionCommand) Run(t *terminal) error {
 	t.say("%s", versionText())
 	return nil
