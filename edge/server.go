@@ -161,7 +161,9 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 
 // serve is where every request begins.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodConnect {
+	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
+	// standard server leaves it to its handler (RFC 9113, section 3.4).
+	if r.Method == http.MethodConnect || r.Method == "PRI" {
 		reject(w, http.StatusMethodNotAllowed)
 		return
 	}
