@@ -20,9 +20,9 @@ const (
 
 // h2specKnown are those that the standard library's server does not hold.
 var h2specKnown = map[string]bool{
-	"Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE":                     true,
-	"Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE":                                         true,
-	"Sends a HEADERS frame that contains the connection-specific header field":                      true,
+	"Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE":                    true,
+	"Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE":                                        true,
+	"Sends a HEADERS frame that contains the connection-specific header field":                     true,
 	`Sends a HEADERS frame that contains the TE header field with any value other than "trailers"`: true,
 }
 

@@ -250,7 +250,7 @@ func writeKeys(path string, file keysFile) error {
 		return err
 	}
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, keysName+".*") // mode 0600
+	f, err := os.CreateTemp(dir, keysName+".new-*") // mode 0600
 	if err != nil {
 		return err
 	}

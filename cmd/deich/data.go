@@ -58,7 +58,23 @@ func openData(path string) (*dataDir, error) {
 		return nil, hint(fmt.Errorf("data: %s is in use by another Deich", path),
 			"give this one a folder of its own: --data DIR")
 	}
-	return &dataDir{path, lock}, nil
+	d := &dataDir{path, lock}
+	d.sweep()
+	return d, nil
+}
+
+// newMark is in the name of a file that is being written.
+const newMark = ".new-"
+
+// sweep removes what was being written when a Deich was killed. That it cannot
+// is no reason not to stand.
+func (d *dataDir) sweep() {
+	entries, _ := os.ReadDir(d.path)
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.Contains(e.Name(), newMark) {
+			os.Remove(d.file(e.Name()))
+		}
+	}
 }
 
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
@@ -75,7 +91,7 @@ func (d *dataDir) close() error {
 // write replaces a file as a whole: a reader, or a crash, meets the old one or
 // the new one.
 func (d *dataDir) write(name string, b []byte) error {
-	f, err := os.CreateTemp(d.path, name+".new-*") // 0600
+	f, err := os.CreateTemp(d.path, name+newMark+"*") // 0600
 	if err != nil {
 		return fmt.Errorf("data: %w", err)
 	}
