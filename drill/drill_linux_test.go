@@ -188,9 +188,13 @@ func TestParseBusy(t *testing.T) {
 func FuzzParseUsage(f *testing.F) {
 	f.Add([]byte("42 (x) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0"), []byte("VmRSS:\t 1 kB\n"))
 	f.Add([]byte(")"), []byte("VmRSS:"))
+	f.Add([]byte("cpu  1 2 3 4 5 6 7 8 9 10\n"), []byte{})
 	f.Fuzz(func(t *testing.T, stat, status []byte) {
 		if u, err := parseUsage(stat, status); err == nil && len(stat) < 20 {
 			t.Fatalf("%+v of %d bytes", u, len(stat))
+		}
+		if _, err := parseBusy(stat); err == nil && !bytes.HasPrefix(bytes.TrimSpace(stat), []byte("cpu")) {
+			t.Fatalf("read as the machine's stat: %q", stat)
 		}
 	})
 }

@@ -23,12 +23,34 @@ const patience = 30 * time.Second
 // binary is the built deich.
 type binary string
 
-func build(t *testing.T) binary {
+// builds keeps what was built, by its tags: linking takes seconds.
+var builds struct {
+	sync.Mutex
+	dir  string // removed by TestMain
+	done map[string]binary
+}
+
+// build gives the built command, with the given build tags.
+func build(t *testing.T, tags ...string) binary {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "deich")
-	if out, err := exec.Command("go", "build", "-o", name, "../cmd/deich").CombinedOutput(); err != nil {
+	all := strings.Join(tags, ",")
+	builds.Lock()
+	defer builds.Unlock()
+	if b, ok := builds.done[all]; ok {
+		return b
+	}
+	if builds.done == nil {
+		dir, err := os.MkdirTemp("", "deich-e2e-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		builds.dir, builds.done = dir, make(map[string]binary)
+	}
+	name := filepath.Join(builds.dir, "deich"+all)
+	if out, err := exec.Command("go", "build", "-tags", all, "-o", name, "../cmd/deich").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	builds.done[all] = binary(name)
 	return binary(name)
 }
 

@@ -46,6 +46,9 @@ func TestMain(m *testing.M) {
 	if shared.stop != nil {
 		shared.stop()
 	}
+	if builds.dir != "" {
+		os.RemoveAll(builds.dir)
+	}
 	os.Exit(code)
 }
 

@@ -3,8 +3,6 @@ package e2e
 import (
 	"io"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,15 +29,12 @@ func (p *process) metric(t *testing.T, name string) float64 {
 // In a build whose engine breaks, in one call or in all, requests go on, the
 // operator is told, and it ends as ever.
 func TestEngineThatPanics(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "deich")
-	if out, err := exec.Command("go", "build", "-tags", "deichpanic", "-o", name, "../cmd/deich").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	b := build(t, "deichpanic")
 	for _, calls := range []string{"decide", "enter", "done", "tick", "mint", "detach,cancel,turn,done", "decide,enter,turn,cancel,detach,done,tick,mint"} {
 		t.Run(calls, func(t *testing.T) {
 			origin := platform(t, "hello")
 			t.Setenv("DEICH_PANIC", calls)
-			p := binary(name).protect(t, t.TempDir(), origin.URL)
+			p := b.protect(t, t.TempDir(), origin.URL)
 			var all sync.WaitGroup
 			for n := range 8 {
 				all.Go(func() {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -209,11 +211,24 @@ func TestDataFolderIsHeld(t *testing.T) {
 	if err := first.close(); err != nil {
 		t.Fatal(err)
 	}
+	// What a Deich that was killed left half written goes; what is kept stays.
+	half, kept := filepath.Join(dir, stateFile+newMark+"17"), filepath.Join(dir, handFile)
+	for _, name := range []string{half, kept} {
+		if err := os.WriteFile(name, []byte("[]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	second, err := openData(dir)
 	if err != nil {
 		t.Fatalf("after the first: %v", err)
 	}
-	second.close()
+	defer second.close()
+	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half of a file stays: %v", err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWriteReplacesAsAWhole(t *testing.T) {
