@@ -23,7 +23,7 @@ const patience = 30 * time.Second
 // binary is the built deich.
 type binary string
 
-// builds keeps what was built, by its tags: linking takes seconds.
+// builds holds what was built, by its tags: linking takes seconds.
 var builds struct {
 	sync.Mutex
 	dir  string // removed by TestMain

@@ -169,13 +169,18 @@ func TestLongAnswersAreDetached(t *testing.T) {
 		running.Go(func() { h.Run(ctx) })
 		running.Go(func() { ask(h, get("/slow")) })
 		<-reached
+		detached := func() int {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.detached)
+		}
 		time.Sleep(detachAfter - time.Second) // virtual time
-		if len(s.detached) != 0 {
+		if detached() != 0 {
 			t.Error("detached early")
 		}
 		time.Sleep(2*time.Second + deich.TickEvery)
 		synctest.Wait()
-		if len(s.detached) != 1 {
+		if detached() != 1 {
 			t.Error("not detached")
 		}
 		let <- struct{}{}
