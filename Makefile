@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all build demo test check race fuzz e2e bench exam lint deps clean goldens pages
+.PHONY: all release image build demo test check race fuzz e2e bench exam lint deps clean goldens pages
 
 all: build
 
@@ -50,8 +50,17 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	  [ -d /usr/share/fonts/truetype/dejavu ] || need="$$need fonts-dejavu-core"; \
 	  command -v gtlsclient >/dev/null || need="$$need ngtcp2-client"; \
 	  command -v nginx >/dev/null || need="$$need nginx-light"; \
+	  for p in systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
+	    command -v $${p%:*} >/dev/null || need="$$need $${p#*:}"; done; \
 	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \
 	else echo "not root: tests that need Debian packages say so and are left out"; fi
+
+release: ## dist/: binaries, .deb, .rpm, bills of materials, sums; the same bytes from the same commit
+	packaging/release.sh dist
+
+image: release ## a container image for each architecture, from nothing but the binary (Debian: buildah)
+	@for f in dist/deich-*-linux-*.tar.gz; do \
+	  arch=$${f%.tar.gz}; packaging/image.sh $$f deich:$${arch##*-} || exit 1; done
 
 clean:
 	rm -rf bin dist

@@ -27,6 +27,8 @@ var arrows = map[string][]string{
 		"drill/sim", "example/townsquare"},
 	"e2e":   {""},
 	"bench": {""},
+
+	"packaging/sbom": {},
 }
 
 // engineMayUse is what the engine's package may import of the standard

@@ -19,7 +19,7 @@ import (
 const limitsHead = `# Limits
 
 Whatever a stranger can make grow has a bound with a name. This page is taken from the files named
-` + "`limits.go`" + ` as they are: ` + "`go test ./cmd/deich -run DocsLimits -update`" + ` writes it anew, and the test fails where
+` + "`limits.go`" + ` as they are: ` + "`go test ./cmd/deich -run DocsLimits -rewrite`" + ` writes it anew, and the test fails where
 it is out of date. What can be configured stands in [configuration](configuration.md). Sizes are in
 bytes; Ki is 1,024 and Mi is 1,048,576.
 `
@@ -48,7 +48,7 @@ func TestDocsLimits(t *testing.T) {
 			of.title, of.about, of.file, of.file, strings.Join(rows, ""))
 	}
 	page := filepath.Join(top, "docs/reference/limits.md")
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -35,6 +35,7 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Show the version."`
 
 	Townsquare townsquareCommand `cmd:"" hidden:"" help:"Run the example platform."`
+	Describe   describeCommand   `cmd:"" hidden:"" help:"Print the manual page, or a shell's completion."`
 }
 
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -44,19 +45,12 @@ func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 func command(args []string, out, errs io.Writer) int {
 	var all commands
 	ended := -1
-	parser, err := kong.New(&all,
-		kong.Name("deich"),
-		kong.Description("Deich keeps known users served while a platform is flooded.\n\n"+
-			"Start with:  deich protect --to http://127.0.0.1:3000"),
+	parser := grammar(&all, dataDirDefault(),
 		kong.Writers(out, errs),
 		kong.Exit(func(code int) { ended = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"data": dataDirDefault()},
 		kong.Bind(&terminal{out, errs}),
 	)
-	if err != nil {
-		panic(err) // a command is declared wrongly: any test finds it
-	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
@@ -82,6 +76,20 @@ func usage(err error) string {
 		return called.Context.Selected().FullPath() + " --help has examples"
 	}
 	return "deich --help lists the commands, deich COMMAND --help explains one"
+}
+
+// grammar is what can be typed. data is the folder that help names as the
+// default one.
+func grammar(all *commands, data string, more ...kong.Option) *kong.Kong {
+	parser, err := kong.New(all, append(more,
+		kong.Name("deich"),
+		kong.Description("Deich keeps known users served while a platform is flooded.\n\n"+
+			"Start with:  deich protect --to http://127.0.0.1:3000"),
+		kong.Vars{"data": data})...)
+	if err != nil {
+		panic(err) // a command is declared wrongly: any test finds it
+	}
+	return parser
 }
 
 // terminal is where a command writes.

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 )
+
+// version is what a build was named; the linker sets it (-X main.version=…).
+var version string
 
 type versionCommand struct{}
 
@@ -15,11 +19,12 @@ func (versionCommand) Run(t *terminal) error {
 	return nil
 }
 
-// versionText is what the build knows of itself: the module's version or the commit.
+// versionText is what the build knows of itself: its name, or else the
+// module's version or the commit.
 func versionText() string {
-	version, commit := "devel", ""
+	version, commit := cmp.Or(version, "devel"), ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if v := info.Main.Version; v != "" && v != "(devel)" {
+		if v := info.Main.Version; v != "" && v != "(devel)" && version == "devel" {
 			version = v
 		}
 		for _, s := range info.Settings {
