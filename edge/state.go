@@ -28,6 +28,8 @@ type state struct {
 type site struct {
 	group      *group
 	originHost string
+	cache      string // when it is answered from memory
+	trustVary  bool
 }
 
 // newState makes a state, with those groups of an old one that stay. origins is
@@ -52,7 +54,7 @@ func newState(c Config, old *state, origins int) (*state, error) {
 		if st.cert == nil || len(each.Names) == 0 && cert != nil {
 			st.cert = cert
 		}
-		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost}
+		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, cache: each.Cache, trustVary: each.CacheTrustVary}
 		if len(each.Names) == 0 {
 			st.other = s
 		}
