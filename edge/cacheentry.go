@@ -39,7 +39,6 @@ func newEntry(status int, header http.Header, body []byte, asked, got deich.Time
 	e.control = parseControl(header["Cache-Control"])
 	e.lifetime, e.said = e.control.lifetime(header)
 	e.etag, e.modified = first(header, "Etag"), first(header, "Last-Modified")
-	delete(header, "Age")
 	e.size = int64(len(body)) + entryOverhead
 	for name, values := range header {
 		for _, v := range values {
