@@ -23,6 +23,7 @@ type cache struct {
 	proxy   *proxy
 
 	errands chan errand
+	busy    atomic.Int64 // errands sent and not done
 	waiting atomic.Int64 // for others' answers
 	credit  atomic.Int64 // for copies, in requests of readers
 	counts  cacheCounts

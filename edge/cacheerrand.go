@@ -34,6 +34,7 @@ func (c *cache) run(ctx context.Context, alarm func(error)) {
 }
 
 func (c *cache) fetch(ctx context.Context, e errand, alarm func(error)) {
+	defer c.busy.Add(-1)
 	group := e.plan.site.group
 	defer group.fetching.Add(-1)
 	if group.fetching.Add(1) > fetchersOf {
@@ -68,10 +69,12 @@ func (c *cache) send(r *http.Request, p *plan) bool {
 		Method: http.MethodGet, URL: r.URL, Host: r.Host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
+	c.busy.Add(1)
 	select {
 	case c.errands <- errand{p, own}:
 		return true
 	default:
+		c.busy.Add(-1)
 		return false
 	}
 }

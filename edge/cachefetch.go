@@ -211,7 +211,10 @@ func (c *cache) entryOf(x *exchange, p *plan, header http.Header, now deich.Time
 	e.names = vary
 	if !p.whole {
 		for _, name := range p.names {
-			if !slices.Contains(e.names, name) {
+			// What is not encoded suits whoever accepts whichever codings; and
+			// their few names carry nothing into a page.
+			plain := name == "Accept-Encoding" && header["Content-Encoding"] == nil
+			if !plain && !slices.Contains(e.names, name) {
 				e.names = append(e.names, name)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -61,7 +62,7 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 	if e.status == http.StatusOK && asksPart(r.Header) {
 		delete(h, "Content-Length")
 		modified, _ := http.ParseTime(e.modified)
-		http.ServeContent(paced, r, "", modified, bytes.NewReader(e.body))
+		http.ServeContent(paced, rangeInBytes(r), "", modified, bytes.NewReader(e.body))
 		return
 	}
 	if e.status != http.StatusNoContent {
@@ -77,6 +78,18 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 func asksPart(h http.Header) bool {
 	return h["Range"] != nil || h["If-None-Match"] != nil || h["If-Modified-Since"] != nil ||
 		h["If-Match"] != nil || h["If-Unmodified-Since"] != nil
+}
+
+// rangeInBytes gives a request without a range whose unit is not known: such a
+// one is ignored (RFC 9110, 14.2).
+func rangeInBytes(r *http.Request) *http.Request {
+	if said := first(r.Header, "Range"); said == "" || strings.HasPrefix(said, "bytes=") {
+		return r
+	}
+	plain := r.WithContext(r.Context())
+	plain.Header = r.Header.Clone()
+	delete(plain.Header, "Range")
+	return plain
 }
 
 // paced gives every piece its write window, as copier does.

@@ -16,7 +16,7 @@ type proxy struct {
 	state   func() *state
 	via     string // this process in Via; a request that bears it went in a circle
 	buffers buffers
-	cache   *cache
+	cache   *cache       // nil: none
 	tunnels atomic.Int64 // open now
 
 	// What the guard is told; see guard.Fail and guard.Streaming.
@@ -64,11 +64,17 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // answered takes an answer to the client, and past the cache.
 func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []byte) {
 	status := x.resp.StatusCode
-	site.group.health.answered(p.cache.now(), status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout)
-	p.cache.invalidate(st, x.r, x.resp)
 	switch {
 	case status == http.StatusSwitchingProtocols:
 		p.tunnel(x)
+		return
+	case p.cache == nil:
+		p.forward(x, buf)
+		return
+	}
+	site.group.health.answered(p.cache.now(), status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout)
+	p.cache.invalidate(st, x.r, x.resp)
+	switch {
 	case plan != nil:
 		p.cache.share(x, plan, buf)
 	case p.cache.covers(x, nil):
@@ -101,11 +107,18 @@ func (p *proxy) failed(x *exchange, err error) {
 	case fromClient:
 		p.fail(x.w, x.r, deich.BadRequest)
 	case timedOut(err) && x.line != nil:
-		x.group.health.answered(p.cache.now(), true)
+		p.silent(x.group)
 		p.fail(x.w, x.r, deich.OriginSlow)
 	default:
-		x.group.health.answered(p.cache.now(), true)
+		p.silent(x.group)
 		p.fail(x.w, x.r, deich.OriginDown)
+	}
+}
+
+// silent notes that a platform gave no answer.
+func (p *proxy) silent(g *group) {
+	if p.cache != nil {
+		g.health.answered(p.cache.now(), true)
 	}
 }
 
