@@ -34,6 +34,7 @@ bench: ## the engine's costs on this machine
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
 	$(BIN) drill --sim
 	$(BIN) drill
+	DEICH_EXAM=1 $(GO) test -v -run TestHTTPCacheTests ./e2e
 	$(MAKE) fuzz
 
 lint:

@@ -16,6 +16,7 @@ type origin struct {
 	cut      atomic.Uint32 // rank below which proven clients are turned away
 	since    atomic.Int64  // when the present episode of pressure began; 0 in peace
 	pressure atomic.Bool   // demand exceeds capacity now (an episode outlives it by episodeQuiet)
+	down     atomic.Bool   // most of its answers fail
 	ownFault atomic.Bool   // pressure without more demand than usual: the origin is slow by itself
 	called   atomic.Int64  // the waiting room has called whoever came before this
 	wait     atomic.Int64  // how long a newcomer to the waiting room will wait
@@ -138,7 +139,6 @@ type adapt struct {
 	busy                      int  // ticks in a row with a queue that never emptied
 	quiet                     Time // when pressure last ended
 	failing                   int
-	down                      bool
 	callSpeed                 float64 // seconds of arrivals called per second
 	told                      bool    // the last word on pressure
 	proven                    float64 // cost per tick of what asked for a place and need not draw one

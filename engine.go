@@ -88,12 +88,11 @@ func (e *Engine) Decide(r *Request) Verdict {
 	}
 	s := e.standingOf(r, since, addr)
 	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
-	if r.Fresh {
-		return v
-	}
 	cost := o.cost(r.Route)
-	o.asked.Add(uint64(cost))
-	e.crowd.vote(addr)
+	if !r.Fresh {
+		o.asked.Add(uint64(cost))
+		e.crowd.vote(addr)
+	}
 	if h := e.hands.Load().find(r); h != nil {
 		v.Reason = ByHand
 		if h.Act == Deny {
@@ -101,6 +100,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 			return e.observe(v)
 		}
 		v.Rank = rankListed
+		return v
+	}
+	if r.Fresh {
 		return v
 	}
 	over, shared, b := e.spend(r, s, addr, parent, pressure)
@@ -589,6 +591,13 @@ type Pulse struct {
 	Wait     time.Duration `json:"wait_ns"`  // mean time to the first byte
 }
 
+// Pressed says whether demand exceeds what an origin can do, and whether most
+// of its answers fail: what Pulse says too, for every request. It takes no lock.
+func (e *Engine) Pressed(origin uint16) (pressure, down bool) {
+	o := &e.origins[int(origin)%len(e.origins)]
+	return o.pressure.Load(), o.down.Load()
+}
+
 // Pulse looks at one origin.
 func (e *Engine) Pulse(origin uint16) Pulse {
 	o := &e.origins[int(origin)%len(e.origins)]
@@ -596,7 +605,7 @@ func (e *Engine) Pulse(origin uint16) Pulse {
 	defer o.mu.Unlock()
 	return Pulse{
 		Limit: o.limit, Inflight: o.placed, Queued: o.slab.queued, Streams: o.streams,
-		Cut: uint8(o.cut.Load()), Pressure: o.pressure.Load(), Since: Time(o.since.Load()), Down: o.down,
+		Cut: uint8(o.cut.Load()), Pressure: o.pressure.Load(), Since: Time(o.since.Load()), Down: o.down.Load(),
 		Demand: o.demand / costOne * ticksSecond, Capacity: o.capacity / costOne * ticksSecond, Goodput: o.goodput,
 		Slowdown: o.slow, Wait: time.Duration(o.meanWait * float64(time.Second)),
 	}

@@ -33,7 +33,7 @@ var reasonNames = [reasons]string{
 	"none", "by_hand", "below_cut", "unproven", "called", "lottery", "over_budget",
 	"queue_full", "queue_late", "streams_full", "bypassed", "observed", "failopen",
 	"origin_down", "origin_slow", "bad_request", "slow_client", "body_too_large",
-	"buffers_full", "bad_pass", "bad_proof", "no_site",
+	"buffers_full", "bad_pass", "bad_proof", "no_site", "cached",
 }
 
 func (r Reason) String() string {

@@ -171,8 +171,8 @@ func (o *origin) health(at Time, i uint16, out *Out) {
 		o.failing = max(o.failing-2, 0)
 	}
 	o.lastAnswers, o.lastFailures = 0, 0
-	if down := o.failing >= 5 || o.down && o.failing > 0; down != o.down {
-		o.down = down
+	if down := o.failing >= 5 || o.down.Load() && o.failing > 0; down != o.down.Load() {
+		o.down.Store(down)
 		kind := OriginBack
 		if down {
 			kind = OriginFailing

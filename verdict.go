@@ -72,6 +72,8 @@ const (
 	BadProof
 	// NoSite: no site of this name is served here.
 	NoSite
+	// Cached: what was kept of an earlier answer was given; the origin was not asked, or could not answer.
+	Cached
 	reasons
 )
 

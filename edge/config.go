@@ -72,7 +72,21 @@ type Site struct {
 	// Internal has them issued by Deich's own authority, whose root certificate
 	// clients have to trust: for a LAN, or a test.
 	Internal bool `json:"internal,omitempty"`
+	// Cache says when readers who are nobody in particular may be given an
+	// answer from memory: "pressure" (default), while more ask than the platform
+	// can answer, or while it is down; "always", as a shared cache does; "off".
+	Cache string `json:"cache,omitempty"`
+	// CacheTrustVary says that the platform names in Vary all that its answers
+	// depend on. Then their requests reach it whole; else only with what Vary names.
+	CacheTrustVary bool `json:"cache_trust_vary,omitempty"`
 }
+
+// When a site is answered from memory.
+const (
+	cachePressure = "pressure"
+	cacheAlways   = "always"
+	cacheOff      = "off"
+)
 
 // Timeouts bound every wait. ReadHeader and Idle cannot change while running.
 type Timeouts struct {
@@ -90,12 +104,19 @@ type Limits struct {
 	Connections       int `json:"connections,omitempty"`        // clients' connections; default from the limit of open files
 	PeerConnections   int `json:"peer_connections,omitempty"`   // of one address, when connections are short (64)
 	OriginConnections int `json:"origin_connections,omitempty"` // to the origins of one site (8192)
+	CacheBytes        int `json:"cache_bytes,omitempty"`        // answers kept (67108864)
 }
 
 // Defaults fills what is not set.
 func (c Config) Defaults() Config {
 	if len(c.Listen) == 0 {
 		c.Listen = []string{":8080"}
+	}
+	c.Sites = slices.Clone(c.Sites)
+	for i := range c.Sites {
+		if c.Sites[i].Cache == "" {
+			c.Sites[i].Cache = cachePressure
+		}
 	}
 	if c.ClientHeader == "" {
 		c.ClientHeader = headerXForwardedFor
@@ -131,6 +152,9 @@ func (l Limits) defaults() Limits {
 	}
 	if l.Connections == 0 {
 		l.Connections = max(files-l.OriginConnections, files/originShare)
+	}
+	if l.CacheBytes == 0 {
+		l.CacheBytes = cacheBytesDefault
 	}
 	if l.PeerConnections == 0 {
 		l.PeerConnections = peerConnectionsDefault
@@ -317,6 +341,9 @@ func (s Site) validate(f *faults, path string) {
 	if s.OriginHost != "" && !validName(s.OriginHost) {
 		f.add(path+".origin_host", "%q: write a host name", s.OriginHost)
 	}
+	if !slices.Contains([]string{"", cachePressure, cacheAlways, cacheOff}, s.Cache) {
+		f.add(path+".cache", "%q: write %q, %q or %q", s.Cache, cachePressure, cacheAlways, cacheOff)
+	}
 	if _, err := s.authorities(); err != nil {
 		f.add(path+".origin_ca", "%v", err)
 	}
@@ -431,6 +458,7 @@ func (l Limits) validate(f *faults) {
 		{"connections", l.Connections, 16, filesMax},
 		{"peer_connections", l.PeerConnections, 1, filesMax},
 		{"origin_connections", l.OriginConnections, 1, filesMax},
+		{"cache_bytes", l.CacheBytes, 1 << 20, 1 << 36},
 	} {
 		if each.n < each.low || each.n > each.top {
 			f.add("limits."+each.name, "%d: between %d and %d", each.n, each.low, each.top)

@@ -20,6 +20,8 @@ type group struct {
 	timeouts atomic.Pointer[Timeouts]
 	turn     atomic.Uint32
 	open     atomic.Int64
+	health   health
+	fetching atomic.Int32 // the cache's own requests to it
 }
 
 func newGroup(s Site, index uint16, t *Timeouts, l Limits) (*group, error) {

@@ -22,6 +22,7 @@ type head struct {
 	trusted bool   // hop is a configured proxy: what it said of others stands
 	upgrade string // protocol to switch to; empty: none
 	length  int64  // of the body; -1: chunked
+	shared  string // the scheme of a request on behalf of several: nothing is said of who they are
 }
 
 // append writes the head of r as HTTP/1.1 for an origin.
@@ -40,7 +41,11 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	b = append(b, h.host...)
 	b = append(b, "\r\n"...)
 	b = h.appendEndToEnd(b, r.Header)
-	b = h.appendForwarded(b, r)
+	if h.shared != "" {
+		b = h.appendShared(b, r)
+	} else {
+		b = h.appendForwarded(b, r)
+	}
 	b = h.appendHop(b, r)
 	return append(b, "\r\n"...), nil
 }
@@ -201,6 +206,24 @@ func (h *head) appendForwarded(b []byte, r *http.Request) []byte {
 	default:
 		b = append(b, "1.1 "...)
 	}
+	b = append(b, h.via...)
+	return append(b, "\r\n"...)
+}
+
+// appendShared says where a request came to, but not from whom: another reader
+// is to be given the same answer.
+func (h *head) appendShared(b []byte, r *http.Request) []byte {
+	b = appendField(b, headerXForwardedHost, r.Host)
+	b = appendField(b, headerXForwardedProto, h.shared)
+	b = append(b, headerForwarded+": "...)
+	if plainHost(r.Host) {
+		b = append(b, `host="`...)
+		b = append(b, r.Host...)
+		b = append(b, `";`...)
+	}
+	b = append(b, "proto="...)
+	b = append(b, h.shared...)
+	b = append(b, "\r\nVia: 1.1 "...)
 	b = append(b, h.via...)
 	return append(b, "\r\n"...)
 }

@@ -180,21 +180,21 @@ func ja4OfBytes(t *testing.T, record []byte) string {
 	return a + "_" + digest12(strings.Join(ciphers, ",")) + "_" + digest12(c)
 }
 
-// recorder stands before a server and keeps the first message of every connection.
-type recorder struct {
+// helloRecorder stands before a server and keeps the first message of every connection.
+type helloRecorder struct {
 	net.Listener
 	mu     sync.Mutex
 	hellos [][]byte
 	open   sync.WaitGroup
 }
 
-func record(t *testing.T, to string) *recorder {
+func record(t *testing.T, to string) *helloRecorder {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recorder{Listener: l}
+	r := &helloRecorder{Listener: l}
 	r.open.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -208,7 +208,7 @@ func record(t *testing.T, to string) *recorder {
 	return r
 }
 
-func (r *recorder) carry(c net.Conn, to string) {
+func (r *helloRecorder) carry(c net.Conn, to string) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	head := make([]byte, 5)
@@ -246,7 +246,7 @@ func TestJA4RealClients(t *testing.T) {
 		Sites:     []Site{{Origins: []string{up}, Certificate: certFile, Key: keyFile}},
 		AccessLog: logFile, AccessLogFormat: formatJSON, HTTP3: switchOff,
 	})
-	asked := make(map[string]*recorder)
+	asked := make(map[string]*helloRecorder)
 	for name, ask := range realClients(t) {
 		r := record(t, s.Addrs()[0].String())
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

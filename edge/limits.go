@@ -73,6 +73,56 @@ const (
 	// quickWrite is what the server's own buffers take without waiting.
 	quickWrite = 2 << 10
 
+	// cacheBytesDefault bounds the answers kept; full, what was asked for once goes first.
+	cacheBytesDefault = 64 << 20
+	// entryBytesMax is the longest body kept; a longer one only passes through.
+	entryBytesMax = 1 << 20
+	// storeShards is how many locks the cache has; each shard holds its part of the bytes.
+	storeShards = 16
+	// storeGhosts is how many of those that went a shard remembers, so that they
+	// count as asked for again when they come back.
+	storeGhosts = 1024
+	// smallShare is the part, 1/smallShare, of a shard for what was asked for once.
+	smallShare = 10
+	// variantsMax bounds the answers kept to one address; the oldest goes.
+	variantsMax = 8
+	// varyMax bounds the headers by which they may differ; an answer that
+	// names more is not kept.
+	varyMax = 8
+	// deltaMax is the longest time that a header can say.
+	deltaMax = 1 << 31 * time.Second
+	// pressureFresh is how long an answer serves all readers under pressure, and
+	// pressureStale how long it does while it is fetched anew.
+	pressureFresh = 2 * time.Second
+	pressureStale = 10 * time.Second
+	// copyHeld is how long a copy serves where its reader would otherwise be told to wait.
+	copyHeld = time.Minute
+	// outageHeld is how long the copies of an outage's last minute before serve during it.
+	outageHeld = 4 * time.Hour
+	// returnHeld is how long they still do after it, so that the origin is filled up gradually.
+	returnHeld = 10 * time.Second
+	// copyEvery is how old a copy is at least when it is taken anew.
+	copyEvery = 30 * time.Second
+	// copyShare is the part, 1/copyShare, of readers' requests in peace that the
+	// cache may ask for copies; copyBurst is how many it may ask for at once.
+	copyShare = 10
+	copyBurst = 20
+	// renewEvery is how often an answer is tried to be fetched anew.
+	renewEvery = time.Second
+	// aloneFor is how long nobody waits for another's answer where the last one was not for all.
+	aloneFor = 10 * time.Second
+	// collapseWait is how long a request waits for another's answer; then it goes on by itself.
+	collapseWait = 2 * time.Second
+	// collapsedMax bounds those who wait; one more goes on by itself.
+	collapsedMax = 8192
+	// fetchersMax bounds the cache's own requests at once, fetchersOf those to
+	// one platform; fetchQueue those that wait: one more is not made.
+	fetchersMax = 8
+	fetchersOf  = 4
+	fetchQueue  = 64
+	// fetchTime is how long such a request may take.
+	fetchTime = 10 * time.Second
+
 	// idleLinesMax bounds the unused connections to one backend; one more is closed.
 	idleLinesMax = 512
 	// lineIdle is how long such a connection is kept; then it is closed.

@@ -16,6 +16,7 @@ type proxy struct {
 	state   func() *state
 	via     string // this process in Via; a request that bears it went in a circle
 	buffers buffers
+	cache   *cache       // nil: none
 	tunnels atomic.Int64 // open now
 
 	// What the guard is told; see guard.Fail and guard.Streaming.
@@ -41,6 +42,10 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.head.host = site.originHost
 	}
 	x.head.hop, x.head.client, x.head.trusted = st.addresses(r)
+	plan := planOf(r)
+	if plan != nil {
+		plan.dress(&x, p.cache.now())
+	}
 
 	buf := p.buffers.take()
 	defer p.buffers.give(buf)
@@ -53,11 +58,31 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.failed(&x, err)
 		return
 	}
-	if x.resp.StatusCode == http.StatusSwitchingProtocols {
-		p.tunnel(&x)
+	p.answered(st, site, &x, plan, *buf)
+}
+
+// answered takes an answer to the client, and past the cache.
+func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []byte) {
+	status := x.resp.StatusCode
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		p.tunnel(x)
+		return
+	case p.cache == nil:
+		p.forward(x, buf)
 		return
 	}
-	p.forward(&x, *buf)
+	site.group.health.answered(p.cache.now(), status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout)
+	p.cache.invalidate(st, x.r, x.resp)
+	switch {
+	case plan != nil:
+		p.cache.share(x, plan, buf)
+	case p.cache.covers(x, nil):
+		p.fail(x.w, x.r, deich.OriginDown)
+	default:
+		p.forward(x, buf)
+		p.cache.notice(st, site, x.r, x.resp)
+	}
 }
 
 // failed answers for an origin that gave none, or for a body that broke off.
@@ -82,9 +107,18 @@ func (p *proxy) failed(x *exchange, err error) {
 	case fromClient:
 		p.fail(x.w, x.r, deich.BadRequest)
 	case timedOut(err) && x.line != nil:
+		p.silent(x.group)
 		p.fail(x.w, x.r, deich.OriginSlow)
 	default:
+		p.silent(x.group)
 		p.fail(x.w, x.r, deich.OriginDown)
+	}
+}
+
+// silent notes that a platform gave no answer.
+func (p *proxy) silent(g *group) {
+	if p.cache != nil {
+		g.health.answered(p.cache.now(), true)
 	}
 }
 

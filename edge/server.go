@@ -52,6 +52,7 @@ type Server struct {
 	state   atomic.Pointer[state]
 	conns   *conns
 	proxy   *proxy
+	cache   *cache
 	guard   *guard.Handler
 	http    *http.Server
 	quic    *quicEdge // nil: no HTTP/3
@@ -111,16 +112,18 @@ func (s *Server) makeHandlers() (err error) {
 	if s.access, err = openAccessLog(s.options.Config, s.log); err != nil {
 		return err
 	}
-	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), fail: guard.Fail, streaming: guard.Streaming}
+	s.cache = newCache(s.options.Config.Limits.CacheBytes, s.state.Load, s.now, s.options.Engine.Pressed)
+	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, fail: guard.Fail, streaming: guard.Streaming}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
-		Origin: s.origin, Addr: s.addr, Fingerprint: fingerprintOf, Drop: s.drop, Orders: s.Refuse, Events: s.options.Events,
+		Origin: s.origin, Addr: s.addr, Fingerprint: fingerprintOf, Drop: s.drop, Standby: s.cache.standby, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
 	})
 	if err != nil {
 		s.access.close()
 	}
+	s.cache.guard, s.cache.proxy = s.guard, s.proxy
 	return err
 }
 
@@ -170,7 +173,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil && s.plain(w, r) {
 		return
 	}
-	if s.state.Load().site(r.Host) == nil {
+	st := s.state.Load()
+	site := st.site(r.Host)
+	if site == nil {
 		status := http.StatusNotFound
 		if r.TLS != nil {
 			status = http.StatusMisdirectedRequest
@@ -179,7 +184,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.announce(w, r)
-	s.guard.ServeHTTP(w, r)
+	if !s.cache.serve(w, r, st, site) {
+		s.guard.ServeHTTP(w, r)
+	}
 }
 
 // origin gives the engine's number of a request's platform.
@@ -224,6 +231,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.guard.Run(ctx) })
 	s.running.Go(func() { s.house(ctx) })
 	s.running.Go(func() { s.access.run() })
+	s.running.Go(func() { s.cache.run(ctx, func(err error) { s.log.Error("cache", "alarm", err) }) })
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.serveOn(l) })
 	}

@@ -31,7 +31,9 @@ type state struct {
 type site struct {
 	group      *group
 	originHost string
-	secured    bool // has certificates
+	secured    bool   // has certificates
+	cache      string // when it is answered from memory
+	trustVary  bool
 }
 
 // newState makes a state, with those groups of an old one that stay. origins is
@@ -60,7 +62,7 @@ func newState(c Config, old *state, origins int) (*state, error) {
 		if st.cert == nil || len(each.Names) == 0 && cert != nil {
 			st.cert = each.credential(cert)
 		}
-		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured()}
+		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured(), cache: each.Cache, trustVary: each.CacheTrustVary}
 		if len(each.Names) == 0 {
 			st.other = s
 		}

@@ -65,6 +65,11 @@ func statusOf(v deich.Verdict) int {
 
 // refuse answers a request that is turned away.
 func (h *Handler) refuse(v *visit) {
+	if h.stoodIn(v, v.w) {
+		h.counts.verdict(v)
+		h.logServed(v, h.now().Sub(v.req.At))
+		return
+	}
 	h.counts.verdict(v)
 	if v.verdict.Act == deich.Drop {
 		v.status = 0

@@ -32,6 +32,10 @@ type Options struct {
 	// Fingerprint names the software of the client by its TLS (JA4); nil, or an
 	// empty name, where nothing is known of it.
 	Fingerprint func(*http.Request) string
+	// Standby writes what is kept of an earlier answer, where a reader would
+	// otherwise be told to wait; false says that nothing is kept, and nothing
+	// was written. nil: nothing ever is.
+	Standby func(http.ResponseWriter, *http.Request) bool
 	// Drop makes the connection cost nothing more; nil aborts it.
 	Drop func(*http.Request)
 	// Orders and Events take what the engine hands out, at every tick; nil: ignored.
@@ -49,18 +53,19 @@ type Options struct {
 // Handler asks the engine about every request and carries its verdict out. It
 // is safe for concurrent use; Run must run beside it.
 type Handler struct {
-	engine judge
-	next   http.Handler
-	keys   *Keys
-	origin func(*http.Request) uint16
-	addr   func(*http.Request) (peer, client netip.Addr, validated bool)
-	mark   func(*http.Request) string
-	drop   func(*http.Request)
-	orders func([]deich.Order)
-	events func([]deich.Event)
-	now    func() deich.Time
-	log    func(Entry)
-	alarm  func(error)
+	engine  judge
+	next    http.Handler
+	keys    *Keys
+	origin  func(*http.Request) uint16
+	addr    func(*http.Request) (peer, client netip.Addr, validated bool)
+	mark    func(*http.Request) string
+	drop    func(*http.Request)
+	standby func(http.ResponseWriter, *http.Request) bool
+	orders  func([]deich.Order)
+	events  func([]deich.Event)
+	now     func() deich.Time
+	log     func(Entry)
+	alarm   func(error)
 
 	set    atomic.Pointer[settings]
 	routes [deich.OriginsMax]atomic.Pointer[routes]
@@ -97,7 +102,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, mark: o.Fingerprint, drop: o.Drop,
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),

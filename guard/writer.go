@@ -22,6 +22,7 @@ type writer struct {
 	firstAt  deich.Time // when the answer began
 	failed   deich.Reason
 	hijacked bool
+	fetch    bool // for the cache: nobody is handed a pass
 }
 
 // Unwrap is for http.ResponseController.
@@ -98,7 +99,9 @@ func (w *writer) begin(status int) {
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(first(header, "Content-Type"), "text/event-stream") {
 		w.stream()
 	}
-	v.mint(header, status, member)
+	if !w.fetch {
+		v.mint(header, status, member)
+	}
 }
 
 func (w *writer) note(status int) {
@@ -170,6 +173,9 @@ func Fail(w http.ResponseWriter, r *http.Request, why deich.Reason) {
 	v := own.visit
 	v.verdict.Act, v.verdict.Reason, v.verdict.Place = deich.Wait, why, 0
 	v.verdict.RetryAfter = retryAfterFailure
+	if own.fetch || v.h.stoodIn(v, own) {
+		return
+	}
 	v.h.answer(v, own, v.h.textBack(v))
 }
 

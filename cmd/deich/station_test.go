@@ -300,7 +300,7 @@ func TestSentencesOfEvents(t *testing.T) {
 
 // Every reason that a page can show has words for the operator.
 func TestEveryReasonIsExplained(t *testing.T) {
-	silent := []deich.Reason{deich.NoReason, deich.Called, deich.Lottery, deich.Bypassed, deich.Observed} // nobody is refused for these
+	silent := []deich.Reason{deich.NoReason, deich.Called, deich.Lottery, deich.Bypassed, deich.Observed, deich.Cached} // nobody is refused for these
 	for _, r := range deich.Reasons() {
 		if words := reasonWords(r.String()); strings.HasPrefix(words, "The reason is") && !slices.Contains(silent, r) {
 			t.Errorf("%v: %s", r, words)

@@ -74,6 +74,7 @@ func (s *server) answer(rt route) http.HandlerFunc {
 
 func (c *call) setHeaders() {
 	c.header.Set("Cache-Control", "private, no-cache")
+	c.header.Set("Vary", "Authorization, Cookie")
 	c.header.Set("X-Content-Type-Options", "nosniff")
 	if c.page {
 		c.header.Set("Content-Type", "text/html; charset=utf-8")
@@ -134,6 +135,7 @@ func (c *call) identify() error {
 	}
 	cookie, err := c.r.Cookie(sessionCookie)
 	if err != nil {
+		c.forAll()
 		return nil
 	}
 	m, err := c.store.memberBy(c.ctx, cookie.Value, session, c.now)
@@ -142,6 +144,14 @@ func (c *call) identify() error {
 		return nil
 	}
 	return c.identified(m, err)
+}
+
+// forAll says that what nobody in particular reads is the same for all of them,
+// so that it can be read from a copy when the platform cannot answer.
+func (c *call) forAll() {
+	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+		c.header.Set("Cache-Control", "max-age=0")
+	}
 }
 
 func (c *call) identified(m member, err error) error {

@@ -9,7 +9,8 @@ import (
 
 func TestLoginAndLogout(t *testing.T) {
 	b := newBrowser(t, newTest(t, small()))
-	b.get("/").want(t, 200).wantHeader(t, memberHeader, "").wantText(t, `href="/login"`)
+	b.get("/").want(t, 200).wantHeader(t, memberHeader, "").wantText(t, `href="/login"`).
+		wantHeader(t, "Cache-Control", "max-age=0").wantHeader(t, "Vary", "Authorization, Cookie")
 
 	in := b.form("/login", "name", " User0007 ", "password", DemoPassword, "next", "/u/user0007").
 		want(t, http.StatusSeeOther).wantHeader(t, memberHeader, "7").wantHeader(t, "Location", "/u/user0007")

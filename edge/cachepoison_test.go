@@ -1,0 +1,187 @@
+package edge
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// mirror is an origin that is as careless as can be: its pages show whatever
+// the request said, to members their own, and it declares nothing.
+func mirror(t testing.TB, down *atomic.Bool, declare string) string {
+	return origin(t, func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		body, _ := io.ReadAll(r.Body)
+		h := w.Header()
+		if declare != "" {
+			h.Set("Cache-Control", declare)
+		}
+		path := r.URL.Path
+		if override := r.Header.Get("X-Original-Url"); override != "" {
+			path = override
+		}
+		if c, err := r.Cookie("session"); err == nil {
+			h.Set("Deich-Member", "7")
+			fmt.Fprintf(w, "secret of %s at %s", c.Value, path)
+			return
+		}
+		if auth := r.Header.Get("Authorization"); auth != "" {
+			fmt.Fprintf(w, "secret of %s", auth)
+			return
+		}
+		if strings.HasPrefix(path, "/login") {
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "stolen"})
+		}
+		if to := r.Header.Get("X-Forwarded-Host"); strings.Contains(to, "evil") {
+			h.Set("Location", "http://"+to+"/")
+		}
+		fmt.Fprintf(w, "%s %s %s body=%q", r.Method, path, r.URL.RawQuery, body)
+		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+			fmt.Fprintf(w, "\n%s=%q", name, r.Header[name])
+		}
+	})
+}
+
+// raw sends bytes that no library would.
+func raw(t testing.TB, s *Server, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(c, request)
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	return fmt.Sprint(resp.StatusCode, resp.Header, string(body))
+}
+
+// attack is what someone sends so that it is kept, and where a victim then
+// looks. Evil must not be in what the victim gets, nor must another's secret.
+type attack struct {
+	name    string
+	request string // up to the Host line, which is added, and the end
+	body    string
+	victim  string // path
+}
+
+func attacks() []attack {
+	all := []attack{
+		{name: "a fat GET", request: "GET /p HTTP/1.1\r\nContent-Length: 4", body: "evil", victim: "/p"},
+		{name: "a fat GET in chunks", request: "GET /p HTTP/1.1\r\nTransfer-Encoding: chunked", body: "4\r\nevil\r\n0\r\n\r\n", victim: "/p"},
+		{name: "another method", request: "POST /p?evil HTTP/1.1\r\nContent-Length: 4", body: "evil", victim: "/p"},
+		{name: "a query that is not a key", request: "GET /p?utm_content=evil HTTP/1.1", victim: "/p"},
+		{name: "a semicolon in the query", request: "GET /p?a=1;evil=2 HTTP/1.1", victim: "/p?a=1"},
+		{name: "a fragment", request: "GET /p#evil HTTP/1.1", victim: "/p"},
+		{name: "an encoded slash", request: "GET /p%2fevil HTTP/1.1", victim: "/p"},
+		{name: "an encoded query", request: "GET /p%3fevil HTTP/1.1", victim: "/p"},
+		{name: "dot segments", request: "GET /evil/../p HTTP/1.1", victim: "/p"},
+		{name: "two slashes", request: "GET //evil/p HTTP/1.1", victim: "/p"},
+		{name: "another address in the request line", request: "GET http://evil/p HTTP/1.1", victim: "/p"},
+		{name: "a member's page as a style", request: "GET /account/x.css HTTP/1.1\r\nCookie: session=evil", victim: "/account/x.css"},
+		{name: "a member's page by a semicolon", request: "GET /account;x.css HTTP/1.1\r\nCookie: deich=1; session=evil", victim: "/account;x.css"},
+		{name: "a member's page by a null", request: "GET /account%00.css HTTP/1.1\r\nCookie: session=evil", victim: "/account%00.css"},
+		{name: "credentials", request: "GET /p HTTP/1.1\r\nAuthorization: evil", victim: "/p"},
+		{name: "a login's cookie", request: "GET /login HTTP/1.1", victim: "/login"},
+		{name: "two hosts in one", request: "GET /p HTTP/1.1\r\nX-Host: evil", victim: "/p"},
+	}
+	for _, name := range []string{
+		"X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix",
+		"X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Host", "X-Real-Ip", "X-Evil", "Forwarded", "Via",
+		"User-Agent", "Referer", "Origin", "Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Range", "If-None-Match",
+		"If-Modified-Since", "Sec-Fetch-Site", "Sec-Ch-Ua", "Save-Data", "Traceparent", "X-Request-Id", "Pragma", "Cache-Control",
+		"Connection", "Te", "Priority", "Purpose", "Deich-Member", "Deich-Reason", "X_Forwarded_Host", "Cdn-Loop",
+	} {
+		all = append(all, attack{name: name, request: "GET /p HTTP/1.1\r\n" + name + ": evil", victim: "/p"})
+	}
+	return all
+}
+
+// Whoever sends what, in peace or under pressure: no reader is given what
+// another one's request made of a page, and nobody what is a member's.
+func TestCachePoisoningAndDeception(t *testing.T) {
+	for _, mode := range []struct {
+		name, cache, declare string
+		pressure             bool
+	}{
+		{"always, declared public", cacheAlways, "public, max-age=60", false},
+		{"under pressure, undeclared", cachePressure, "", true},
+		{"under pressure, declared public", cachePressure, "public, max-age=60", true},
+		{"copies of peace, undeclared", cachePressure, "", false},
+		{"copies of peace, declared public", cachePressure, "public, max-age=60", false},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			var down atomic.Bool
+			s, now := startCached(t, Site{Origins: []string{mirror(t, &down, mode.declare)}, Cache: mode.cache})
+			s.cache.credit.Store(1 << 20) // a copy of everything
+			now.pressure.Store(mode.pressure)
+			for i, a := range attacks() {
+				line, rest, _ := strings.Cut(a.request, "\r\n")
+				if rest != "" {
+					rest += "\r\n"
+				}
+				for range 2 {
+					raw(t, s, fmt.Sprintf("%s\r\nHost: town%d\r\n%sConnection: close\r\n\r\n%s", line, i, rest, a.body))
+				}
+				errands(t, s)
+			}
+			if mode.cache == cachePressure && !mode.pressure {
+				down.Store(true)
+				now.down.Store(true)
+			}
+			served := 0
+			for i, a := range attacks() {
+				got := raw(t, s, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: town%d\r\nConnection: close\r\n\r\n", a.victim, i))
+				if strings.Contains(got, "evil") || strings.Contains(got, "secret") || strings.Contains(got, "stolen") && down.Load() {
+					t.Errorf("%d, %s: the victim gets\n%s", i, a.name, got)
+				}
+				if strings.Contains(got, "deich; hit") {
+					served++
+				}
+			}
+			if served < 10 {
+				t.Errorf("only %d victims were answered from memory: the attacks hit nothing", served)
+			}
+		})
+	}
+}
+
+// errands waits until the cache has made all of its own requests.
+func errands(t testing.TB, s *Server) {
+	t.Helper()
+	until(t, "no errand is left", func() bool { return s.cache.busy.Load() == 0 })
+}
+
+// The pass of one reader is never given to another.
+func TestCacheKeepsNoPass(t *testing.T) {
+	var down atomic.Bool
+	s, now := startCached(t, Site{Origins: []string{mirror(t, &down, "max-age=0")}})
+	page := []string{"Accept", "text/html", "Sec-Fetch-Dest", "document"}
+	resp, _ := ask(t, client(t), "GET", s.url()+"/", page...)
+	if resp.Header.Get("Set-Cookie") == "" {
+		t.Fatal("the first reader got no pass: this shows nothing")
+	}
+	errands(t, s)
+	now.down.Store(true)
+	down.Store(true)
+	resp, _ = ask(t, client(t), "GET", s.url()+"/", page...)
+	if !fromMemory(resp) || resp.Header.Get("Set-Cookie") != "" {
+		t.Errorf("the second got %v", resp.Header)
+	}
+}
