@@ -102,11 +102,11 @@ func circular(lines []string, via string) bool {
 func (p *proxy) forward(x *exchange, buf []byte) {
 	resp, w := x.resp, x.w
 	to := w.Header()
-	announced := len(resp.Trailer)
 	copyEndToEnd(to, resp.Header)
-	for name := range resp.Trailer {
-		to.Add("Trailer", name)
+	if _, said := to["Content-Type"]; !said {
+		to["Content-Type"] = nil // else the standard server would guess
 	}
+	x.announceTrailers()
 	if resp.Body == http.NoBody {
 		x.complete = true
 		x.finish()
@@ -136,14 +136,7 @@ func (p *proxy) forward(x *exchange, buf []byte) {
 		panic(http.ErrAbortHandler)
 	}
 	x.complete = true
-	for name, values := range resp.Trailer {
-		if announced == 0 || !declared(to, name) {
-			name = http.TrailerPrefix + name
-		}
-		for _, v := range values {
-			to.Add(name, v)
-		}
-	}
+	x.sendTrailers(c.control)
 	x.finish()
 }
 
@@ -166,15 +159,6 @@ func (p *proxy) forwardWhole(x *exchange, buf []byte) {
 	if c.write(buf) != nil {
 		panic(http.ErrAbortHandler)
 	}
-}
-
-func declared(h http.Header, name string) bool {
-	for _, v := range h["Trailer"] {
-		if http.CanonicalHeaderKey(v) == name {
-			return true
-		}
-	}
-	return false
 }
 
 // copyEndToEnd copies what is meant for the client.

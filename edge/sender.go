@@ -108,19 +108,6 @@ func asChunk(buf []byte, n int) []byte {
 	return buf[start : end+chunkTail]
 }
 
-// appendTrailer writes the fields that follow a chunked body, and its end.
-func appendTrailer(b []byte, trailer http.Header) []byte {
-	for name, values := range trailer {
-		if !inTrailer(name) {
-			continue
-		}
-		for _, v := range values {
-			b = appendField(b, name, v)
-		}
-	}
-	return append(b, "\r\n"...)
-}
-
 func (s *sender) write(b []byte) error {
 	s.line.tcp.SetWriteDeadline(time.Now().Add(s.line.backend.timeouts.Load().FirstByte.Duration))
 	return s.line.send(b)
