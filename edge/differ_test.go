@@ -23,6 +23,7 @@ type difference struct {
 	request string // "" is a plain GET
 	answer  string // of the origin, to /case
 	last    bool   // the origin closes the connection behind its answer
+	stray   bool   // bytes behind the answer: whether the standard transport sees them in time is chance
 
 	why, ours, theirs string
 }
@@ -53,14 +54,14 @@ var differences = []difference{
 	{name: "HEAD with length", request: "HEAD /case HTTP/1.1\r\nHost: a.example\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 12345\r\n\r\n"},
 	{name: "HEAD without length", request: "HEAD /case HTTP/1.1\r\nHost: a.example\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\n"},
 	{name: "HEAD chunked", request: "HEAD /case HTTP/1.1\r\nHost: a.example\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n"},
-	{name: "HEAD with a body", request: "HEAD /case HTTP/1.1\r\nHost: a.example\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok"},
+	{name: "HEAD with a body", stray: true, request: "HEAD /case HTTP/1.1\r\nHost: a.example\r\n\r\n", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok"},
 	{name: "204", answer: "HTTP/1.1 204 No Content\r\n\r\n"},
 	{name: "204 with length 0", answer: "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"},
-	{name: "204 with a body", answer: "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"},
-	{name: "204 chunked", answer: "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+	{name: "204 with a body", stray: true, answer: "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok"},
+	{name: "204 chunked", stray: true, answer: "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
 	{name: "304", answer: "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\n\r\n"},
 	{name: "304 with length", answer: "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\nContent-Length: 12345\r\n\r\n"},
-	{name: "304 with a body", answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok"},
+	{name: "304 with a body", stray: true, answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok"},
 
 	// Chunked, trailers, delimited by the end.
 	{
@@ -99,8 +100,8 @@ var differences = []difference{
 		name: "too short", last: true, answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 20\r\n\r\nok",
 		why: "a short answer is taken in whole before any of it is given: a broken one is told as 502", ours: "502", theirs: "unexpected EOF",
 	},
-	{name: "too long", answer: okSaid + "more than was said"},
-	{name: "another answer behind it", answer: okSaid + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"},
+	{name: "too long", stray: true, answer: okSaid + "more than was said"},
+	{name: "another answer behind it", stray: true, answer: okSaid + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"},
 	{name: "two lengths, the same", answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"},
 	{name: "two lengths", last: true, answer: "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!"},
 	{name: "length below zero", last: true, answer: "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"},
@@ -201,6 +202,13 @@ func TestDiffersFromTheStandardLibraryOnlyOnPurpose(t *testing.T) {
 	for _, d := range differences {
 		t.Run(d.name, func(t *testing.T) {
 			ours, theirs := d.run(t, ourWay), d.run(t, theirWay)
+			if !strings.HasSuffix(ours, "next: 200 next\n") {
+				t.Errorf("the request behind it had another answer:\n%.1500s", ours)
+			}
+			if d.stray {
+				ours, _, _ = strings.Cut(ours, "connections:")
+				theirs, _, _ = strings.Cut(theirs, "connections:")
+			}
 			switch {
 			case d.why == "" && ours != theirs:
 				t.Errorf("they differ\nours:\n%.1500s\ntheirs:\n%.1500s", ours, theirs)
@@ -210,9 +218,6 @@ func TestDiffersFromTheStandardLibraryOnlyOnPurpose(t *testing.T) {
 				t.Errorf("ours lacks %q:\n%.1500s", d.ours, ours)
 			case d.why != "" && !strings.Contains(theirs, d.theirs):
 				t.Errorf("theirs lacks %q:\n%.1500s", d.theirs, theirs)
-			}
-			if !strings.HasSuffix(ours, "next: 200 next\n") {
-				t.Errorf("the request behind it had another answer:\n%.1500s", ours)
 			}
 		})
 	}
