@@ -137,8 +137,10 @@ func (p *proxy) stream(x *exchange, c *copier) {
 	}
 	if x.sender != nil && !x.sender.finished() && x.r.ProtoMajor == 1 {
 		// The answer has begun before the body has ended; the standard server
-		// would otherwise read the rest of the body first.
+		// would otherwise read the rest of the body first. That rest must not be
+		// taken for a request.
 		c.control.EnableFullDuplex()
+		x.w.Header()["Connection"] = []string{"close"}
 	}
 	x.w.WriteHeader(x.resp.StatusCode)
 	if err := c.run(); err != nil {
