@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -302,4 +303,11 @@ func oneChunked(b string) error {
 		return fmt.Errorf("behind the last chunk: %q", b)
 	}
 	return nil
+}
+
+// dialTo dials one address, whatever is asked for.
+func dialTo(addr string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
 }
