@@ -113,21 +113,32 @@ func (p *proxy) forward(x *exchange, buf []byte) {
 		}
 	}
 	x.copyHeader()
-	c := copier{x: x, buf: buf, control: http.NewResponseController(x.w)}
 	if !short && !empty {
-		p.stream(x, &c)
+		p.stream(x, buf)
 		return
 	}
 	x.complete = true
 	x.finish()
 	x.w.WriteHeader(x.resp.StatusCode)
-	if short && c.write(buf) != nil {
+	if short && x.give(buf) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// stream hands on a long answer as it comes.
-func (p *proxy) stream(x *exchange, c *copier) {
+// give hands a short answer on. What the server's own buffers take needs nobody
+// to watch the time.
+func (x *exchange) give(b []byte) error {
+	if len(b) <= quickWrite && x.r.ProtoMajor == 1 {
+		_, err := x.w.Write(b)
+		return err
+	}
+	c := copier{x: x, control: http.NewResponseController(x.w)}
+	return c.write(b)
+}
+
+// stream hands on a long answer as it comes. buf is scratch.
+func (p *proxy) stream(x *exchange, buf []byte) {
+	c := copier{x: x, buf: buf, control: http.NewResponseController(x.w)}
 	events := strings.HasPrefix(x.resp.Header.Get("Content-Type"), "text/event-stream")
 	if events {
 		x.line.receiveBody(x.line.backend.timeouts.Load().Stream.Duration)
