@@ -170,12 +170,12 @@ func TestLongAnswersAreDetached(t *testing.T) {
 		running.Go(func() { ask(h, get("/slow")) })
 		<-reached
 		time.Sleep(detachAfter - time.Second) // virtual time
-		if len(s.detached) != 0 {
+		if s.detaches() != 0 {
 			t.Error("detached early")
 		}
 		time.Sleep(2*time.Second + deich.TickEvery)
 		synctest.Wait()
-		if len(s.detached) != 1 {
+		if s.detaches() != 1 {
 			t.Error("not detached")
 		}
 		let <- struct{}{}
