@@ -17,6 +17,7 @@ type copier struct {
 	window  time.Time     // until when the client's present write window lasts
 	blocked time.Duration // by the client, in all
 	long    bool          // said to be long-lived
+	timer   *time.Timer   // for one write at a time
 }
 
 func (c *copier) run() error {
@@ -60,9 +61,9 @@ func ready(l *line) bool {
 func (c *copier) write(b []byte) error {
 	if len(b) > quickWrite && !c.long {
 		begun := time.Now()
-		timer := time.AfterFunc(clientSlow, c.detach)
+		c.arm()
 		defer func() {
-			c.long = !timer.Stop()
+			c.long = !c.timer.Stop()
 			if c.blocked += time.Since(begun); c.blocked > clientSlow && !c.long {
 				c.long = true
 				c.detach()
@@ -81,6 +82,15 @@ func (c *copier) write(b []byte) error {
 		b = b[len(piece):]
 	}
 	return nil
+}
+
+// arm lets the answer count as long-lived if the next write takes too long.
+func (c *copier) arm() {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(clientSlow, c.detach)
+		return
+	}
+	c.timer.Reset(clientSlow)
 }
 
 func (c *copier) detach() { c.x.proxy.streaming(c.x.w) }

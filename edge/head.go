@@ -30,7 +30,9 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	start := len(b)
 	b = append(b, r.Method...)
 	b = append(b, ' ')
-	b = append(b, h.prefix...)
+	if r.URL.Path != "*" {
+		b = append(b, h.prefix...)
+	}
 	b = appendTarget(b, r.URL)
 	for _, c := range b[start+len(r.Method)+1:] {
 		if c <= ' ' || c == 0x7f {
@@ -48,6 +50,35 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	}
 	b = h.appendHop(b, r)
 	return append(b, "\r\n"...), nil
+}
+
+// plainTarget says whether a request's target is a path, or "*" for OPTIONS,
+// and has nothing in it that does not belong into one. The standard server lets
+// more pass ("mailto:x", "PRI *", fragments), which would reach the origin as
+// something else than the guard has judged.
+func plainTarget(r *http.Request) bool {
+	u := r.URL
+	switch {
+	case u.Opaque != "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
+		return false
+	case u.Path == "*" && r.Method != http.MethodOptions,
+		u.Path != "*" && u.Path != "" && u.Path[0] != '/':
+		return false
+	}
+	for i := 0; i < len(r.RequestURI); i++ {
+		if c := r.RequestURI[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// looselyFramed says whether a hop in front may have seen another end of this
+// request: with a length beside "chunked", or "chunked" in HTTP/1.0. The
+// standard server takes both and tells of neither, so that whatever might be
+// one is the last request of its connection (RFC 9112, 6.1 and 6.3).
+func looselyFramed(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }
 
 // appendTarget writes the request's path and query as they were sent.

@@ -58,6 +58,9 @@ const (
 	// heldBodyMax is the longest body that is written together with its head
 	// and can be sent again; a longer one has a goroutine of its own.
 	heldBodyMax = 16 << 10
+	// senderEnd is how long an answer may wait for the last write of its request's
+	// body to come back; then the connection is not used again.
+	senderEnd = 100 * time.Millisecond
 	// copyBytes is the size of a pooled buffer for bodies.
 	copyBytes = 32 << 10
 	// tunnelBytes is the size of each of the two buffers of a tunnel.
@@ -180,10 +183,6 @@ const (
 	// logQueue bounds the access log's entries that wait to be written; one
 	// more is dropped, counted, and said.
 	logQueue = 4096
-	// refusalsLogged is how many refusals a second are logged; of those above
-	// it only one of refusalsSampled.
-	refusalsLogged  = 20
-	refusalsSampled = 1000
 	// noticesLogged bounds the server's own notices (TLS handshakes that
 	// failed, panics) a second; the rest is counted.
 	noticesLogged = 5

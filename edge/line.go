@@ -27,6 +27,7 @@ type line struct {
 	probe   *probe
 	br      *bufio.Reader
 	hangUp  func() // closes tcp; one closure for all requests
+	one     [1]byte
 
 	reused    bool
 	idleSince time.Time
@@ -134,7 +135,18 @@ func (l *line) watch(ctx context.Context) (stop func() bool) {
 
 // fresh says whether an idle line can still be used.
 func (l *line) fresh(now time.Time) bool {
-	return now.Sub(l.idleSince) < lineIdle && l.br.Buffered() == 0 && l.probe.quiet()
+	return now.Sub(l.idleSince) < lineIdle && l.br.Buffered() == 0 && l.probe.quiet() && l.drained()
+}
+
+// drained says whether TLS holds nothing back: a record that came together with
+// the answer's last one has left the kernel, where the probe looks.
+func (l *line) drained() bool {
+	if _, secured := l.conn.(*tls.Conn); !secured {
+		return true
+	}
+	l.tcp.SetReadDeadline(time.Unix(1, 0)) // only what is here already
+	n, err := l.conn.Read(l.one[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // close ends the line.

@@ -81,14 +81,14 @@ func (o *orders) apply(now deich.Time, list []deich.Order) (revoked []netip.Pref
 			o.missed.Add(1)
 			continue
 		}
-		key := keyOf(addr, bits)
+		key, prefix := keyOf(addr, bits), netip.PrefixFrom(addr, bits).Masked()
 		if each.Until <= now {
 			if o.remove(key) {
-				revoked = append(revoked, each.Prefix)
+				revoked = append(revoked, prefix)
 			}
 			continue
 		}
-		o.put(key, netip.PrefixFrom(addr, bits).Masked(), each.Until)
+		o.put(key, prefix, each.Until)
 	}
 	o.held.Store(int32(len(o.table)))
 	return revoked

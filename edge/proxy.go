@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -132,83 +133,78 @@ func circular(lines []string, via string) bool {
 	return false
 }
 
-// forward copies the answer to the client. buf is scratch.
+// forward hands the answer to the client. buf is scratch. A short answer is
+// taken in whole before any of it is given: the line is free while the client
+// reads, and a broken answer is told as such.
 func (p *proxy) forward(x *exchange, buf []byte) {
-	resp, w := x.resp, x.w
-	to := w.Header()
-	announced := len(resp.Trailer)
-	copyEndToEnd(to, resp.Header)
-	for name := range resp.Trailer {
-		to.Add("Trailer", name)
+	empty := x.resp.Body == http.NoBody
+	short := !empty && x.resp.ContentLength >= 0 && x.resp.ContentLength <= int64(len(buf))
+	if short {
+		buf = buf[:x.resp.ContentLength]
+		if _, err := io.ReadFull(x.resp.Body, buf); err != nil {
+			p.failed(x, err)
+			return
+		}
 	}
-	if resp.Body == http.NoBody {
-		x.complete = true
-		x.finish()
-		w.WriteHeader(resp.StatusCode)
+	x.copyHeader()
+	if !short && !empty {
+		p.stream(x, buf)
 		return
 	}
-	if resp.ContentLength > 0 && resp.ContentLength <= int64(len(buf)) {
-		p.forwardWhole(x, buf[:resp.ContentLength])
-		return
+	x.complete = true
+	x.finish()
+	x.w.WriteHeader(x.resp.StatusCode)
+	if short && x.give(buf) != nil {
+		panic(http.ErrAbortHandler)
 	}
-	events := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+}
+
+// give hands a short answer on. What the server's own buffers take needs nobody
+// to watch the time.
+func (x *exchange) give(b []byte) error {
+	if len(b) <= quickWrite && x.r.ProtoMajor == 1 {
+		_, err := x.w.Write(b)
+		return err
+	}
+	c := copier{x: x, control: http.NewResponseController(x.w)}
+	return c.write(b)
+}
+
+// stream hands on a long answer as it comes. buf is scratch.
+func (p *proxy) stream(x *exchange, buf []byte) {
+	c := copier{x: x, buf: buf, control: http.NewResponseController(x.w)}
+	events := strings.HasPrefix(x.resp.Header.Get("Content-Type"), "text/event-stream")
 	if events {
 		x.line.receiveBody(x.line.backend.timeouts.Load().Stream.Duration)
 	}
-	if events || resp.ContentLength >= streamingBytes {
-		p.streaming(w)
+	if events || x.resp.ContentLength >= streamingBytes {
+		p.streaming(x.w)
 	}
 	if x.sender != nil && !x.sender.finished() && x.r.ProtoMajor == 1 {
 		// The answer has begun before the body has ended; the standard server
-		// would otherwise read the rest of the body first.
-		http.NewResponseController(w).EnableFullDuplex()
+		// would otherwise read the rest of the body first. That rest must not be
+		// taken for a request.
+		c.control.EnableFullDuplex()
+		x.w.Header()["Connection"] = []string{"close"}
 	}
-	w.WriteHeader(resp.StatusCode)
-	c := copier{x: x, buf: buf, control: http.NewResponseController(w)}
+	x.w.WriteHeader(x.resp.StatusCode)
 	if err := c.run(); err != nil {
 		// The client must not take a broken answer for a whole one.
 		panic(http.ErrAbortHandler)
 	}
 	x.complete = true
-	for name, values := range resp.Trailer {
-		if announced == 0 || !declared(to, name) {
-			name = http.TrailerPrefix + name
-		}
-		for _, v := range values {
-			to.Add(name, v)
-		}
-	}
+	x.sendTrailers(c.control)
 	x.finish()
 }
 
-// forwardWhole takes a short answer in whole before it gives any of it: the
-// line is free while the client reads, and a broken answer is told as such.
-func (p *proxy) forwardWhole(x *exchange, buf []byte) {
-	for n := 0; n < len(buf); {
-		m, err := x.resp.Body.Read(buf[n:])
-		n += m
-		if err != nil && n < len(buf) {
-			clear(x.w.Header())
-			p.failed(x, err)
-			return
-		}
+// copyHeader copies the answer's header to the client.
+func (x *exchange) copyHeader() {
+	to := x.w.Header()
+	copyEndToEnd(to, x.resp.Header)
+	if _, said := to["Content-Type"]; !said {
+		to["Content-Type"] = nil // else the standard server would guess
 	}
-	x.complete = true
-	x.finish()
-	x.w.WriteHeader(x.resp.StatusCode)
-	c := copier{x: x, control: http.NewResponseController(x.w)}
-	if c.write(buf) != nil {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-func declared(h http.Header, name string) bool {
-	for _, v := range h["Trailer"] {
-		if http.CanonicalHeaderKey(v) == name {
-			return true
-		}
-	}
-	return false
+	x.announceTrailers()
 }
 
 // copyEndToEnd copies what is meant for the client.
@@ -229,14 +225,17 @@ func copyEndToEnd(to, from http.Header) {
 }
 
 // reject answers what never reaches the guard: a name that is not served here,
-// or a method that has no place at a reverse proxy.
+// or a method or target that has no place at a reverse proxy.
 func reject(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h["Content-Length"] = []string{"0"}
 	h["Cache-Control"] = []string{"no-store"}
-	h["Deich-Reason"] = []string{deich.NoSite.String()}
+	why := deich.NoSite
+	if status == http.StatusMethodNotAllowed || status == http.StatusBadRequest {
+		why = deich.BadRequest
+	}
+	h["Deich-Reason"] = []string{why.String()}
 	if status == http.StatusMethodNotAllowed {
-		h["Deich-Reason"] = []string{deich.BadRequest.String()}
 		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	}
 	w.WriteHeader(status)

@@ -26,7 +26,8 @@ type sender struct {
 	trailer http.Header // filled when the body has ended
 	failure atomic.Pointer[errClientBody]
 	done    chan struct{}
-	sent    bool // after done: the whole body
+	ending  atomic.Bool // its last piece is being written
+	sent    bool        // after done: the whole body
 }
 
 // start begins to send, with a buffer that is given back.
@@ -61,6 +62,7 @@ func (s *sender) sendPlain(buf []byte) error {
 	for left > 0 {
 		n, err := s.body.Read(buf[:min(int64(len(buf)), left)])
 		if n > 0 {
+			s.ending.Store(int64(n) == left)
 			if err := s.write(buf[:n]); err != nil {
 				return err
 			}
@@ -89,6 +91,7 @@ func (s *sender) sendChunked(buf []byte) error {
 			}
 		}
 		if err == io.EOF {
+			s.ending.Store(true)
 			return s.write(appendTrailer(append(buf[:0], "0\r\n"...), s.trailer))
 		}
 		if err != nil {
@@ -108,26 +111,22 @@ func asChunk(buf []byte, n int) []byte {
 	return buf[start : end+chunkTail]
 }
 
-// appendTrailer writes the fields that follow a chunked body, and its end.
-func appendTrailer(b []byte, trailer http.Header) []byte {
-	for name, values := range trailer {
-		if !inTrailer(name) {
-			continue
-		}
-		for _, v := range values {
-			b = appendField(b, name, v)
-		}
-	}
-	return append(b, "\r\n"...)
-}
-
 func (s *sender) write(b []byte) error {
 	s.line.tcp.SetWriteDeadline(time.Now().Add(s.line.backend.timeouts.Load().FirstByte.Duration))
 	return s.line.send(b)
 }
 
-// finished says whether the whole body was sent.
+// finished says whether the whole body was sent. An origin can answer before
+// its last write has come back here; that is waited for.
 func (s *sender) finished() bool {
+	if s.ending.Load() {
+		late := time.NewTimer(senderEnd)
+		defer late.Stop()
+		select {
+		case <-s.done:
+		case <-late.C:
+		}
+	}
 	select {
 	case <-s.done:
 		return s.sent

@@ -137,9 +137,11 @@ func (s *Server) makeHTTP() {
 		ReadHeaderTimeout: c.Timeouts.ReadHeader.Duration,
 		IdleTimeout:       c.Timeouts.Idle.Duration,
 		MaxHeaderBytes:    c.Limits.HeaderBytes,
-		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: h2StreamsMax},
-		TLSConfig:         s.tlsConfig(),
+		// "OPTIONS *" is a request like others: it would pass the guard unseen.
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2StreamsMax},
+		TLSConfig:                    s.tlsConfig(),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return guard.ConnContext(withConn(ctx, unwrap(nc)), nc)
 		},
@@ -164,11 +166,17 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 
 // serve is where every request begins.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	switch {
 	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
 	// standard server leaves it to its handler (RFC 9113, section 3.4).
-	if r.Method == http.MethodConnect || r.Method == "PRI" {
+	case r.Method == http.MethodConnect, r.Method == "PRI":
 		reject(w, http.StatusMethodNotAllowed)
 		return
+	case !plainTarget(r):
+		reject(w, http.StatusBadRequest)
+		return
+	case looselyFramed(r):
+		w.Header()["Connection"] = []string{"close"}
 	}
 	if r.TLS == nil && s.plain(w, r) {
 		return

@@ -20,6 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start runs a whole server in front of the sites of c, until the test ends.
 func start(t testing.TB, c Config) *Server {
 	t.Helper()
+	return startWith(t, c, guard.Config{})
+}
+
+func startWith(t testing.TB, c Config, g guard.Config) *Server {
+	t.Helper()
 	if len(c.Listen) == 0 {
 		c.Listen = []string{"127.0.0.1:0"}
 	}
@@ -27,7 +32,7 @@ func start(t testing.TB, c Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Options{Config: c, Engine: engine, Keys: guard.NewKeys([32]byte{2}), Origins: max(c.OriginGroups(), 2)})
+	s, err := New(Options{Config: c, Guard: g, Engine: engine, Keys: guard.NewKeys([32]byte{2}), Origins: max(c.OriginGroups(), 2)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,16 +29,3 @@ func isToken(s string) bool {
 	}
 	return s != ""
 }
-
-// inTrailer says whether a field may stand behind a body: not what frames,
-// routes or authenticates the message it follows (RFC 9110, 6.5.1).
-func inTrailer(name string) bool {
-	switch name {
-	case "Authorization", "Cache-Control", "Content-Encoding", "Content-Length", "Content-Range",
-		"Content-Type", "Cookie", "Expect", "Host", "Max-Forwards", "Pragma", "Range", "Set-Cookie",
-		headerForwarded, headerXRealIP:
-		return false
-	}
-	return isToken(name) && !ofHop(name) && !strings.HasPrefix(name, "If-") &&
-		!strings.HasPrefix(name, "X-Forwarded-") && !strings.HasPrefix(name, "Deich-") && strings.IndexByte(name, '_') < 0
-}

@@ -3,8 +3,10 @@ package guard
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +68,7 @@ func (b *heldBody) free() {
 }
 
 var (
-	errBodySlow  = errors.New("guard: body: too slow")
+	errBodySlow  = fmt.Errorf("guard: body: too slow: %w", os.ErrDeadlineExceeded)
 	errBodyFull  = errors.New("guard: body: buffers full")
 	errBodyLong  = errors.New("guard: body: too long")
 	errBodyBreak = errors.New("guard: body: broken off")

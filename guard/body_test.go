@@ -61,8 +61,8 @@ func TestBodiesAreInHandBeforeAPlace(t *testing.T) {
 				t.Errorf("origin got %q, want %q", got, c.answer)
 			}
 			server.Close() // every handler has returned
-			if (len(s.detached) == 1) != c.detached {
-				t.Errorf("%d detached, want %t", len(s.detached), c.detached)
+			if (s.detaches() == 1) != c.detached {
+				t.Errorf("%d detached, want %t", s.detaches(), c.detached)
 			}
 			if held := h.bodies.held.Load(); held != 0 {
 				t.Errorf("%d bytes still held", held)

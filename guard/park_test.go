@@ -169,18 +169,13 @@ func TestLongAnswersAreDetached(t *testing.T) {
 		running.Go(func() { h.Run(ctx) })
 		running.Go(func() { ask(h, get("/slow")) })
 		<-reached
-		detached := func() int {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return len(s.detached)
-		}
 		time.Sleep(detachAfter - time.Second) // virtual time
-		if detached() != 0 {
+		if s.detaches() != 0 {
 			t.Error("detached early")
 		}
 		time.Sleep(2*time.Second + deich.TickEvery)
 		synctest.Wait()
-		if detached() != 1 {
+		if s.detaches() != 1 {
 			t.Error("not detached")
 		}
 		let <- struct{}{}

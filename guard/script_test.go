@@ -151,6 +151,13 @@ func (s *script) Pulse(uint16) deich.Pulse {
 	return deich.Pulse{Limit: 7}
 }
 
+// detaches is how many tickets were detached.
+func (s *script) detaches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.detached)
+}
+
 // check fails the test where a ticket did not end, or ended wrongly.
 func (s *script) check(t testing.TB) {
 	t.Helper()

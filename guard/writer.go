@@ -31,6 +31,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader sends the header; 1xx may come before.
 func (w *writer) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		stripAnswer(w.Header())
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -93,14 +94,19 @@ func (w *writer) begin(status int) {
 		return // the answer is guard's own
 	}
 	member := first(header, memberHeader)
-	for _, name := range [...]string{memberHeader, "Deich-Reason", "Deich-Reference", "Deich-Challenge"} {
-		delete(header, name)
-	}
+	stripAnswer(header)
 	if status == http.StatusSwitchingProtocols || strings.HasPrefix(first(header, "Content-Type"), "text/event-stream") {
 		w.stream()
 	}
 	if !w.fetch {
 		v.mint(header, status, member)
+	}
+}
+
+// stripAnswer takes out what only guard itself says to a client.
+func stripAnswer(header http.Header) {
+	for _, name := range [...]string{memberHeader, "Deich-Reason", "Deich-Reference", "Deich-Challenge"} {
+		delete(header, name)
 	}
 }
 
@@ -136,6 +142,7 @@ func (w *writer) outcome(returned bool) deich.Outcome {
 	gone := v.r.Context().Err() != nil
 	switch {
 	case w.failed != deich.NoReason:
+		gone = gone || ofClient(w.failed)
 		o.Status, o.Failed, o.Aborted = 0, !gone, gone
 	case !returned:
 		o.Failed, o.Aborted = !gone, gone
@@ -143,6 +150,16 @@ func (w *writer) outcome(returned bool) deich.Outcome {
 		o.Aborted = gone
 	}
 	return o
+}
+
+// ofClient says whether a failure is the client's own: it says nothing about
+// the origin, and slow senders must not make the origin look ill.
+func ofClient(why deich.Reason) bool {
+	switch why {
+	case deich.BadRequest, deich.SlowClient, deich.BodyTooLarge, deich.NoSite:
+		return true
+	}
+	return false
 }
 
 // Streaming says that the answer being given to w is long-lived: it then takes
@@ -167,7 +184,8 @@ func Fail(w http.ResponseWriter, r *http.Request, why deich.Reason) {
 	}
 	begun := own.status != 0
 	own.failed = why
-	if begun || r.Context().Err() != nil {
+	// A body that came too slowly has ended the context too, but its sender is there.
+	if begun || r.Context().Err() != nil && why != deich.SlowClient {
 		return
 	}
 	v := own.visit
