@@ -53,6 +53,7 @@ const (
 	saltShared
 	saltWide
 	saltCredential
+	saltGood
 )
 
 func credentialHash(c uint64) uint64 { return c ^ saltCredential }

@@ -30,6 +30,9 @@ type Engine struct {
 	bypass atomic.Int64
 	judged judged
 	crowd  crowd
+	watch  watch
+	ruling ruling
+	began  atomic.Int64 // the first tick
 
 	ticking  sync.Mutex // Tick, Seen, and what operators change
 	lastTick Time
@@ -57,6 +60,8 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 	}
 	e.policy.Store(&p)
 	e.hands.Store(newHands(nil, 0))
+	e.watch.init()
+	e.ruling.init()
 	return e, nil
 }
 
@@ -66,7 +71,7 @@ func (e *Engine) Slots() int { return len(e.origins) * e.perSlab }
 // MemoryBytes is what the tables hold, fixed at New.
 func (e *Engine) MemoryBytes() int {
 	return e.budgets.Bytes() + e.past.cells.Bytes() +
-		len(e.origins)*int(unsafe.Sizeof(origin{})) + e.Slots()*int(unsafe.Sizeof(slot{})) +
+		len(e.origins)*int(unsafe.Sizeof(origin{})) + e.Slots()*int(unsafe.Sizeof(slot{})) + e.watch.bytes() + e.ruling.bytes() +
 		int(unsafe.Sizeof(*e))
 }
 
@@ -92,9 +97,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 		return v
 	}
 	cost := o.cost(r.Route)
-	o.asked.Add(uint64(cost))
 	e.crowd.vote(addr)
 	if h := e.hands.Load().find(r); h != nil {
+		o.asked.Add(uint64(cost))
 		v.Reason = ByHand
 		if h.Act == Deny {
 			v.Act = Deny
@@ -111,6 +116,16 @@ func (e *Engine) Decide(r *Request) Verdict {
 		s = strangers(r)
 		v.Rank = s.rank
 	}
+	if l := e.met(r, o, s, addr); l != nil {
+		v.Rule = l.id
+		if l.acting.Load() && Time(e.bypass.Load()) <= r.At {
+			return e.observe(e.ruled(r, o, v, addr, l))
+		}
+	} else {
+		e.watch.look(r, addr, e.key[0])
+	}
+	o.asked.Add(uint64(cost))
+	v.good = e.good(r, s)
 	switch {
 	case Time(e.bypass.Load()) > r.At:
 		v.Reason = Bypassed
@@ -171,7 +186,7 @@ func (e *Engine) overrun(r *Request, o *origin, v Verdict, addr uint64, over tim
 		return v
 	}
 	v.Act = Deny
-	debt := e.owe(r, addr, debtOver)
+	debt := e.owe(r, addr, debtOver, 0)
 	if r.Kind == Page && r.Safe && debt < debtMuch && !e.policy.Load().NoChallenge {
 		// People behind one address may be many; a page lets them prove it.
 		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), placeOf(r)
@@ -185,7 +200,7 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	if r.Kind != Page || !r.Safe {
 		v.RetryAfter = retrySoon
 		if v.Tier == Stranger {
-			e.owe(r, addr, debtRefused)
+			e.owe(r, addr, debtRefused, v.Rule)
 		}
 		return v
 	}
@@ -196,7 +211,7 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	}
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
-		e.owe(r, addr, debtChallenge)
+		e.owe(r, addr, debtChallenge, v.Rule)
 	}
 	return v
 }
@@ -283,6 +298,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	}
 	if o.slab.queued == 0 && o.room() || v.Reason == Observed {
 		o.place(sl, at)
+		e.sight(at, r, v, sl, principal)
 		return t, Admitted, NoReason
 	}
 	sl.rank = o.fair(v.Rank, sl.principal)
@@ -304,6 +320,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	}
 	o.shares[sl.principal] = min(o.shares[sl.principal], 254) + 1
 	o.slab.push(n)
+	e.sight(at, r, v, sl, principal)
 	return t, Queued, NoReason
 }
 
@@ -360,6 +377,7 @@ func (o *origin) end(e *Engine, i int, n int32, w Wake, out *Out) {
 	o.shares[sl.principal]--
 	out.Wakes = append(out.Wakes, w)
 	if w.State == TurnedAway {
+		e.watch.pending.drop(sl.sight)
 		o.slab.give(n)
 	}
 }
@@ -399,6 +417,7 @@ func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool {
 	}
 	o.slab.unlink(n)
 	o.shares[sl.principal]--
+	e.watch.pending.drop(sl.sight)
 	o.slab.give(n)
 	o.lowWater = min(o.lowWater, o.slab.queued)
 	return true
@@ -469,6 +488,9 @@ func (e *Engine) Done(at Time, t Ticket, outcome Outcome, out *Out) {
 // Strangers are learned in peace alone; whoever holds a pass, always, since it
 // says that people share the address.
 func (e *Engine) remember(at Time, o *origin, sl *slot, outcome Outcome) {
+	if sl.sight != 0 {
+		e.watch.answered(at, sl.sight, !outcome.Aborted && outcome.Status >= 200 && outcome.Status < 400, e.key[1])
+	}
 	if outcome.Status == 401 || outcome.Status == 403 {
 		if sl.cred != 0 {
 			o.routes[sl.route].refuses.Store(true)
@@ -497,6 +519,7 @@ func (e *Engine) Tick(at Time, out *Out) {
 		dt = min(max(float64(at.Sub(e.lastTick))/float64(TickEvery), .1), 50)
 	}
 	e.lastTick = at
+	e.began.CompareAndSwap(0, int64(at))
 	p := e.policy.Load()
 	for i := range e.origins {
 		o := &e.origins[i]
@@ -511,6 +534,9 @@ func (e *Engine) Tick(at Time, out *Out) {
 	}
 	e.judge(at, out)
 	e.crowd.tick(e, at, out)
+	e.watch.tick(at, dt, e.peaceful(), e.key[0])
+	e.keepRules(at, dt, out)
+	e.propose(at, out)
 	// A part of the table at every tick, all of it in under two hours.
 	e.budgets.SweepPart(int64(at), e.swept, sweepParts)
 	e.swept = (e.swept + 1) % sweepParts
