@@ -32,7 +32,9 @@ type Engine struct {
 	crowd  crowd
 	watch  watch
 	ruling ruling
-	began  atomic.Int64 // the first tick
+	failed failed
+	began  atomic.Int64  // the first tick
+	proofs atomic.Uint64 // passes minted for a proof
 
 	ticking  sync.Mutex // Tick, Seen, and what operators change
 	lastTick Time
@@ -98,6 +100,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	}
 	cost := o.cost(r.Route)
 	e.crowd.vote(addr)
+	o.signs.take(r)
 	if h := e.hands.Load().find(r); h != nil {
 		o.asked.Add(uint64(cost))
 		v.Reason = ByHand
@@ -116,8 +119,18 @@ func (e *Engine) Decide(r *Request) Verdict {
 		s = strangers(r)
 		v.Rank = s.rank
 	}
+	if over > 0 {
+		o.signs.over.Add(1)
+	}
+	asking := addr ^ uint64(r.Traits[TraitPath])<<16 ^ uint64(r.Traits[TraitAsked])
+	if e.failed.lately(asking, r.At) {
+		o.signs.again.Add(1)
+	}
 	if l := e.met(r, o, s, addr); l != nil {
 		v.Rule = l.id
+		if l.act != Wait {
+			o.signs.ruled.Add(1)
+		}
 		if l.acting.Load() && Time(e.bypass.Load()) <= r.At {
 			return e.observe(e.ruled(r, o, v, addr, l))
 		}
@@ -134,6 +147,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v = e.overrun(r, o, v, addr, over, b)
 	default:
 		v = e.weighed(r, o, s, v, addr, cost)
+	}
+	if v.Act != Allow {
+		e.failed.note(asking, r.At)
 	}
 	if v.Act == Allow && v.Reason != Lottery && (s.age || s.tier != Stranger) {
 		o.arrived[v.Rank].Add(uint32(cost))
@@ -207,10 +223,15 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	v.Place = placeOf(r)
 	v.RetryAfter = time.Duration(o.wait.Load())
 	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
-		v.RetryAfter = max(ahead, callAfter)
+		v.RetryAfter = max(ahead, o.callAfter())
 	}
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
+		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
+			o.signs.waits.Add(1)
+			return v
+		}
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
+		o.signs.challenged.Add(1)
 		e.owe(r, addr, debtChallenge, v.Rule)
 	}
 	return v
@@ -530,6 +551,7 @@ func (e *Engine) Tick(at Time, out *Out) {
 		o.release(e, i, at, out)
 		o.tick(at, p, dt)
 		e.weigh(i, at, dt, out)
+		e.judgeCause(i, at, out)
 		o.mu.Unlock()
 	}
 	e.judge(at, out)

@@ -157,7 +157,7 @@ func (e *Engine) propose(at Time, out *Out) {
 	w := &e.watch
 	j := &r.job
 	j.now, j.rate = w.present.gather(j.now[:0], at)
-	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, false
+	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, e.flooded()
 	if len(j.now) < sightingsMin || j.rate <= j.usual {
 		return
 	}

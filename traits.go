@@ -54,6 +54,9 @@ const (
 	TraitBody
 	// TraitKind is what the request is for, as Request.Kind.
 	TraitKind
+	// TraitAsked is the whole of what is asked for, path and query: no rule names
+	// it, but whoever asks again for the same thing is known by it.
+	TraitAsked
 	traitsAll
 )
 
@@ -65,7 +68,7 @@ type Traits [TraitsMax]uint32
 
 var traitNames = [TraitsMax]string{
 	"prefix", "net", "asn", "country", "tls", "http", "headers", "agent", "agent_class", "language", "accept", "encoding",
-	"fetch", "cookie", "reuse", "credential", "method", "route", "path", "query", "shape", "referer", "body", "kind",
+	"fetch", "cookie", "reuse", "credential", "method", "route", "path", "query", "shape", "referer", "body", "kind", "asked",
 }
 
 func (t Trait) String() string {
@@ -98,19 +101,19 @@ func (t Trait) about() about {
 // column is what a condition looks at: one trait, or two together.
 type column struct{ first, second Trait }
 
-// columns are all of them: each trait, then the pairs whose values a client
+// columns are all of them: each trait that rules name, then the pairs whose values a client
 // that lies about one of them gets wrong.
 var columns = func() (all [columnsMax]column) {
-	for t := range traitsAll {
+	for t := range TraitAsked {
 		all[t] = column{t, t}
 	}
-	copy(all[TraitsMax:], []column{
+	copy(all[TraitAsked:], []column{
 		{TraitTLS, TraitHeaders}, {TraitTLS, TraitAgentClass}, {TraitAgentClass, TraitHeaders}, {TraitAgentClass, TraitAccept},
 	})
 	return all
 }()
 
-const columnsMax = TraitsMax + 4
+const columnsMax = int(TraitAsked) + 4
 
 // of gives the column's value; 0 where a part cannot be told.
 func (c column) of(t *Traits) uint32 {

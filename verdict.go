@@ -159,6 +159,8 @@ const (
 	RuleExpired
 	// RuleWithdrawn: a rule was taken back, by hand or since it met known clients.
 	RuleWithdrawn
+	// CauseNamed: why an origin suffers was judged anew.
+	CauseNamed
 )
 
 // Event is one thing that happened, for people.
@@ -168,6 +170,7 @@ type Event struct {
 	Origin uint16
 	Prefix netip.Prefix // SourceJudged, OneAddress
 	Rule   uint32       // RuleActs, RuleExpired, RuleWithdrawn
+	Cause  Cause        // CauseNamed; Value is its confidence
 	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share; RuleActs: share of the excess
 }
 

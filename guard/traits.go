@@ -40,6 +40,7 @@ func (h *Handler) readTraits(v *visit) {
 	t[deich.TraitReferer] = refererTrait(first(r.Header, "Referer"), r.Host, key)
 	t[deich.TraitBody] = bodyTrait(r, key)
 	t[deich.TraitKind] = uint32(v.req.Kind) + 1
+	t[deich.TraitAsked] = t[deich.TraitPath] ^ textOf(r.URL.RawQuery, key)*0x9e3779b1
 }
 
 // source fills in what is known of where a request comes from.
