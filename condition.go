@@ -16,16 +16,19 @@ const (
 
 var compareNames = [...]string{"is", "novel", "hot"}
 
+// MarshalText gives the word.
+func (c Compare) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 func (c Compare) String() string { return compareNames[min(int(c), len(compareNames)-1)] }
 
 // Condition is one part of a rule. With is the second trait of a pair, else
 // the same as Trait.
 type Condition struct {
-	Trait   Trait
-	With    Trait
-	Compare Compare
-	Value   uint32 // Is
-	Pool    int    // Hot: how many values; Novel: how many are known
+	Trait   Trait   `json:"trait"`
+	With    Trait   `json:"with"`
+	Compare Compare `json:"compare"`
+	Value   uint32  `json:"-"`    // Is: a keyed hash
+	Pool    int     `json:"pool"` // Hot: how many values; Novel: how many are known
 	column  uint8
 	set     *values // Hot: the pool; Novel: what is known
 }

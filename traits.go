@@ -71,6 +71,9 @@ var traitNames = [TraitsMax]string{
 	"fetch", "cookie", "reuse", "credential", "method", "route", "path", "query", "shape", "referer", "body", "kind", "asked",
 }
 
+// MarshalText gives the trait's word.
+func (t Trait) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 func (t Trait) String() string {
 	if t < traitsAll {
 		return traitNames[t]
