@@ -64,7 +64,7 @@ type signs struct {
 	over       atomic.Uint64 // beyond their budget
 	ruled      atomic.Uint64 // that meet a rule about more than what is wanted
 	challenged atomic.Uint64
-	waits      atomic.Uint64 // strangers that were shown the waiting room and no proof
+	waits      atomic.Uint64 // strangers that were first shown the waiting room, and no proof
 	returns    atomic.Uint64 // of them, those who came back when they were told to
 	early      atomic.Uint64 // those who did not wait for that
 	again      atomic.Uint64 // the same of the same source, soon after it failed
@@ -106,9 +106,9 @@ const (
 	nothingFor   = 10 * Time(time.Second)
 	faultLately  = Time(time.Minute)
 	freshPass    = time.Minute
-	provenLag    = 3 // half seconds: evidence of proofs is as old as a phone is slow
-	returnLag    = 2 // and that of returns as the waiting room's first refresh
-	returnBy     = 3 * time.Second
+	provenLag    = 3                        // half seconds: evidence of proofs is as old as a phone is slow
+	returnLag    = 2                        // and that of returns as the waiting room's first refresh
+	returnBy     = 2*callSoon - returnSlack // later it may be the second time
 	returnSlack  = 100 * time.Millisecond
 	termMost     = 3
 )

@@ -227,7 +227,9 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	}
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
 		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
-			o.signs.waits.Add(1)
+			if r.Place == 0 {
+				o.signs.waits.Add(1)
+			}
 			return v
 		}
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
