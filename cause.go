@@ -68,12 +68,12 @@ type signs struct {
 	returns    atomic.Uint64 // of them, those who came back when they were told to
 	early      atomic.Uint64 // those who did not wait for that
 	again      atomic.Uint64 // the same of the same source, soon after it failed
-	pages      atomic.Uint64 // of clients whose pass is younger than freshPass
+	pages      atomic.Uint64 // of clients who came under the pressure and whose pass is younger than freshPass
 	assets     atomic.Uint64
 }
 
 // take counts a request that came.
-func (s *signs) take(r *Request) {
+func (s *signs) take(r *Request, since Time) {
 	s.came.Add(1)
 	if r.Place != 0 && r.Kind == Page {
 		if waited := r.At.Sub(Time(r.Place)); waited < callSoon-returnSlack {
@@ -82,7 +82,7 @@ func (s *signs) take(r *Request) {
 			s.returns.Add(1)
 		}
 	}
-	if r.Pass.ID != 0 && r.At.Sub(r.Pass.First) < freshPass {
+	if since != 0 && r.Pass.ID != 0 && r.Pass.First >= since && r.At.Sub(r.Pass.First) < freshPass {
 		switch r.Kind {
 		case Page:
 			s.pages.Add(1)

@@ -100,7 +100,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	}
 	cost := o.cost(r.Route)
 	e.crowd.vote(addr)
-	o.signs.take(r)
+	o.signs.take(r, since)
 	if h := e.hands.Load().find(r); h != nil {
 		o.asked.Add(uint64(cost))
 		v.Reason = ByHand
