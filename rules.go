@@ -27,6 +27,16 @@ type Rule struct {
 	Left       time.Duration `json:"-"`
 }
 
+// Meets says whether a request with these traits meets the rule.
+func (r *Rule) Meets(t *Traits) bool {
+	for i := range r.Conditions {
+		if !r.Conditions[i].holds(t) {
+			return false
+		}
+	}
+	return true
+}
+
 const (
 	rulesMax     = 16 // live at once; full, none is added
 	ruleShadow   = 500 * time.Millisecond
