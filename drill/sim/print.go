@@ -50,6 +50,9 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(t, "\nengine: %.1f MiB, %d placed at most (limit %.1f), %d queued at most, %d orders; %s\n",
 			float64(e.MemoryBytes)/(1<<20), e.Most, e.MostLimit, e.MostQueued, e.Orders, strings.Join(e.Events, ", "))
 	}
+	for _, x := range r.Rules.Texts {
+		fmt.Fprintln(t, "rule: "+x)
+	}
 	for _, u := range r.Unmet {
 		fmt.Fprintln(t, "unmet: "+u)
 	}
