@@ -280,12 +280,19 @@ func (e *Engine) good(r *Request, s standing) bool {
 	if !e.watch.good.wants(r.At) {
 		return false
 	}
-	began := Time(e.began.Load())
-	running := r.At.Sub(began)
 	if s.age {
-		return began != 0 && s.long >= min(running/trustPart, trustMost)
+		// Under pressure an address alone says nothing: a flood may come from it too.
+		return e.trusted(r, s) && (!s.here || e.peaceful())
 	}
 	return r.Pass.ID != 0 && r.Pass.Earned == Proved && !e.knewPeace()
+}
+
+// trusted says whether a client has been known for a part of the time that the
+// engine runs: not just since the flood's first moments, in which some of it
+// was still served.
+func (e *Engine) trusted(r *Request, s standing) bool {
+	began := Time(e.began.Load())
+	return s.age && began != 0 && s.long >= min(r.At.Sub(began)/trustPart, trustMost)
 }
 
 // coldStart: an episode that began so early left no time to learn what is good.

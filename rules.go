@@ -50,6 +50,7 @@ const (
 	humanHits    = 5                // and so many at least
 	banFor       = 10 * time.Minute // what was taken back is not found again before
 	bansMax      = 64               // beyond it the oldest is forgotten
+	excessTimes  = 1.5              // what came before: below it the pressure has other reasons
 	jobEvery     = time.Second
 	jobLongest   = 16 * time.Second // between syntheses that find nothing
 )
@@ -168,7 +169,7 @@ func (e *Engine) propose(at Time, out *Out) {
 	j := &r.job
 	j.now, j.rate = w.present.gather(j.now[:0], at)
 	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, e.flooded()
-	if len(j.now) < sightingsMin || j.rate <= j.usual {
+	if len(j.now) < sightingsMin || j.rate < excessTimes*j.usual {
 		return
 	}
 	w.peace.hold(true)
@@ -331,13 +332,15 @@ func (r *ruling) met(id uint32, n uint64) {
 
 // met gives the rule that a request meets and is not exempt from; nil for
 // none. Known clients are exempt, and so is whoever has proven to be a person
-// since, or was called by the waiting room.
+// since, or was called by the waiting room. Where people with passes share an
+// address, it makes nobody known: a flood may come from it too.
 func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
 	set := e.ruling.set.Load()
 	if len(set.live) == 0 {
 		return nil
 	}
-	known, proven := s.age || s.tier == Partner, r.Pass.ID != 0
+	proven := r.Pass.ID != 0
+	known := s.tier == Partner || e.trusted(r, s) && (!s.here || e.past.passes(addr, r.At) == 0)
 	if known {
 		e.ruling.aged.Add(1)
 	}

@@ -14,6 +14,7 @@ import (
 // and its descendants.
 const (
 	excessLeast   = .02 // of the excess: what an item, and a rule, must cover
+	suspectLeast  = .1  // the same for a rule that speaks of the target alone, or touches more of the good: below it is noise
 	coverEnough   = .05 // of the excess left: enough is covered
 	moreForLess   = 1.05
 	beamWidth     = 24
@@ -274,11 +275,10 @@ func (s *search) keep(c *candidate) candidate {
 func (s *search) feasible(c *candidate, most float64) bool {
 	sourceOnly := true
 	for _, p := range c.parts {
-		if columns[s.items[p].cond.column].about() != ofSource {
-			sourceOnly = false
-		}
+		sourceOnly = sourceOnly && columns[s.items[p].cond.column].about() == ofSource
 	}
-	if sourceOnly {
+	client := s.speaksOfClient(c)
+	if sourceOnly || (!client || most > collateralMax) && c.excess < suspectLeast*s.excess {
 		return false
 	}
 	if len(s.good) < goodToDeny {
@@ -308,16 +308,23 @@ func (s *search) conjoin(parts []int) candidate {
 	return d
 }
 
+// speaksOfClient says whether a rule is about more than what is wanted and
+// from where.
+func (s *search) speaksOfClient(c *candidate) bool {
+	return slices.ContainsFunc(c.parts, func(p int) bool {
+		cond := &s.items[p].cond
+		return columns[cond.column].about() == ofClient || cond.Compare == Novel
+	})
+}
+
 // found makes the proposal: what it may do depends on what it speaks of and on
 // how much is known to be good.
 func (s *search) found(c *candidate, most float64) Found {
 	f := Found{Act: Deny, Share: c.excess / s.excess, Rate: float64(c.now.count()) * s.perNow, Hits: c.good,
 		Collateral: upper(c.good, len(s.good))}
-	client := false
+	client := s.speaksOfClient(c)
 	for _, p := range c.parts {
-		cond := s.items[p].cond
-		client = client || columns[cond.column].about() == ofClient || cond.Compare == Novel
-		f.Conditions = append(f.Conditions, cond)
+		f.Conditions = append(f.Conditions, s.items[p].cond)
 	}
 	switch {
 	case !client && !s.flood:

@@ -107,7 +107,12 @@ func (r *run) aimed(d *raid, f *flight, n uint32) {
 	r.world.disguise(t, a, n, time.Duration(r.now-d.from), &f.req, r.foes)
 	script := a.Guise == Tool || a.Guise == Library || a.Guise == Random
 	q := ask{route: f.req.Route, page: r.world.page(r.foes.Float64()), script: script, fresh: !a.Reuse, cookie: a.Jar}
-	q.first = !a.Reuse && a.Request != AimBrowse
+	if a.Guise == Mimic && a.Jar {
+		// As users do: a few new connections, mostly links within the site.
+		q.fresh = r.foes.Float64() < newConnection
+	} else {
+		q.first = !a.Reuse && a.Request != AimBrowse
+	}
 	q.wants(t, &f.req, r.foes)
 	if a.Guise == Random {
 		t[deich.TraitReferer] = value(deich.TraitReferer, 1<<60|uint64(r.foes.IntN(randomReferrers)))

@@ -111,8 +111,10 @@ func liars() []Scenario {
 	proxies := from("proxies", Liar, AimPage)
 	proxies.Sources, proxies.Rotate = 100_000, true
 	mimic := from("mimic", Mimic, AimBrowse)
+	lazy := mimic
+	mimic.Jar = true
 	costly := from("mimic", Mimic, AimSearch)
-	costly.Rate = 900
+	costly.Rate, costly.Jar = 900, true
 	miss := from("miss", Liar, AimMiss)
 	miss.Rate = 900
 	anyMiss := from("miss", Mimic, AimMissAny)
@@ -129,6 +131,7 @@ func liars() []Scenario {
 		studied("popular-browser", "The commonest browser, whole", few, from("popular", Popular, AimSearch)),
 		studied("minority-browser", "A rare browser, whole, so that its users be blamed", few, from("minority", Minority, AimSearch)),
 		studied("mimics", "A browser of its own for each source, browsing as people do", few, mimic),
+		studied("mimics-lazy", "The same without cookies, a new connection each", admitted, lazy),
 		studied("mimics-search", "The same, searching only, at little more than the origin can do", few, costly),
 	}
 }
@@ -165,9 +168,9 @@ func poachers() []Scenario {
 	farm := from("farm", Tool, AimSearch)
 	farm.Cookies, farm.Early, farm.Visits = true, time.Minute, 2
 	thieves := from("thieves", Mimic, AimBrowse)
-	thieves.Steals, thieves.Stolen = "known", 40
+	thieves.Steals, thieves.Stolen, thieves.Jar = "known", 40, true
 	solvers := from("solvers", Mimic, AimBrowse)
-	solvers.Cookies, solvers.Hashes = true, 11e6
+	solvers.Cookies, solvers.Hashes, solvers.Jar = true, 11e6, true
 	behind := Attack{Name: "behind", Guise: Liar, Request: AimSearch, Sources: 12, Rate: 900, Behind: "sharing"}
 	beside := from("beside", Tool, AimSearch)
 	beside.Rate = 2000
