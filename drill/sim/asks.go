@@ -63,6 +63,7 @@ func (q *ask) wants(t *deich.Traits, req *deich.Request, draw *rand.Rand) {
 		t[deich.TraitMethod] = value(deich.TraitMethod, 1)
 		t[deich.TraitBody] = value(deich.TraitBody, route<<8|uint64(q.page%textSizes))
 	}
+	t[deich.TraitAsked] = value(deich.TraitAsked, uint64(t[deich.TraitPath])<<32|uint64(q.page))
 	q.comes(t, req, draw)
 	t[deich.TraitCookie] = absent
 	switch {

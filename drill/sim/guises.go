@@ -127,6 +127,10 @@ func (r *run) aimed(d *raid, f *flight, n uint32) {
 	case AimNew:
 		t[deich.TraitPath] = value(deich.TraitPath, uint64(routeFront)<<32|pageNew)
 	}
+	switch a.Request {
+	case AimSearch, AimAPI, AimMiss, AimMissAny:
+		t[deich.TraitAsked] = value(deich.TraitAsked, r.foes.Uint64()) // other words each time
+	}
 	if r.scenario.Dark {
 		blind(t)
 	}

@@ -24,7 +24,7 @@ type Scenario struct {
 	Groups  []Group       `json:"groups"`
 	Attacks []Attack      `json:"attacks,omitempty"`
 	Dark    bool          `json:"dark,omitempty"`  // neither TLS nor networks can be told
-	Truth   string        `json:"truth,omitempty"` // what a judge who saw everything would call it; empty: not asked
+	Truth   []deich.Cause `json:"truth,omitempty"` // what a judge who saw everything might call it; empty: not asked
 	Expect  []Bound       `json:"expect,omitempty"`
 }
 

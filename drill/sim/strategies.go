@@ -3,6 +3,8 @@ package sim
 import (
 	"slices"
 	"time"
+
+	"github.com/deichproject/deich"
 )
 
 // Strategies gives the exam of the synthesis of rules and of causes: what
@@ -38,7 +40,7 @@ func studied(name, title string, expect []Bound, attacks ...Attack) Scenario {
 		Groups: []Group{locals, clients, arrivals, plain}, Attacks: attacks, Expect: expect,
 	}
 	if len(attacks) > 0 {
-		s.Truth = causeFlood
+		s.Truth = []deich.Cause{deich.CauseFlood}
 	}
 	return s
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/deichproject/deich"
 )
 
-// PrintTable writes one line a report. Covered, rules and acting are of the
+// PrintTable writes one line a report, and then which bounds do not hold. Covered, rules and acting are of the
 // synthesis; refused and challenged count users' requests since the flood
 // began.
 func PrintTable(w io.Writer, all []Report) error {
@@ -23,7 +23,17 @@ func PrintTable(w io.Writer, all []Report) error {
 			seconds(r.worst(true)), seconds(r.worst(false)), r.coverage(), r.ruleCount(), seconds(r.Rules.First),
 			percent(r.Rules.Touched), r.causeWord(), r.costWord(), len(r.Unmet))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i := range all {
+		for _, u := range all[i].Unmet {
+			if _, err := fmt.Fprintf(w, "unmet: %s, seed %d: %s\n", all[i].Scenario, all[i].Seed, u); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // successes gives each group's success in the flood phase.
@@ -80,9 +90,9 @@ func (r *Report) causeWord() string {
 	case c == nil:
 		return "–"
 	case c.After < 0:
-		return fmt.Sprintf("wrong: %s, not %s", c.Said, c.Truth)
+		return fmt.Sprintf("%v, not %v", c.Said, c.Truth[0])
 	default:
-		return fmt.Sprintf("%s in %.1f s", c.Said, c.After)
+		return fmt.Sprintf("%v in %.1f s", c.Said, c.After)
 	}
 }
 

@@ -3,6 +3,8 @@ package sim
 import (
 	"slices"
 	"time"
+
+	"github.com/deichproject/deich"
 )
 
 // What holds for people who come all at once.
@@ -21,7 +23,7 @@ func throng(name, title string, g Group, attacks ...Attack) Scenario {
 	if g.Over == 0 {
 		g.Over = 5 * time.Second
 	}
-	s.Flood, s.Truth = time.Minute, causeCrowd
+	s.Flood, s.Truth = time.Minute, []deich.Cause{deich.CauseCrowd}
 	s.Groups = []Group{locals, clients, g}
 	return s
 }
@@ -34,10 +36,10 @@ func throngs() []Scenario {
 	among := from("mimic", Mimic, AimNew)
 	among.Rate = 1000
 	hidden := throng("crowd-mimics", "A crowd for a new page, and whole browsers among it that want the same", Group{New: true}, among)
-	hidden.Truth, hidden.Expect = causeMixed, slices.Concat(noneHarmed, []Bound{{"", Touched, 0, .001}})
+	hidden.Truth, hidden.Expect = []deich.Cause{deich.CauseFlood, deich.CauseMixed}, slices.Concat(noneHarmed, []Bound{{"", Touched, 0, .001}})
 	beside := from("tool", Tool, AimNew)
 	mixed := throng("crowd-tool", "A crowd for a new page, and one tool that floods the same page", Group{New: true}, beside)
-	mixed.Truth, mixed.Expect = causeMixed, slices.Concat(noneHarmed, []Bound{{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}})
+	mixed.Truth, mixed.Expect = []deich.Cause{deich.CauseFlood, deich.CauseMixed}, slices.Concat(noneHarmed, []Bound{{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}})
 	return []Scenario{
 		throng("crowd-page", "1,400 people come for a new page", Group{New: true}),
 		throng("crowd-campaign", "1,400 people come from one other site, by its app, for a new page", Group{New: true, Referer: 1, Look: InApp}),
@@ -50,7 +52,7 @@ func throngs() []Scenario {
 // monitors are a fleet that was there before and a larger one that begins at once.
 func monitors() Scenario {
 	s := studied("monitors", "Forty monitors all along, 1,200 more at once", noneHarmed)
-	s.Truth = causeCrowd
+	s.Truth = []deich.Cause{deich.CauseCrowd}
 	s.Origin.Speed = .5
 	s.Groups = append(slices.Clone(s.Groups[:2]),
 		Group{Name: "watchers", Kind: Program, Look: Monitors, Count: 40, From: -2 * time.Minute, Over: 10 * time.Second, Gap: 5 * time.Second},
@@ -61,7 +63,7 @@ func monitors() Scenario {
 // federation is what follows a popular message: every server delivers and fetches.
 func federation() Scenario {
 	s := studied("federation", "A popular message: 2,400 servers deliver and fetch within five seconds", noneHarmed)
-	s.Truth = causeCrowd
+	s.Truth = []deich.Cause{deich.CauseCrowd}
 	s.Groups = append(slices.Clone(s.Groups),
 		Group{Name: "peers", Kind: Program, Look: Servers, Count: 60, From: -2 * time.Minute, Over: 20 * time.Second, Gap: 3 * time.Second},
 		Group{Name: "burst", Kind: Program, Look: Servers, Count: 2400, Over: 5 * time.Second, Gap: 2 * time.Second, Stay: 10 * time.Second})
@@ -70,24 +72,24 @@ func federation() Scenario {
 
 // breakdowns are the platform's own faults, alone and with floods.
 func breakdowns() []Scenario {
-	broken := func(name, title, truth string, o Origin, attacks ...Attack) Scenario {
+	broken := func(name, title string, truth deich.Cause, o Origin, attacks ...Attack) Scenario {
 		s := studied(name, title, []Bound{{"", Refusals, 0, 0}, {"", Challenges, 0, 0}, {"", Rules, 0, 0}, {"", Orders, 0, 0}}, attacks...)
-		s.Origin, s.Truth, s.Groups = o, truth, s.Groups[:3]
+		s.Origin, s.Truth, s.Groups = o, []deich.Cause{truth}, s.Groups[:3]
 		return s
 	}
-	storm := broken("retry-storm", "Eight seconds of outage, then everyone retries at once, whatever they are told", causeRetry,
+	storm := broken("retry-storm", "Eight seconds of outage, then everyone retries at once, whatever they are told", deich.CauseRetryStorm,
 		Origin{Down: true, For: 8 * time.Second})
 	storm.Groups = slices.Clone(storm.Groups)
 	storm.Groups[1].Eager = true
 	storm.Groups = append(storm.Groups, Group{Name: "apps", Kind: Program, Count: 400, From: -2 * time.Minute, Over: 20 * time.Second,
 		Gap: 4 * time.Second, Eager: true})
-	both := broken("fault-and-flood", "The origin does a third of its work, and one tool floods it", causeMixed,
+	both := broken("fault-and-flood", "The origin does a third of its work, and one tool floods it", deich.CauseMixed,
 		Origin{Slow: 3}, from("tool", Tool, AimSearch))
 	both.Expect = []Bound{{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}, {"", Orders, 0, 0}, {"known", Success, .95, 0}}
 	return []Scenario{
-		broken("fault-slow", "The origin waits ten times as long for something else", causeFault, Origin{Model: IO, Cores: 64, Slow: 10}),
-		broken("fault-weak", "The origin does an eighth of its work", causeFault, Origin{Slow: 8}),
-		broken("fault-errors", "Two in five answers are errors", causeFault, Origin{Errors: .4}),
+		broken("fault-slow", "The origin waits ten times as long for something else", deich.CauseOriginFault, Origin{Model: IO, Cores: 64, Slow: 10}),
+		broken("fault-weak", "The origin does an eighth of its work", deich.CauseOriginFault, Origin{Slow: 8}),
+		broken("fault-errors", "Two in five answers are errors", deich.CauseOriginFault, Origin{Errors: .4}),
 		storm, both,
 	}
 }
@@ -96,7 +98,7 @@ func breakdowns() []Scenario {
 func calm() []Scenario {
 	return []Scenario{{
 		Name: "peace-hour", Title: "Thirteen hours of a real log within one: nobody attacks",
-		Peace: time.Minute, Flood: time.Hour, After: 10 * time.Second, Truth: causeNobody,
+		Peace: time.Minute, Flood: time.Hour, After: 10 * time.Second, Truth: []deich.Cause{deich.NoCause},
 		Origin: Origin{Speed: .25},
 		Groups: []Group{
 			{Name: "visitors", Kind: Browser, Count: 2229, From: -time.Minute, Over: time.Hour, Replay: true},
