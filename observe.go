@@ -182,6 +182,22 @@ func (h *history) add(at Time, s *sighting, key uint64) {
 	h.due.Store(int64(at.Add(min(at.Sub(h.began), historyKeep) / historyMax)))
 }
 
+// forget takes back what came after there were n: a flood's first moments.
+// What is full has no room for so many that it would matter.
+func (h *history) forget(n int) {
+	h.mu.Lock()
+	if n < len(h.all) && len(h.all) < historyMax && !h.held {
+		h.all = h.all[:n]
+	}
+	h.mu.Unlock()
+}
+
+func (h *history) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.all)
+}
+
 func (h *history) hold(on bool) {
 	h.mu.Lock()
 	h.held = on
@@ -214,14 +230,17 @@ func (p *pending) drop(i int16) {
 
 // watch is all that the engine looks at to describe a flood.
 type watch struct {
-	present present
-	peace   history // what came in peace
-	good    history // what known clients were served with
-	pending pending
-	came    atomic.Uint64 // requests since the last tick that no rule explains
-	rate    float64       // of them a second, over a second
-	usual   float64       // the same in peace, over five minutes
-	calm    time.Duration // how much peace usual was learned from
+	present  present
+	peace    history // what came in peace
+	good     history // what known clients were served with
+	pending  pending
+	came     atomic.Uint64 // requests since the last tick that no rule explains
+	rate     float64       // of them a second, over a second
+	usual    float64       // the same in peace, over five minutes
+	calm     time.Duration // how much peace usual was learned from
+	marks    [windows]int  // how much of good was known at the last turns of a window
+	marked   int
+	peaceful bool
 }
 
 func (w *watch) init() {
@@ -249,7 +268,16 @@ func (w *watch) tick(at Time, dt float64, peace bool, key uint64) {
 		w.calm = min(w.calm+span, usualOver)
 		w.usual += min(1, float64(span)/float64(w.calm)) * (w.rate - w.usual)
 	}
-	if old := w.present.turn(at); old != nil && peace {
+	old := w.present.turn(at)
+	switch {
+	case !peace && w.peaceful:
+		w.good.forget(w.marks[w.marked%windows])
+	case old != nil:
+		w.marks[w.marked%windows] = w.good.len()
+		w.marked++
+	}
+	w.peaceful = peace
+	if old != nil && peace {
 		for i := range min(old.n.Load(), windowSample) {
 			if !w.peace.wants(at) {
 				break

@@ -259,10 +259,24 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 			l.acting.Store(true)
 			out.event(Event{At: at, Kind: RuleActs, Rule: l.id, Value: l.found.Share})
 		}
+		if l.acting.Load() && l.rate >= max(ruleIdle*capacity, .5) {
+			e.prolong(at)
+		}
 		live = append(live, l)
 	}
 	if len(live) != len(old.live) {
 		r.set.Store(&ruleSet{live})
+	}
+}
+
+// prolong keeps an episode from ending: while rules hold a flood back it is not
+// peace, although the origins feel nothing.
+func (e *Engine) prolong(at Time) {
+	for i := range e.origins {
+		o := &e.origins[i]
+		o.mu.Lock()
+		o.quiet = at
+		o.mu.Unlock()
 	}
 }
 
@@ -348,7 +362,7 @@ func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
 	if l == nil {
 		return nil
 	}
-	n := l.note(addr, known, proven)
+	n := l.note(addr, known && !s.here, proven) // an address alone takes no rule back
 	switch {
 	case known, proven,
 		r.Place != 0 && Time(r.Place) <= Time(o.called.Load()) && e.mayShow(r, addr),

@@ -13,8 +13,9 @@ import (
 // as its guide, after MacroBase's explanations (Bailis et al., SIGMOD 2017)
 // and its descendants.
 const (
-	excessLeast   = .02 // of the excess: what an item, and a rule, must cover
-	suspectLeast  = .1  // the same for a rule that speaks of the target alone, or touches more of the good: below it is noise
+	excessLeast   = .02 // of the excess: what an item must cover
+	ruleLeast     = .05 // the same for a rule
+	suspectLeast  = .1  // for one that speaks of the target alone or of the source, or touches more of the good: below is noise
 	coverEnough   = .05 // of the excess left: enough is covered
 	moreForLess   = 1.05
 	beamWidth     = 24
@@ -155,7 +156,7 @@ func (s *search) cover(most float64, out *Rules) {
 			return
 		}
 		c, ok := s.best(most)
-		if !ok || c.excess < excessLeast*s.excess {
+		if !ok || c.excess < ruleLeast*s.excess {
 			return
 		}
 		s.simplify(&c, most)
@@ -273,12 +274,14 @@ func (s *search) keep(c *candidate) candidate {
 // feasible says whether all rules together would touch little enough of what
 // is known to be good, and whether the rule speaks of more than the source.
 func (s *search) feasible(c *candidate, most float64) bool {
-	sourceOnly := true
+	sources := 0
 	for _, p := range c.parts {
-		sourceOnly = sourceOnly && columns[s.items[p].cond.column].about() == ofSource
+		if columns[s.items[p].cond.column].about() == ofSource {
+			sources++
+		}
 	}
-	client := s.speaksOfClient(c)
-	if sourceOnly || (!client || most > collateralMax) && c.excess < suspectLeast*s.excess {
+	weak := sources > 0 || most > collateralMax || !s.speaksOfClient(c)
+	if sources == len(c.parts) || weak && c.excess < suspectLeast*s.excess {
 		return false
 	}
 	if len(s.good) < goodToDeny {
@@ -356,6 +359,10 @@ func (s *search) collect() {
 	for i := range s.items {
 		it := &s.items[i]
 		it.now, it.peace, it.ok = meets(&it.cond, s.now), meets(&it.cond, s.peace), meets(&it.cond, s.good)
+		if columns[it.cond.column].first == TraitCookie {
+			// The good have passes; people like them who come for the first time have none.
+			it.ok.fill(len(s.good))
+		}
 	}
 }
 
