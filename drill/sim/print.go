@@ -53,6 +53,13 @@ func (r *Report) Print(w io.Writer) error {
 	for _, x := range r.Rules.Texts {
 		fmt.Fprintln(t, "rule: "+x)
 	}
+	if c := r.Cause; c != nil {
+		fmt.Fprintf(t, "cause: %s", r.causeWord())
+		for _, x := range c.Wrong {
+			fmt.Fprintf(t, "; %s %.3g (%+.2f)", x.Name, x.Value, x.Weight)
+		}
+		fmt.Fprintln(t)
+	}
 	for _, u := range r.Unmet {
 		fmt.Fprintln(t, "unmet: "+u)
 	}

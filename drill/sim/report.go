@@ -101,11 +101,13 @@ type RulesReport struct {
 	Texts     []string `json:"texts,omitempty"`
 }
 
-// CauseReport is what the engine took for the cause.
+// CauseReport is what the engine took for the cause, in the flood phase.
 type CauseReport struct {
-	Truth []deich.Cause `json:"truth"` // any of them is right
-	Said  deich.Cause   `json:"said"`  // at the end of the flood phase
-	After float64       `json:"after"` // seconds from the first bad request until it was right for good; below zero: it was not
+	Truth  []deich.Cause `json:"truth"`           // any of them is right
+	After  float64       `json:"after"`           // seconds from the first bad request until it was right; below zero: never
+	Held   float64       `json:"held"`            // share of the time since that it was right
+	Mostly deich.Cause   `json:"mostly"`          // what it said most of the time that it was wrong
+	Wrong  []deich.Term  `json:"wrong,omitempty"` // the evidence for the last wrong cause
 }
 
 // Cost is what the synthesis took of this machine's time.
@@ -259,9 +261,9 @@ func (r *run) reportRules(rep *Report) {
 		rep.Cost = Cost{x.spent / time.Duration(x.jobs), x.worst}
 	}
 	if c := &r.causes; r.engine != nil && len(r.scenario.Truth) > 0 {
-		rep.Cause = &CauseReport{r.scenario.Truth, c.said, -1}
-		if c.right {
-			rep.Cause.After = time.Duration(c.since - r.flood - bad).Seconds()
+		rep.Cause = &CauseReport{r.scenario.Truth, -1, part([2]uint64{uint64(c.right), uint64(c.then)}), c.mostly(), c.wrong.Terms}
+		if c.first != 0 {
+			rep.Cause.After = time.Duration(c.first - r.flood - bad).Seconds()
 		}
 	}
 }

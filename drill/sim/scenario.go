@@ -175,7 +175,7 @@ const (
 	Rules      Figure = "rules"   // most rules acting at once
 	Acting     Figure = "acting"  // seconds from the first bad request until a rule acts
 	Orders     Figure = "orders"  // orders that met a user's address
-	RightCause Figure = "cause"   // seconds until the cause was right and stayed so
+	RightCause Figure = "cause"   // seconds until the cause was right
 
 	Slowdown Figure = "slowdown" // the origin's time for the work of users' requests, in the flood over that in peace
 )

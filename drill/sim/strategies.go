@@ -26,7 +26,7 @@ var (
 
 // What the promise says of floods that tools make.
 var toolMade = []Bound{
-	{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}, {"", Acting, 0, 3},
+	{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}, {"", Acting, 0, 3}, {"", RightCause, 0, 5},
 	{"known", Success, .995, 0}, {"known", Refusals, 0, .001}, {"api", Success, .99, 0}, {"newcomers", First, 0, 3},
 }
 
@@ -79,7 +79,8 @@ func tools() []Scenario {
 	pulses.On, pulses.Off, pulses.Shift = 4*time.Second, 4*time.Second, 8*time.Second
 	rare := search
 	rare.On, rare.Off = 6*time.Second, 64*time.Second
-	seldom := studied("slow-pulse", "Six seconds of one tool every seventy: longer than a rule lives", toolMade, rare)
+	seldom := studied("slow-pulse", "Six seconds of one tool every seventy: longer than a rule lives", slices.Concat(
+		[]Bound{{"", Covered, .75, 0}}, toolMade[1:]), rare) // a rule that has lapsed is found anew in the pulse's first second
 	seldom.Flood = 3 * time.Minute
 	shy := search
 	shy.Jar, shy.Reuse = true, true
@@ -121,7 +122,8 @@ func liars() []Scenario {
 	miss.Rate = 900
 	anyMiss := from("miss", Mimic, AimMissAny)
 	anyMiss.Rate = 900
-	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .001}, {"", Rules, 0, 3}, {"newcomers", First, 0, 3}}
+	// Whoever looks like everyone else is for admission. What rules there are ask for a proof, and of few.
+	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .01}, {"", Rules, 0, 6}, {"newcomers", First, 0, 6}}
 	return []Scenario{
 		studied("liar", "Browsers' headers over one program's TLS", toolMade, from("liar", Liar, AimSearch)),
 		studied("tls-pool", "Browsers' headers over forty forged handshakes, half with cookies", toolMade, pool, half),
@@ -143,20 +145,20 @@ func slow() []Scenario {
 	boil := from("boil", Tool, AimSearch)
 	boil.Ramp = 3 * time.Minute
 	boiling := studied("slow-boil", "One program whose rate grows over three minutes", slices.Concat(
-		[]Bound{{"", Covered, .8, 0}, {"", Rules, 0, 5}}, toolMade[4:7], toolMade[1:2]), boil)
+		[]Bound{{"", Covered, .8, 0}, {"", Rules, 0, 5}}, toolMade[5:8], toolMade[1:2]), boil)
 	boiling.Flood = 4 * time.Minute
 	poison := from("poison", Tool, AimSearch)
 	poison.Rate, poison.From, poison.For, poison.Sources = .4, -3*time.Hour, 3*time.Hour, 4000
 	strike := from("strike", Tool, AimSearch)
 	strike.As = "poison"
 	poisoned := studied("poisoned", "Hours at a low rate first, from the same sources", []Bound{
-		{"known", Success, .995, 0}, {"known", Refusals, 0, .001}, {"", Covered, .95, 0}, {"", Touched, 0, .001}}, poison, strike)
+		{"known", Success, .995, 0}, {"known", Refusals, 0, .001}, {"", Orders, 0, 0}}, poison, strike) // its sources are known by then: rules spare them
 	poisoned.Peace = 3 * time.Hour
 	poisoned.Groups = slices.Clone(poisoned.Groups)
 	poisoned.Groups[0].From, poisoned.Groups[0].Gap, poisoned.Groups[0].Count = -3*time.Hour, time.Minute, 120
 	poisoned.Groups[1].From, poisoned.Groups[1].Gap, poisoned.Groups[1].Count = -3*time.Hour, time.Minute, 12
 	cold := studied("cold-tool", "Deich starts eight seconds into one tool's flood and has seen no peace",
-		[]Bound{{"known", Success, .9, 0}, {"", Touched, 0, .001}, {"", Orders, 0, 0}}, from("tool", Tool, AimSearch))
+		[]Bound{{"known", Success, .9, 0}, {"", Touched, 0, .01}, {"", Orders, 0, 0}}, from("tool", Tool, AimSearch))
 	cold.Start, cold.Peace = 8*time.Second, 10*time.Second
 	cold.Groups = []Group{
 		{Name: "known", Kind: Browser, Count: 100, From: -3 * time.Second, Over: 2 * time.Second, Age: 30 * time.Hour, Gap: 2 * time.Second},
@@ -180,7 +182,7 @@ func poachers() []Scenario {
 		Bound{"sharing", Success, .95, 0}, Bound{"sharing", Refusals, 0, .001}), behind, beside)
 	framed.Groups = append(slices.Clone(framed.Groups), Group{Name: "sharing", Kind: Browser, Count: 96,
 		From: -2 * time.Minute, Over: 20 * time.Second, Gap: 2 * time.Second, Addresses: 12})
-	held := []Bound{{"known", Success, .99, 0}, {"", Touched, 0, .001}, {"", Orders, 0, 0}}
+	held := []Bound{{"known", Success, .99, 0}, {"", Touched, 0, .01}, {"", Orders, 0, 0}}
 	return []Scenario{
 		studied("token-farmers", "Bots come a minute early, keep their cookies, behave, then flood", held, farm),
 		studied("token-thieves", "Whole browsers with the stolen passes of forty users", []Bound{{"", Touched, 0, .001}, {"", Orders, 0, 0}}, thieves),

@@ -90,9 +90,9 @@ func (r *Report) causeWord() string {
 	case c == nil:
 		return "–"
 	case c.After < 0:
-		return fmt.Sprintf("%v, not %v", c.Said, c.Truth[0])
+		return fmt.Sprintf("%v, not %v", c.Mostly, c.Truth[0])
 	default:
-		return fmt.Sprintf("%v in %.1f s", c.Said, c.After)
+		return fmt.Sprintf("%v in %.1f s, %.0f %%", c.Truth[0], c.After, 100*c.Held)
 	}
 }
 

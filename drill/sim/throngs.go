@@ -9,8 +9,8 @@ import (
 
 // What holds for people who come all at once.
 var (
-	allWelcome = []Bound{{"", Refusals, 0, 0}, {"", Challenges, 0, 0}, {"", Orders, 0, 0}, {"known", Success, .99, 0}}
-	noneHarmed = []Bound{{"", Refusals, 0, .001}, {"", Orders, 0, 0}, {"known", Success, .99, 0}}
+	allWelcome = []Bound{{"", Refusals, 0, 0}, {"", Challenges, 0, .01}, {"", Orders, 0, 0}, {"known", Success, .99, 0}, {"known", Challenges, 0, 0}}
+	noneHarmed = []Bound{{"", Refusals, 0, .001}, {"known", Refusals, 0, 0}, {"known", Success, .99, 0}}
 )
 
 // throng is a crowd that asks for more than there is.
