@@ -126,7 +126,7 @@ func liars() []Scenario {
 	anyMiss := from("miss", Mimic, AimMissAny)
 	anyMiss.Rate = 900
 	// Whoever looks like everyone else is for admission. What rules there are ask for a proof, and of few.
-	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .01}, {"", Rules, 0, 6}, {"newcomers", First, 0, 6}}
+	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .015}, {"", Rules, 0, 6}, {"newcomers", First, 0, 6}}
 	return []Scenario{
 		studied("liar", "Browsers' headers over one program's TLS", named, from("liar", Liar, AimSearch)),
 		studied("tls-pool", "Browsers' headers over forty forged handshakes, half with cookies", named, pool, half),
