@@ -32,7 +32,7 @@ bench: ## the engine's costs on this machine
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
-	$(BIN) drill --sim
+	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^TestExam$$' ./drill/sim
 	$(BIN) drill
 	DEICH_EXAM=1 $(GO) test -v -run TestHTTPCacheTests ./e2e
 	$(MAKE) fuzz

@@ -31,7 +31,13 @@ type origin struct {
 	routes [RoutesMax]route
 	mean   atomic.Uint32 // seconds (float32 bits): mean baseline of a request, in peace
 
+	signs  signs
+	cause  atomic.Uint32 // as judged last
+	unsure atomic.Bool   // the cause has been unknown for long
+
 	mu       sync.Mutex
+	evidence evidence
+	slowAt   Time // when slowness was last measured
 	slab     slab
 	limit    float64 // in units of cost
 	inflight int     // cost of what is placed
@@ -109,9 +115,10 @@ const (
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
 	failTooMany  = .05
 	episodeQuiet = time.Minute
-	newcomerPart = .03 // of capacity, for strangers who could prove themselves
-	programPart  = .5  // of what is left, for strangers who cannot
-	callAfter    = 3 * time.Second
+	newcomerPart = .03             // of capacity, for strangers who could prove themselves
+	programPart  = .5              // of what is left, for strangers who cannot
+	callAfter    = 3 * time.Second // in a flood, from the first request to the first call
+	callSoon     = time.Second     // the same where nothing speaks for a flood yet
 	guessMore    = .02             // a tick, of capacity, while the origin is not full
 	guessOwn     = .05             // the same where it was slow by itself
 	guessHeld    = 5 * time.Second // pressure that returns sooner says that the guess was too high
@@ -206,6 +213,10 @@ func (r *route) learn(wait float64, peace bool) {
 func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
+	o.evidence.all++
+	if out.Status >= 400 && out.Status < 500 {
+		o.evidence.no++
+	}
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
 		o.failures++
 		o.lastFailures++
@@ -270,6 +281,7 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	case o.trial.on:
 		o.trial.conclude(o, at)
 	case telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait:
+		o.slowAt = at
 		o.steer(p)
 		o.trial.consider(o, at)
 	}

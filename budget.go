@@ -53,6 +53,7 @@ const (
 	saltShared
 	saltWide
 	saltCredential
+	saltGood
 )
 
 func credentialHash(c uint64) uint64 { return c ^ saltCredential }
@@ -133,7 +134,13 @@ func (e *Engine) Mint(at Time, client netip.Addr, how Earned) bool {
 	if e.budgets.Take(one, int64(at), mintOne, mintBurst*mintOne) > 0 {
 		return false
 	}
-	return e.budgets.Take(e.parentHash(client)^saltMint, int64(at), mintWide, mintWider*mintWide) == 0
+	if e.budgets.Take(e.parentHash(client)^saltMint, int64(at), mintWide, mintWider*mintWide) > 0 {
+		return false
+	}
+	if how == Proved {
+		e.proofs.Add(1)
+	}
+	return true
 }
 
 // difficulty gives the bits of a sub-puzzle for this source: the more passes

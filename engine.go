@@ -30,6 +30,11 @@ type Engine struct {
 	bypass atomic.Int64
 	judged judged
 	crowd  crowd
+	watch  watch
+	ruling ruling
+	failed failed
+	began  atomic.Int64  // the first tick
+	proofs atomic.Uint64 // passes minted for a proof
 
 	ticking  sync.Mutex // Tick, Seen, and what operators change
 	lastTick Time
@@ -57,6 +62,8 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 	}
 	e.policy.Store(&p)
 	e.hands.Store(newHands(nil, 0))
+	e.watch.init()
+	e.ruling.init()
 	return e, nil
 }
 
@@ -66,7 +73,7 @@ func (e *Engine) Slots() int { return len(e.origins) * e.perSlab }
 // MemoryBytes is what the tables hold, fixed at New.
 func (e *Engine) MemoryBytes() int {
 	return e.budgets.Bytes() + e.past.cells.Bytes() +
-		len(e.origins)*int(unsafe.Sizeof(origin{})) + e.Slots()*int(unsafe.Sizeof(slot{})) +
+		len(e.origins)*int(unsafe.Sizeof(origin{})) + e.Slots()*int(unsafe.Sizeof(slot{})) + e.watch.bytes() + e.ruling.bytes() +
 		int(unsafe.Sizeof(*e))
 }
 
@@ -90,10 +97,13 @@ func (e *Engine) Decide(r *Request) Verdict {
 	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
 	cost := o.cost(r.Route)
 	if !r.Fresh {
-		o.asked.Add(uint64(cost))
 		e.crowd.vote(addr)
+		o.signs.take(r, since)
 	}
 	if h := e.hands.Load().find(r); h != nil {
+		if !r.Fresh {
+			o.asked.Add(uint64(cost))
+		}
 		v.Reason = ByHand
 		if h.Act == Deny {
 			v.Act = Deny
@@ -113,6 +123,26 @@ func (e *Engine) Decide(r *Request) Verdict {
 		s = strangers(r)
 		v.Rank = s.rank
 	}
+	if over > 0 {
+		o.signs.over.Add(1)
+	}
+	asking := addr ^ uint64(r.Traits[TraitPath])<<16 ^ uint64(r.Traits[TraitAsked])
+	if e.failed.lately(asking, r.At) {
+		o.signs.again.Add(1)
+	}
+	if l := e.met(r, o, s, addr); l != nil {
+		v.Rule = l.id
+		if l.act != Wait {
+			o.signs.ruled.Add(1)
+		}
+		if l.acting.Load() && Time(e.bypass.Load()) <= r.At {
+			return e.observe(e.ruled(r, o, v, addr, l))
+		}
+	} else {
+		e.watch.look(r, addr, e.key[0])
+	}
+	o.asked.Add(uint64(cost))
+	v.good = e.good(r, s)
 	switch {
 	case Time(e.bypass.Load()) > r.At:
 		v.Reason = Bypassed
@@ -121,6 +151,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v = e.overrun(r, o, v, addr, over, b)
 	default:
 		v = e.weighed(r, o, s, v, addr, cost)
+	}
+	if v.Act != Allow {
+		e.failed.note(asking, r.At)
 	}
 	if v.Act == Allow && v.Reason != Lottery && (s.age || s.tier != Stranger) {
 		o.arrived[v.Rank].Add(uint32(cost))
@@ -173,7 +206,7 @@ func (e *Engine) overrun(r *Request, o *origin, v Verdict, addr uint64, over tim
 		return v
 	}
 	v.Act = Deny
-	debt := e.owe(r, addr, debtOver)
+	debt := e.owe(r, addr, debtOver, 0)
 	if r.Kind == Page && r.Safe && debt < debtMuch && !e.policy.Load().NoChallenge {
 		// People behind one address may be many; a page lets them prove it.
 		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), placeOf(r)
@@ -187,18 +220,25 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	if r.Kind != Page || !r.Safe {
 		v.RetryAfter = retrySoon
 		if v.Tier == Stranger {
-			e.owe(r, addr, debtRefused)
+			e.owe(r, addr, debtRefused, v.Rule)
 		}
 		return v
 	}
 	v.Place = placeOf(r)
 	v.RetryAfter = time.Duration(o.wait.Load())
 	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
-		v.RetryAfter = max(ahead, callAfter)
+		v.RetryAfter = max(ahead, o.callAfter())
 	}
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
+		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
+			if r.Place == 0 {
+				o.signs.waits.Add(1)
+			}
+			return v
+		}
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
-		e.owe(r, addr, debtChallenge)
+		o.signs.challenged.Add(1)
+		e.owe(r, addr, debtChallenge, v.Rule)
 	}
 	return v
 }
@@ -285,6 +325,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	}
 	if o.slab.queued == 0 && o.room() || v.Reason == Observed {
 		o.place(sl, at)
+		e.sight(at, r, v, sl, principal)
 		return t, Admitted, NoReason
 	}
 	sl.rank = o.fair(v.Rank, sl.principal)
@@ -306,6 +347,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	}
 	o.shares[sl.principal] = min(o.shares[sl.principal], 254) + 1
 	o.slab.push(n)
+	e.sight(at, r, v, sl, principal)
 	return t, Queued, NoReason
 }
 
@@ -362,6 +404,7 @@ func (o *origin) end(e *Engine, i int, n int32, w Wake, out *Out) {
 	o.shares[sl.principal]--
 	out.Wakes = append(out.Wakes, w)
 	if w.State == TurnedAway {
+		e.watch.pending.drop(sl.sight)
 		o.slab.give(n)
 	}
 }
@@ -401,6 +444,7 @@ func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool {
 	}
 	o.slab.unlink(n)
 	o.shares[sl.principal]--
+	e.watch.pending.drop(sl.sight)
 	o.slab.give(n)
 	o.lowWater = min(o.lowWater, o.slab.queued)
 	return true
@@ -479,6 +523,9 @@ func (e *Engine) done(at Time, t Ticket, outcome Outcome, out *Out) (_ *origin, 
 // Strangers are learned in peace alone; whoever holds a pass, always, since it
 // says that people share the address.
 func (e *Engine) remember(at Time, o *origin, sl *slot, outcome Outcome) {
+	if sl.sight != 0 {
+		e.watch.answered(at, sl.sight, !outcome.Aborted && outcome.Status >= 200 && outcome.Status < 400, e.key[1])
+	}
 	if outcome.Status == 401 || outcome.Status == 403 {
 		if sl.cred != 0 {
 			o.routes[sl.route].refuses.Store(true)
@@ -507,12 +554,16 @@ func (e *Engine) Tick(at Time, out *Out) {
 		dt = min(max(float64(at.Sub(e.lastTick))/float64(TickEvery), .1), 50)
 	}
 	e.lastTick = at
+	e.began.CompareAndSwap(0, int64(at))
 	p := e.policy.Load()
 	for i := range e.origins {
 		e.tickOrigin(i, at, p, dt, out)
 	}
 	e.judge(at, out)
 	e.crowd.tick(e, at, out)
+	e.watch.tick(at, dt, e.peaceful(), e.key[0])
+	e.keepRules(at, dt, out)
+	e.propose(at, out)
 	// A part of the table at every tick, all of it in under two hours.
 	e.budgets.SweepPart(int64(at), e.swept, sweepParts)
 	e.swept = (e.swept + 1) % sweepParts
@@ -528,6 +579,7 @@ func (e *Engine) tickOrigin(i int, at Time, p *Policy, dt float64, out *Out) {
 	o.release(e, i, at, out)
 	o.tick(at, p, dt)
 	e.weigh(i, at, dt, out)
+	e.judgeCause(i, at, out)
 }
 
 // Next is the earliest time at which a queued request has waited too long; zero for none.

@@ -150,17 +150,37 @@ func (e *Engine) Listed(at Time) []Hand {
 	return e.hands.Load().without(func(h *Hand) bool { return h.Until != 0 && h.Until <= at })
 }
 
-// Undo takes back what was listed by hand; false says there is no such id.
+// nextID numbers a rule, from the same count as what is listed by hand; the
+// lock is held.
+func (e *Engine) nextID() uint32 {
+	old := e.hands.Load()
+	e.hands.Store(newHands(old.all, old.last+1))
+	return old.last + 1
+}
+
+// Undo takes back what was listed by hand, or a rule; false says there is no
+// such id.
 func (e *Engine) Undo(at Time, id uint32, out *Out) bool {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	old := e.hands.Load()
 	rest := old.without(func(h *Hand) bool { return h.ID == id })
 	if len(rest) == len(old.all) {
-		return false
+		return e.undoRule(at, id, out)
 	}
 	e.hands.Store(newHands(rest, old.last))
 	return true
+}
+
+// revokeOf takes back the orders that a rule sent; the lock is held. What finds
+// no room in out lapses by itself.
+func (e *Engine) revokeOf(rule uint32, at Time, out *Out) {
+	for p, o := range e.orders.live {
+		if o.rule == rule && o.until > at && len(out.Orders) < cap(out.Orders) {
+			o.until, o.candidate, o.strikes = at, at, 0
+			out.Orders = append(out.Orders, Order{Prefix: p})
+		}
+	}
 }
 
 // Revoke takes back every order against an address or prefix; it gives how

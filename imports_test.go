@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"drill/profile":        {},
 	"drill/profile/derive": {"drill/profile"},
 	"drill/scenarios":      {},
-	"drill/sim":            {""},
+	"drill/sim":            {"", "drill/profile"},
 	"example/townsquare":   {},
 	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},

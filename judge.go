@@ -11,6 +11,7 @@ import (
 const (
 	debtChallenge = 4 * time.Second        // a challenge: to be answered, or not to be asked for again
 	debtRefused   = time.Second            // asked to come back later
+	debtRuled     = 6 * time.Second        // met a rule that denies
 	debtOver      = 250 * time.Millisecond // one request beyond the budget
 	debtMuch      = 10 * time.Second       // over budget and this deep: refused without a page
 	debtJudged    = 30 * time.Second       // this deep: a candidate for an order
@@ -37,11 +38,12 @@ type judged struct {
 
 type judgedSource struct {
 	ready atomic.Bool
-	over  bool // over its budget, not just unproven
+	over  bool   // over its budget, not just unproven
+	rule  uint32 // that it met; 0: none
 	addr  netip.Addr
 }
 
-func (j *judged) add(a netip.Addr, over bool) {
+func (j *judged) add(a netip.Addr, over bool, rule uint32) {
 	if j.n.Load() >= JudgedMax {
 		return
 	}
@@ -49,16 +51,16 @@ func (j *judged) add(a netip.Addr, over bool) {
 	if i >= JudgedMax || j.addrs[i].ready.Load() {
 		return
 	}
-	j.addrs[i].addr, j.addrs[i].over = a, over
+	j.addrs[i].addr, j.addrs[i].over, j.addrs[i].rule = a, over, rule
 	j.addrs[i].ready.Store(true)
 }
 
 // owe charges a source's debt and gives its level. Only a source whose own
 // handshake was seen, and that is nobody else's proxy, can be judged.
-func (e *Engine) owe(r *Request, addr uint64, debt time.Duration) time.Duration {
+func (e *Engine) owe(r *Request, addr uint64, debt time.Duration, rule uint32) time.Duration {
 	level := e.budgets.Charge(addr^saltDebt, int64(r.At), debt, debtMost)
 	if level > debtJudged && r.Validated && r.Peer == r.Client {
-		e.judged.add(r.Client, debt == debtOver)
+		e.judged.add(r.Client, debt == debtOver, rule)
 	}
 	return level
 }
@@ -74,6 +76,7 @@ type order struct {
 	candidate Time // when its debt was first seen to be deep
 	until     Time // zero while it is a candidate
 	strikes   uint8
+	rule      uint32 // that it met last
 	seen      Time
 }
 
@@ -95,7 +98,7 @@ func (e *Engine) judge(at Time, out *Out) {
 		if !j.ready.Load() {
 			continue // being written; the source will come again
 		}
-		e.judgeOne(at, j.addr, j.over, out)
+		e.judgeOne(at, j, out)
 		j.ready.Store(false)
 	}
 	e.judged.n.Store(0)
@@ -119,20 +122,20 @@ func (os *orders) sweep(at Time) {
 	}
 }
 
-func (e *Engine) judgeOne(at Time, a netip.Addr, over bool, out *Out) {
-	p := sourcePrefix(a)
+func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
+	a, p := j.addr, sourcePrefix(j.addr)
 	o := e.orders.live[p]
 	if o == nil {
 		if len(e.orders.live) >= ordersLive {
 			return
 		}
-		e.orders.live[p] = &order{candidate: at, seen: at}
+		e.orders.live[p] = &order{candidate: at, seen: at, rule: j.rule}
 		return
 	}
-	o.seen = at
+	o.seen, o.rule = at, j.rule
 	addr := e.sourceHash(a)
 	wait := probation
-	if over {
+	if j.over {
 		wait = probationOver
 	}
 	switch {
@@ -145,15 +148,29 @@ func (e *Engine) judgeOne(at Time, a netip.Addr, over bool, out *Out) {
 	}
 	o.until = at.Add(min(orderFirst<<min(o.strikes, 8), orderLongest))
 	o.strikes = min(o.strikes, 254) + 1
-	out.Orders = append(out.Orders, Order{Prefix: p, Until: o.until, Reason: OverBudget})
+	out.Orders = append(out.Orders, o.order(p))
 	out.event(Event{At: at, Kind: SourceJudged, Prefix: p, Value: o.until.Sub(at).Seconds()})
 }
 
+func (o *order) order(p netip.Prefix) Order {
+	why := OverBudget
+	if o.rule != 0 {
+		why = ByRule
+	}
+	return Order{Prefix: p, Until: o.until, Reason: why, Rule: o.rule}
+}
+
 // Seen reports what was refused elsewhere under an order: it keeps the debt of
-// whoever goes on, so that the next order is the longer one.
+// whoever goes on, so that the next order is the longer one, and the rule that
+// sent it alive, although nothing that meets it is seen here any more.
 func (e *Engine) Seen(at Time, counts []Count) {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
 	for _, c := range counts {
 		if c.Prefix.IsValid() && c.N > 0 {
+			if o := e.orders.live[c.Prefix]; o != nil && o.rule != 0 {
+				e.ruling.met(o.rule, c.N)
+			}
 			debt := time.Duration(min(c.N, 1000)) * debtOver
 			e.budgets.Charge(e.sourceHash(c.Prefix.Addr())^saltDebt, int64(at), debt, debtMost)
 		}
@@ -167,7 +184,7 @@ func (e *Engine) Orders(at Time) []Order {
 	var list []Order
 	for p, o := range e.orders.live {
 		if o.until > at {
-			list = append(list, Order{Prefix: p, Until: o.until, Reason: OverBudget})
+			list = append(list, o.order(p))
 		}
 	}
 	return list

@@ -33,7 +33,7 @@ var reasonNames = [reasons]string{
 	"none", "by_hand", "below_cut", "unproven", "called", "lottery", "over_budget",
 	"queue_full", "queue_late", "streams_full", "bypassed", "observed", "failopen",
 	"origin_down", "origin_slow", "bad_request", "slow_client", "body_too_large",
-	"buffers_full", "bad_pass", "bad_proof", "no_site", "cached",
+	"buffers_full", "bad_pass", "bad_proof", "no_site", "cached", "rule",
 }
 
 func (r Reason) String() string {
@@ -45,6 +45,7 @@ func (r Reason) String() string {
 
 var eventNames = [...]string{
 	"pressure_began", "pressure_ended", "one_address", "source_judged", "origin_failing", "origin_back",
+	"rule_acts", "rule_expired", "rule_withdrawn", "cause_named",
 }
 
 func (k EventKind) String() string {

@@ -132,14 +132,23 @@ func draw(lots *atomic.Int64, cost uint16) bool {
 	return lots.Add(-int64(cost)) > -int64(cost)
 }
 
+// callAfter is how long whoever comes to the waiting room waits at least.
+func (o *origin) callAfter() time.Duration {
+	if o.mayBeCrowd() {
+		return callSoon
+	}
+	return callAfter
+}
+
 // call moves the waiting room on: everyone who came before called may come in.
 // It speeds up while the origin has room and slows down while it has none, so
 // numbers of those who never come back hold nobody up.
 func (o *origin) call(at Time, dt float64) {
-	latest := at.Add(-callAfter)
+	soon := o.callAfter()
+	latest := at.Add(-soon)
 	if o.since.Load() == 0 {
 		o.called.Store(int64(latest))
-		o.wait.Store(int64(callAfter))
+		o.wait.Store(int64(soon))
 		o.callSpeed = 1
 		return
 	}
@@ -157,7 +166,7 @@ func (o *origin) call(at Time, dt float64) {
 	called = min(called.Add(time.Duration(o.callSpeed*dt*float64(TickEvery))), latest)
 	o.called.Store(int64(called))
 	behind := at.Sub(called)
-	o.wait.Store(int64(min(max(time.Duration(float64(behind)/max(o.callSpeed, .1)), callAfter), time.Minute)))
+	o.wait.Store(int64(min(max(time.Duration(float64(behind)/max(o.callSpeed, .1)), soon), time.Minute)))
 }
 
 // health tells of an origin whose answers fail.

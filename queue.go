@@ -48,6 +48,7 @@ type slot struct {
 	addr      uint64
 	cred      uint64
 	pass      uint64
+	sight     int16 // its place among the sightings that wait for an answer, +1; 0: none
 }
 
 func (s *slab) init(n int) {

@@ -46,8 +46,9 @@ func quarters(d time.Duration) int {
 type standing struct {
 	tier Tier
 	rank uint8
-	age  bool // earned before the pressure began, so not asked for a proof
-	here bool // by the address alone
+	age  bool          // earned before the pressure began, so not asked for a proof
+	here bool          // by the address alone
+	long time.Duration // how long before
 }
 
 // before gives how long before the pressure began (or before now, in peace)
@@ -63,18 +64,18 @@ func before(at, since, earned Time) time.Duration {
 // episode of pressure began, zero in peace.
 func (e *Engine) standingOf(r *Request, since Time, addr uint64) standing {
 	if r.Partner {
-		return standing{Partner, rankPartner, true, false}
+		return standing{tier: Partner, rank: rankPartner, age: true}
 	}
 	if r.Pass.ID != 0 {
 		return passStanding(r, since)
 	}
 	if r.Credential != 0 {
 		if age := e.past.age(credentialHash(r.Credential), r.At, since); age > 0 {
-			return standing{Stranger, uint8(rankHolds + quarters(age)*3/4), true, false}
+			return standing{tier: Stranger, rank: uint8(rankHolds + quarters(age)*3/4), age: true, long: age}
 		}
 	}
 	if age := e.past.age(addr, r.At, since); age > 0 {
-		return standing{Stranger, uint8(rankAddress + quarters(age)*3/4), true, true}
+		return standing{tier: Stranger, rank: uint8(rankAddress + quarters(age)*3/4), age: true, here: true, long: age}
 	}
 	return strangers(r)
 }
@@ -91,7 +92,7 @@ func passStanding(r *Request, since Time) standing {
 	age := before(r.At, since, r.Pass.First)
 	s := standing{tier: Visitor, rank: rankProven}
 	if age > 0 {
-		s.rank, s.age = uint8(rankPass+quarters(age)*3/4), true
+		s.rank, s.age, s.long = uint8(rankPass+quarters(age)*3/4), true, age
 		if r.Pass.Earned != Served && r.Pass.Days < regularDays {
 			// Proofs can be had in bulk between two floods; age makes up for that more slowly.
 			s.rank = uint8(rankProven + quarters(age)*5/8)

@@ -95,5 +95,7 @@ type Request struct {
 	Credential uint64 // keyed hash of what it holds (Authorization, an API key), or 0
 	Place      uint64 // its number from a verified waiting-room ticket, or 0
 
+	Traits Traits // what rules may name
+
 	Path string // for what was listed by hand
 }

@@ -387,7 +387,11 @@ func (s *story) woken() {
 	}
 	for _, ev := range s.out.Events {
 		if ev.Kind != SourceJudged {
-			s.told = append(s.told, fmt.Sprintf("%v after %v", ev.Kind, time.Duration(ev.At-Time(1000*time.Hour)).Round(100*time.Millisecond)))
+			what := ev.Kind.String()
+			if ev.Kind == CauseNamed {
+				what = "cause " + ev.Cause.String()
+			}
+			s.told = append(s.told, fmt.Sprintf("%s after %v", what, time.Duration(ev.At-Time(1000*time.Hour)).Round(100*time.Millisecond)))
 		}
 	}
 	if n := len(s.out.Orders); n > 0 && (len(s.told) == 0 || !strings.HasPrefix(s.told[len(s.told)-1], "orders")) {

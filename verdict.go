@@ -74,6 +74,8 @@ const (
 	NoSite
 	// Cached: what was kept of an earlier answer was given; the origin was not asked, or could not answer.
 	Cached
+	// ByRule: it meets a rule that describes a flood.
+	ByRule
 	reasons
 )
 
@@ -87,6 +89,9 @@ type Verdict struct {
 	Place      uint64        // for Wait and Challenge: the number to seal into a ticket
 	RetryAfter time.Duration // when to come back; 0 where the act has none
 	Would      Act           // with Reason Observed: the act that was held back
+	Rule       uint32        // the rule it meets, whether or not it is why; 0: none
+
+	good bool // trusted enough to say what is good
 }
 
 // Refused says whether the act turns the request away for now.
@@ -131,6 +136,7 @@ type Order struct {
 	Prefix netip.Prefix
 	Until  Time
 	Reason Reason
+	Rule   uint32 // whose requests it met most lately; 0: none
 }
 
 // EventKind names what the desk and the metrics want to know.
@@ -149,6 +155,14 @@ const (
 	OriginFailing
 	// OriginBack: they do not any more.
 	OriginBack
+	// RuleActs: a rule acts on what meets it.
+	RuleActs
+	// RuleExpired: a rule ended, since next to nothing meets it any more.
+	RuleExpired
+	// RuleWithdrawn: a rule was taken back, by hand or since it met known clients.
+	RuleWithdrawn
+	// CauseNamed: why an origin suffers was judged anew.
+	CauseNamed
 )
 
 // Event is one thing that happened, for people.
@@ -157,7 +171,9 @@ type Event struct {
 	Kind   EventKind
 	Origin uint16
 	Prefix netip.Prefix // SourceJudged, OneAddress
-	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share
+	Rule   uint32       // RuleActs, RuleExpired, RuleWithdrawn
+	Cause  Cause        // CauseNamed; Value is its confidence
+	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share; RuleActs: share of the excess
 }
 
 // Count is how often a source under an order was refused elsewhere.
@@ -173,6 +189,7 @@ type Out struct {
 	Wakes  []Wake
 	Orders []Order
 	Events []Event
+	Job    *Job // to be run on the caller's goroutine, its Rules handed to Adopt; nil: none
 }
 
 // NewOut gives an Out with room for what one call can bring.
@@ -186,5 +203,5 @@ func NewOut() *Out {
 
 // Reset empties o for the next call.
 func (o *Out) Reset() {
-	o.Wakes, o.Orders, o.Events = o.Wakes[:0], o.Orders[:0], o.Events[:0]
+	o.Wakes, o.Orders, o.Events, o.Job = o.Wakes[:0], o.Orders[:0], o.Events[:0], nil
 }

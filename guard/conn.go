@@ -20,7 +20,10 @@ type connKey struct{}
 
 // connMemory holds the last pass seen on a connection; HTTP/2 asks it from
 // several goroutines.
-type connMemory struct{ last atomic.Pointer[remembered] }
+type connMemory struct {
+	last atomic.Pointer[remembered]
+	used atomic.Bool // it has carried a request
+}
 
 type remembered struct {
 	cookie, host string

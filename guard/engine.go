@@ -17,6 +17,7 @@ type judge interface {
 	Detach(deich.Time, deich.Ticket, *deich.Out) bool
 	Done(deich.Time, deich.Ticket, deich.Outcome, *deich.Out)
 	Tick(deich.Time, *deich.Out)
+	Adopt(deich.Time, deich.Rules, *deich.Out)
 	Mint(deich.Time, netip.Addr, deich.Earned) bool
 	Pulse(uint16) deich.Pulse
 }

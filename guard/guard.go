@@ -67,20 +67,21 @@ type Handler struct {
 	log     func(Entry)
 	alarm   func(error)
 
-	set    atomic.Pointer[settings]
-	routes [deich.OriginsMax]atomic.Pointer[routes]
-	pages  *pages
-	plain  plain
-	places []place
-	spare  *semaphores
-	bodies bodies
-	spent  *sketch.Bloom
-	proofs atomic.Int32 // left until the next tick
-	lines  atomic.Int32 // refusals that may be logged until the next tick
-	silent atomic.Int64 // refusals not logged since the last one that was
-	counts counts
-	visits sync.Pool
-	outs   sync.Pool
+	set      atomic.Pointer[settings]
+	routes   [deich.OriginsMax]atomic.Pointer[routes]
+	pages    *pages
+	plain    plain
+	places   []place
+	spare    *semaphores
+	bodies   bodies
+	spent    *sketch.Bloom
+	proofs   atomic.Int32 // left until the next tick
+	lines    atomic.Int32 // refusals that may be logged until the next tick
+	silent   atomic.Int64 // refusals not logged since the last one that was
+	counts   counts
+	examples examples
+	visits   sync.Pool
+	outs     sync.Pool
 }
 
 // New makes a Handler; nothing runs yet. Errors of the configuration come all
@@ -199,6 +200,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serve(v *visit) {
 	h.read(v)
 	h.decide(v)
+	if v.verdict.Rule != 0 {
+		h.examples.note(v)
+	}
 	if v.verdict.Refused() {
 		h.refuse(v)
 		return

@@ -52,6 +52,17 @@ const (
 	// ticketRenew is the age at which a visit renews the ticket.
 	ticketRenew = ticketLife / 2
 
+	// traitBytesMax is how much of a text counts for the traits that rules name;
+	// what follows is not looked at.
+	traitBytesMax = 160
+	// traitHeadersMax and traitPairsMax bound the headers and the query's pairs
+	// that count; further ones are not looked at.
+	traitHeadersMax = 40
+	traitPairsMax   = 12
+
+	// examplesMax bounds the rules of which an example is kept; the oldest goes first.
+	examplesMax = 32
+
 	// passLifeDefault is how long a pass holds without a visit.
 	passLifeDefault = 30 * 24 * time.Hour
 	// keyLife is how long one key signs; then the next one does.

@@ -28,6 +28,7 @@ func (h *Handler) read(v *visit) {
 	}
 	v.req.Partner = v.set.partner(client, first(r.Header, "User-Agent"), credential)
 	h.readCookies(v)
+	h.readTraits(v)
 }
 
 // readCookies verifies the pass and the ticket, where there are any.

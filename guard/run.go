@@ -16,9 +16,9 @@ const (
 // Run ticks the engine until ctx ends, delivers what it hands out, and rotates
 // the keys. It is to run once beside the Handler.
 func (h *Handler) Run(ctx context.Context) {
-	var rotation sync.WaitGroup
-	rotation.Go(func() { h.rotate(ctx) })
-	defer rotation.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { h.rotate(ctx) })
+	defer beside.Wait()
 	out := deich.NewOut()
 	ticker := time.NewTicker(deich.TickEvery)
 	defer ticker.Stop()
@@ -27,24 +27,42 @@ func (h *Handler) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			h.tick(n, out)
+			if job := h.tick(n, out); job != nil {
+				beside.Go(func() { h.synthesise(job) })
+			}
 		}
 	}
 }
 
-// tick is the n-th.
-func (h *Handler) tick(n int, out *deich.Out) {
+// synthesise runs a job of the engine's beside everything else; the engine
+// hands out one at a time.
+func (h *Handler) synthesise(job *deich.Job) {
+	out, failed := deich.NewOut(), false
+	defer h.caught("synthesis", true, &failed)
+	found := job.Run()
+	h.engine.Adopt(h.now(), found, out)
+	h.hand(out)
+}
+
+// hand hands orders and events on.
+func (h *Handler) hand(out *deich.Out) {
+	if h.orders != nil && len(out.Orders) > 0 {
+		h.orders(out.Orders)
+	}
+	if h.events != nil && len(out.Events) > 0 {
+		h.events(out.Events)
+	}
+}
+
+// tick is the n-th; it gives the job that the engine wants done, if any.
+func (h *Handler) tick(n int, out *deich.Out) (job *deich.Job) {
 	h.proofs.Store(proofsPerTick)
 	h.lines.Store(refusalsPerTick)
 	if !h.open() {
 		h.askTick(out)
 		h.bring(out.Wakes)
-		if h.orders != nil && len(out.Orders) > 0 {
-			h.orders(out.Orders)
-		}
-		if h.events != nil && len(out.Events) > 0 {
-			h.events(out.Events)
-		}
+		h.hand(out)
+		job = out.Job
 		out.Reset()
 	}
 	if n%sweepEvery == 0 {
@@ -54,6 +72,7 @@ func (h *Handler) tick(n int, out *deich.Out) {
 	if n%int(alarmEvery/deich.TickEvery) == 0 {
 		h.spare.alarmed.Store(false)
 	}
+	return job
 }
 
 // noteLimits remembers the engine's limits for when it fails.

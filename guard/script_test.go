@@ -134,6 +134,8 @@ func (s *script) release(out *deich.Out) {
 	}
 }
 
+func (s *script) Adopt(deich.Time, deich.Rules, *deich.Out) {}
+
 func (s *script) Tick(_ deich.Time, out *deich.Out) {
 	s.call("tick")
 	s.mu.Lock()

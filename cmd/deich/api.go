@@ -35,7 +35,18 @@ type (
 		Until  time.Time    `json:"until"`
 		Reason string       `json:"reason"`
 	}
+	ruleView struct {
+		deich.Rule
+		Sentence sentence       `json:"sentence"`
+		Example  *guard.Example `json:"example,omitempty"`
+	}
+	causeView struct {
+		Origin   string   `json:"origin"`
+		Sentence sentence `json:"sentence"`
+		deich.Judgement
+	}
 	rulesView struct {
+		Rules     []ruleView  `json:"rules"`
 		Hand      []handView  `json:"hand"`
 		Bypass    time.Time   `json:"bypass,omitzero"`
 		Observe   bool        `json:"observe,omitempty"`
@@ -64,6 +75,7 @@ type (
 // mount puts the station's part of the private API on the desk.
 func (s *station) mount(d *desk.Desk) {
 	d.Mount("GET /api/v1/hand", http.HandlerFunc(s.serveRules))
+	d.Mount("GET /api/v1/causes", http.HandlerFunc(s.serveCauses))
 	d.Mount("POST /api/v1/hand", http.HandlerFunc(s.serveList))
 	d.Mount("DELETE /api/v1/hand/{id}", http.HandlerFunc(s.serveUndo))
 	d.Mount("POST /api/v1/bypass", http.HandlerFunc(s.serveBypass))
@@ -74,7 +86,7 @@ func (s *station) mount(d *desk.Desk) {
 
 func (s *station) serveRules(w http.ResponseWriter, _ *http.Request) {
 	now := s.now()
-	view := rulesView{Hand: []handView{}, Orders: []orderView{}, Bypass: s.bypassed(), Observe: s.observe()}
+	view := rulesView{Rules: s.rules(now), Hand: []handView{}, Orders: []orderView{}, Bypass: s.bypassed(), Observe: s.observe()}
 	for _, h := range s.engine.Listed(now) {
 		view.Hand = append(view.Hand, viewHand(h))
 	}
@@ -84,6 +96,35 @@ func (s *station) serveRules(w http.ResponseWriter, _ *http.Request) {
 		view.Orders = append(view.Orders, viewOrder(o))
 	}
 	desk.JSON(w, view)
+}
+
+// rules are the synthesised ones in force, each as a sentence.
+func (s *station) rules(now deich.Time) []ruleView {
+	all := []ruleView{}
+	for _, r := range s.engine.Rules(now) {
+		all = append(all, s.viewRule(r))
+	}
+	return all
+}
+
+func (s *station) viewRule(r deich.Rule) ruleView {
+	v := ruleView{Rule: r}
+	if e, known := s.edge.Guard().Example(r.ID); known {
+		v.Example = &e
+	}
+	v.Sentence = ruleSentence(&v.Rule, v.Example)
+	return v
+}
+
+func (s *station) serveCauses(w http.ResponseWriter, _ *http.Request) {
+	all := []causeView{}
+	for i, name := range s.originNames() {
+		if name != "" {
+			j := s.engine.Cause(uint16(i))
+			all = append(all, causeView{Origin: name, Sentence: causeWords[j.Cause], Judgement: j})
+		}
+	}
+	desk.JSON(w, all)
 }
 
 func viewHand(h deich.Hand) handView {

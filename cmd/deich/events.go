@@ -28,6 +28,9 @@ func (s *station) take(events []deich.Event) {
 		s.chronicle.mu.Lock()
 		loud, text := s.chronicle.sentence(e)
 		s.chronicle.mu.Unlock()
+		if e.Kind == deich.RuleActs {
+			loud, text = true, s.ruleText(e)
+		}
 		if text == "" {
 			continue
 		}
@@ -61,6 +64,12 @@ func (c *chronicle) sentence(e deich.Event) (loud bool, text string) {
 	case deich.OriginBack:
 		delete(c.failing, e.Origin)
 		return true, "The origin answers again."
+	case deich.RuleExpired:
+		return false, fmt.Sprintf("Rule %d has expired: next to nothing meets it any more.", e.Rule)
+	case deich.RuleWithdrawn:
+		return true, fmt.Sprintf("Rule %d is taken back.", e.Rule)
+	case deich.CauseNamed:
+		return e.Cause != deich.NoCause && e.Cause != deich.CauseUnknown, causeWords[e.Cause].English
 	case deich.SourceJudged:
 		c.judged++
 		if c.told != 0 && e.At.Sub(c.told) < judgedEvery {
@@ -74,6 +83,17 @@ func (c *chronicle) sentence(e deich.Event) (loud bool, text string) {
 		return false, fmt.Sprintf("%d sources kept sending after they were turned away, and are refused at accept; the last one is %s.", n, prefixText(e.Prefix))
 	}
 	return false, ""
+}
+
+// ruleText tells of a rule that begins to act.
+func (s *station) ruleText(e deich.Event) string {
+	for _, r := range s.engine.Rules(e.At) {
+		if r.ID == e.Rule {
+			v := s.viewRule(r)
+			return fmt.Sprintf("Rule %d: %s Take it back with: deich undo %d", e.Rule, v.Sentence.English, e.Rule)
+		}
+	}
+	return fmt.Sprintf("Rule %d acts.", e.Rule)
 }
 
 // failingSince gives since when an origin fails; zero where it does not.

@@ -129,6 +129,12 @@ func (c *rulesCommand) Run(t *terminal) error {
 	if is.Observe {
 		t.say("Deich only observes: nothing below is carried out.")
 	}
+	if len(is.Rules) == 0 {
+		t.say("No rule is in force.")
+	}
+	for _, r := range is.Rules {
+		t.say("%5d  %s", r.ID, r.Sentence.English)
+	}
 	if len(is.Hand) == 0 {
 		t.say("Nothing is listed by hand.")
 	}
@@ -164,7 +170,7 @@ func (c *undoCommand) Run(t *terminal) error {
 	if err := to.ask("DELETE", "/api/v1/hand/"+strconv.FormatUint(uint64(c.ID), 10), nil, nil); err != nil {
 		return err
 	}
-	t.say("Listing %d is taken back.", c.ID)
+	t.say("%d is taken back.", c.ID)
 	return nil
 }
 
@@ -265,6 +271,7 @@ func reasonWords(reason string) string {
 		deich.BuffersFull:  "There was no memory left to hold its body: guard.bodies sets how much there is.",
 		deich.BadPass:      "Its pass was forged or broken.",
 		deich.BadProof:     "Its proof did not hold, was late, or had been used before.",
+		deich.ByRule:       "It met a rule that describes a flood: deich rules shows those in force, deich undo takes one back.",
 		deich.NoSite:       "No site of this name is served here: sites[].names lists those that are.",
 	}
 	for r, text := range words {

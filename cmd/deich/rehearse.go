@@ -55,7 +55,7 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 type drillCommand struct {
-	Scenarios []string      `arg:"" optional:"" name:"scenario" help:"Scenarios, one after the other; botnet if none is named."`
+	Scenarios []string      `arg:"" optional:"" name:"scenario" help:"Scenarios, one after the other; if none is named botnet, and with --sim the whole exam, a line each."`
 	List      bool          `help:"List the scenarios."`
 	Sim       bool          `help:"Rehearse in virtual time, with a model around the real engine."`
 	Without   bool          `help:"Leave Deich out."`
@@ -67,7 +67,7 @@ type drillCommand struct {
 }
 
 func (drillCommand) Help() string {
-	return "Examples:\n  deich drill --list\n  deich drill botnet nat-mixed --json report.json --html report.html\n  deich drill --sim botnet --seed 7\n\n" +
+	return "Examples:\n  deich drill --list\n  deich drill botnet nat-mixed --json report.json --html report.html\n  deich drill --sim --seed 7\n  deich drill --sim botnet --seed 7\n\n" +
 		"A drill takes no address: it starts the platform and Deich itself, on loopback or in a network namespace without a way out, and floods only those."
 }
 
@@ -101,24 +101,32 @@ func (c *drillCommand) simulate(t *terminal) error {
 	if c.HTML != "" || c.Without || c.Duration != 0 {
 		return errors.New("drill: --html, --without and --duration are for real drills: leave them out with --sim")
 	}
-	names := c.Scenarios
-	if len(names) == 0 {
-		names = []string{"botnet"}
+	all := sim.Strategies()
+	if len(c.Scenarios) > 0 {
+		all = nil
 	}
-	var reports []sim.Report
-	for _, name := range names {
+	for _, name := range c.Scenarios {
 		s, ok := sim.Find(name)
 		if !ok {
 			return hint(fmt.Errorf("drill: no scenario %q", name), "deich drill --list --sim shows those that there are")
 		}
+		all = append(all, s)
+	}
+	var reports []sim.Report
+	for _, s := range all {
 		report, err := sim.Run(s, max(c.Seed, 1))
-		if err != nil {
-			return fmt.Errorf("drill: %s: %w", name, err)
+		if err == nil && len(c.Scenarios) > 0 {
+			err = report.Print(t.out)
 		}
-		if err := report.Print(t.out); err != nil {
-			return fmt.Errorf("drill: %s: %w", name, err)
+		if err != nil {
+			return fmt.Errorf("drill: %s: %w", s.Name, err)
 		}
 		reports = append(reports, report)
+	}
+	if len(c.Scenarios) == 0 {
+		if err := sim.PrintTable(t.out, reports); err != nil {
+			return fmt.Errorf("drill: table: %w", err)
+		}
 	}
 	if c.JSON == "" {
 		return nil

@@ -32,12 +32,14 @@ type bot struct {
 func (r *run) muster() {
 	for i := range r.scenario.Attacks {
 		a := r.scenario.Attacks[i]
-		d := raid{spec: a, from: r.flood + int64(a.From), to: r.floodEnd, base: r.addresses}
+		d := raid{spec: a, from: max(r.flood+int64(a.From), r.begins), to: r.floodEnd, base: r.addresses}
 		if a.For > 0 {
 			d.to = min(d.to, d.from+int64(a.For))
 		}
 		if a.Behind != "" {
 			d.homes = r.homes[r.scenario.group(a.Behind)]
+		} else if a.As != "" {
+			d.base = r.raids[r.scenario.attack(a.As)].base
 		} else {
 			r.addresses += uint32(a.Sources)
 		}
@@ -63,6 +65,10 @@ func (r *run) source(d *raid, n uint32) netip.Addr {
 		binary.BigEndian.PutUint16(b[6:], uint16(r.foes.Uint32()))
 		binary.BigEndian.PutUint64(b[8:], r.foes.Uint64())
 		return netip.AddrFrom16(b)
+	case d.spec.Hosted:
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], hostNet<<24|(n%hostNets)<<16|mix16(d.base+n))
+		return netip.AddrFrom4(b)
 	case d.spec.Dense:
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], 10<<24|(d.base+n))
@@ -70,6 +76,9 @@ func (r *run) source(d *raid, n uint32) netip.Addr {
 	}
 	return address(d.base+n+1, false)
 }
+
+// mix16 spreads neighbours in number over a network.
+func mix16(n uint32) uint32 { return (n * 2654435761) >> 16 }
 
 // shot is the attack's next request, and the time of the one after.
 func (r *run) shot(ai uint32) {
@@ -83,10 +92,24 @@ func (r *run) shot(ai uint32) {
 			return
 		}
 	}
-	r.events.push(r.now+int64(r.foes.ExpFloat64()/d.spec.Rate*1e9), evShot, ai, 0)
+	rate := d.spec.Rate
+	if d.spec.Ramp > 0 {
+		rate *= min(max(float64(r.now-d.from)/float64(d.spec.Ramp), .01), 1)
+	}
+	r.events.push(r.now+int64(r.foes.ExpFloat64()/rate*1e9), evShot, ai, 0)
+	if d.spec.Steals != "" && d.count == 0 {
+		r.steal(d)
+	}
 	aim := aims[d.spec.Request]
 	n := uint32(d.count % uint64(d.spec.Sources))
-	r.fire(int(ai), n, aim.route, int16(aim.status))
+	if d.spec.Rotate {
+		n = r.foes.Uint32N(uint32(d.spec.Sources))
+	}
+	route := aim.route
+	if d.spec.Request == AimBrowse {
+		route = pick(browserMix, r.foes.Float64())
+	}
+	r.fire(int(ai), n, route, int16(aim.status))
 }
 
 // visit is an early, well-behaved page of a source.
@@ -109,27 +132,47 @@ func (r *run) fire(ai int, n uint32, route uint16, status int16) {
 	if r.now < r.starts {
 		return
 	}
-	r.stats.sent(ai)
-	if r.refused.hit(a, deich.Time(r.now)) {
-		r.stats.dropped(ai)
-		return
-	}
 	fi := r.launch()
 	f := &r.flights[fi]
 	f.kind, f.who, f.began, f.status = int16(-1-ai), n, r.now, status
 	f.req.Client, f.req.Peer, f.req.Validated, f.req.Route = a, a, true, route
 	f.req.Kind, f.req.Safe = routeKind(route)
+	r.stats.sent(ai)
 	if d.spec.Bearer {
 		f.req.Credential = r.foes.Uint64() | 1
 	}
-	if d.bots != nil && (d.spec.Cookies || d.spec.Hashes > 0) {
+	if d.bots != nil && (d.spec.Cookies || d.spec.Hashes > 0 || d.spec.Steals != "") {
 		b := &d.bots[n]
 		f.req.Pass = b.pass
 		if b.place != 0 && r.now-b.issued < int64(ticketFor) {
 			f.req.Place = b.place
 		}
 	}
+	r.aimed(d, f, n)
+	refused := r.refused.hit(a, deich.Time(r.now))
+	r.cover(f, refused)
+	if refused {
+		r.stats.dropped(ai)
+		r.land(fi)
+		return
+	}
 	r.judge(fi)
+}
+
+// steal hands the passes of some users to the bots.
+func (r *run) steal(d *raid) {
+	gi := uint8(r.scenario.group(d.spec.Steals))
+	var loot []deich.Pass
+	for i := range r.clients {
+		if c := &r.clients[i]; c.group == gi && c.pass.ID != 0 && len(loot) < d.spec.Stolen {
+			loot = append(loot, c.pass)
+		}
+	}
+	for i := range d.bots {
+		if len(loot) > 0 {
+			d.bots[i].pass = loot[i%len(loot)]
+		}
+	}
 }
 
 // botRefused is what a bot makes of a refusal.

@@ -16,6 +16,7 @@ const (
 	evVisit             // an attack: its next early visit
 	evSolved            // a bot: its proof reaches the shield
 	evWeather           // the origin: slow or down, or well again
+	evAdopt             // the engine: what a synthesis found
 )
 
 // event is compact so that hundreds of thousands fit a processor's cache.

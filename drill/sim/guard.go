@@ -64,9 +64,11 @@ func (r *run) handle() {
 	}
 	for _, o := range r.out.Orders {
 		r.fail(r.refused.take(o))
+		r.ordered(o)
 	}
 	for _, ev := range r.out.Events {
 		r.stats.event(ev)
+		r.ruleEvent(ev)
 	}
 	r.out.Reset()
 	r.fail(r.places.agree(r.engine.Pulse(0), !r.scenario.Policy.Observe))
@@ -111,8 +113,11 @@ func (r *run) place(fi uint32) {
 func (r *run) answered(fi uint32, failed bool) {
 	f := &r.flights[fi]
 	status := int(f.status)
-	if failed {
+	switch {
+	case failed:
 		status = 502
+	case r.origin.errors > 0 && r.origin.rand.Float64() < r.origin.errors:
+		status = 500
 	}
 	took := time.Duration(r.now - f.placed)
 	r.stats.answered(r.phase(), f, took, failed)
@@ -123,7 +128,7 @@ func (r *run) answered(fi uint32, failed bool) {
 	r.note(f, f.v.Act, f.v.Reason, uint64(status))
 	r.leave(fi, deich.Outcome{Status: status, Wait: took, Failed: failed, Credential: f.req.Credential != 0})
 	f.stage = stageReturns
-	if failed {
+	if status >= 500 {
 		f.lapse = true
 	} else {
 		r.mint(f)
@@ -196,7 +201,9 @@ func (r *run) tick() {
 		r.engine.Seen(deich.Time(r.now), c)
 	}
 	r.engine.Tick(deich.Time(r.now), r.out)
+	r.synthesise(r.out.Job)
 	r.handle()
+	r.askCause()
 	r.stats.pulse(r.now, r.engine.Pulse(0))
 	if r.now < r.end || r.places.placed+r.places.parked > 0 || r.open > 0 {
 		r.events.push(r.now+int64(deich.TickEvery), evTick, 0, 0)

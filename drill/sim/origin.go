@@ -12,6 +12,7 @@ type origin struct {
 	factor float64 // milliseconds of routeCost to seconds
 	slow   float64
 	down   bool
+	errors float64
 	here   int // requests it holds
 
 	// CPU: processor sharing in virtual service. Every request at work has had
@@ -138,15 +139,18 @@ func (r *run) finishCPU() {
 	r.plan()
 }
 
-// weather changes what befalls the origin when the flood phase begins and ends.
+// weather changes what befalls the origin, as it begins and ends.
 func (r *run) weather(flood bool) {
 	o := r.origin
 	if o.spec.Model == CPU {
 		o.advance(r.now)
 	}
-	o.slow = 1
-	if flood && o.spec.Slow > 0 {
-		o.slow = o.spec.Slow
+	o.slow, o.errors = 1, 0
+	if flood {
+		o.errors = o.spec.Errors
+		if o.spec.Slow > 0 {
+			o.slow = o.spec.Slow
+		}
 	}
 	if down := flood && o.spec.Down; down != o.down {
 		o.down = down

@@ -50,6 +50,16 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(t, "\nengine: %.1f MiB, %d placed at most (limit %.1f), %d queued at most, %d orders; %s\n",
 			float64(e.MemoryBytes)/(1<<20), e.Most, e.MostLimit, e.MostQueued, e.Orders, strings.Join(e.Events, ", "))
 	}
+	for _, x := range r.Rules.Texts {
+		fmt.Fprintln(t, "rule: "+x)
+	}
+	if c := r.Cause; c != nil {
+		fmt.Fprintf(t, "cause: %s", r.causeWord())
+		for _, x := range c.Wrong {
+			fmt.Fprintf(t, "; %s %.3g (%+.2f)", x.Name, x.Value, x.Weight)
+		}
+		fmt.Fprintln(t)
+	}
 	for _, u := range r.Unmet {
 		fmt.Fprintln(t, "unmet: "+u)
 	}

@@ -2,14 +2,13 @@ package sim
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/deichproject/deich"
 )
 
-// Report is what a run came to. Everything but Took and EventsPerSecond is the
-// same for the same scenario and seed.
+// Report is what a run came to. Everything but Took, EventsPerSecond and Cost is
+// the same for the same scenario and seed.
 type Report struct {
 	Scenario        string         `json:"scenario"`
 	Title           string         `json:"title"`
@@ -22,6 +21,9 @@ type Report struct {
 	Attacks         []AttackReport `json:"attacks,omitempty"`
 	Origin          []OriginReport `json:"origin"` // by phase
 	Engine          EngineReport   `json:"engine"`
+	Rules           RulesReport    `json:"rules"`
+	Cause           *CauseReport   `json:"cause,omitempty"`
+	Cost            Cost           `json:"cost"`             // of this machine: not the same each time
 	Pulses          []Pulse        `json:"pulses,omitempty"` // one a second
 	Events          uint64         `json:"events"`           // of the simulation
 	Took            time.Duration  `json:"took_ns"`
@@ -41,6 +43,9 @@ type GroupReport struct {
 	FirstP50 float64       `json:"first_p50"`
 	FirstP95 float64       `json:"first_p95"` // seconds from coming to the first content
 	Never    int           `json:"never"`     // users who never got any content
+	Touched  float64       `json:"touched"`   // share of requests, flood and after, that meet an acting rule, exempt or not
+	Before   bool          `json:"before"`    // they came in peace
+	met      [2]uint64
 }
 
 // PhaseReport is how a group fared in one phase.
@@ -63,6 +68,7 @@ type AttackReport struct {
 	Refused  uint64            `json:"refused"`          // at accept, under an order
 	Passes   uint64            `json:"passes,omitempty"` // earned by proof
 	Answered uint64            `json:"answered"`         // by the origin, in time
+	Covered  float64           `json:"covered"`          // share met by an acting rule or refused at accept, from three seconds on
 	Acts     map[string]uint64 `json:"acts"`
 	Reasons  map[string]uint64 `json:"reasons,omitempty"`
 }
@@ -80,6 +86,34 @@ type OriginReport struct {
 	Stretch float64 `json:"stretch"` // how many times the work in them users' requests took
 	Goodput float64 `json:"goodput"` // work answered in time, as a share of what the origin can do
 	Useful  float64 `json:"useful"`  // the same, for users alone
+}
+
+// RulesReport is what the synthesis came to.
+type RulesReport struct {
+	Jobs      int      `json:"jobs"`
+	Acted     int      `json:"acted"` // rules that acted, in all
+	Most      int      `json:"most"`  // at once
+	Withdrawn int      `json:"withdrawn"`
+	First     float64  `json:"first"`   // seconds from the first bad request until a rule acts; below zero: none did
+	Covered   float64  `json:"covered"` // share of the attacks' requests, from three seconds on, that met an acting rule or were refused at accept
+	Touched   float64  `json:"touched"` // share of the requests of those who came in peace that meet an acting rule, exempt or not
+	Orders    int      `json:"orders"`  // against addresses where users live
+	Texts     []string `json:"texts,omitempty"`
+}
+
+// CauseReport is what the engine took for the cause, in the flood phase.
+type CauseReport struct {
+	Truth  []deich.Cause `json:"truth"`           // any of them is right
+	After  float64       `json:"after"`           // seconds from the first bad request until it was right; below zero: never
+	Held   float64       `json:"held"`            // share of the time since that it was right
+	Mostly deich.Cause   `json:"mostly"`          // what it said most of the time that it was wrong
+	Wrong  []deich.Term  `json:"wrong,omitempty"` // the evidence for the last wrong cause
+}
+
+// Cost is what the synthesis took of this machine's time.
+type Cost struct {
+	Mean time.Duration `json:"mean_ns"`
+	Most time.Duration `json:"most_ns"`
 }
 
 // EngineReport is the engine over the whole run.
@@ -133,7 +167,7 @@ func (r *run) report(seed uint64, took time.Duration) Report {
 		x := &r.stats.foes[ai]
 		rep.Sources += s.Attacks[ai].Sources
 		rep.Attacks = append(rep.Attacks, AttackReport{s.Attacks[ai].Name, x.sent, x.dropped, x.farmed, x.answered,
-			actWords(&x.acts), reasonWords(&x.reasons)})
+			ratio(x.met[0], x.met[1]), actWords(&x.acts), reasonWords(&x.reasons)})
 	}
 	for p, long := range [phases]time.Duration{s.Peace, s.Flood, s.After} {
 		l := &r.stats.loads[p]
@@ -144,6 +178,7 @@ func (r *run) report(seed uint64, took time.Duration) Report {
 	if r.engine != nil {
 		rep.Engine = EngineReport{r.engine.MemoryBytes(), r.places.most, r.places.limit, r.stats.most, r.refused.orders, r.words()}
 	}
+	r.reportRules(&rep)
 	rep.Unmet = rep.unmet(s.Expect)
 	return rep
 }
@@ -181,6 +216,7 @@ func (r *run) groupReport(gi, never int) GroupReport {
 		Served:  ratio(uint64(g.served), uint64(g.asked)),
 		Settled: ratio(g.settled[0], g.settled[1]), Back: ratio(g.back[0], g.back[1]),
 		Mitigate: g.mitigated(r.firstBad(), target),
+		Touched:  part(g.met), Before: r.scenario.Groups[gi].From < 0, met: g.met,
 		FirstP50: g.first.at(.5) / 1000, FirstP95: g.first.at(.95) / 1000, Never: never,
 	}
 	for p := range phases {
@@ -200,8 +236,40 @@ func (r *run) firstBad() time.Duration {
 			at = a.From
 		}
 	}
-	return max(at, r.scenario.Start)
+	return max(at, r.scenario.Start, 0)
 }
+
+// reportRules tells of the synthesis and of the cause.
+func (r *run) reportRules(rep *Report) {
+	x, bad := &r.rules, int64(r.firstBad())
+	rr := RulesReport{Jobs: x.jobs, Acted: x.acted, Most: x.most, Withdrawn: x.taken, First: -1, Orders: x.orders, Texts: x.texts}
+	if x.acted > 0 {
+		rr.First = time.Duration(x.first - r.flood - bad).Seconds()
+	}
+	var covered, touched [2]uint64
+	for i := range r.stats.foes {
+		covered[0], covered[1] = covered[0]+r.stats.foes[i].met[0], covered[1]+r.stats.foes[i].met[1]
+	}
+	for i := range rep.Groups {
+		if g := &rep.Groups[i]; g.Before {
+			touched[0], touched[1] = touched[0]+g.met[0], touched[1]+g.met[1]
+		}
+	}
+	rr.Covered, rr.Touched = part(covered), part(touched)
+	rep.Rules = rr
+	if x.jobs > 0 {
+		rep.Cost = Cost{x.spent / time.Duration(x.jobs), x.worst}
+	}
+	if c := &r.causes; r.engine != nil && len(r.scenario.Truth) > 0 {
+		rep.Cause = &CauseReport{r.scenario.Truth, -1, part([2]uint64{uint64(c.right), uint64(c.then)}), c.mostly(), c.wrong.Terms}
+		if c.first != 0 {
+			rep.Cause.After = time.Duration(c.first - r.flood - bad).Seconds()
+		}
+	}
+}
+
+// part is 0 where nothing came.
+func part(of [2]uint64) float64 { return float64(of[0]) / float64(max(of[1], 1)) }
 
 // ratio is 1 where nothing was asked for.
 func ratio(n, of uint64) float64 {
@@ -237,60 +305,6 @@ func (r *run) words() []string {
 	for _, e := range r.stats.events {
 		if e.Kind != deich.SourceJudged {
 			all = append(all, fmt.Sprintf("%+.1fs %v", time.Duration(int64(e.At)-r.flood).Seconds(), e.Kind))
-		}
-	}
-	return all
-}
-
-// figure gives a number of the report.
-func (r *Report) figure(b Bound) (x float64, ok bool) {
-	p, o := r.Origin[peace], r.Origin[flood]
-	switch b.Figure {
-	case Goodput:
-		return o.Goodput, true
-	case Useful:
-		return o.Useful, true
-	case Slowdown:
-		return o.Stretch / max(p.Stretch, 1), true
-	}
-	g := r.Group(b.Group)
-	if g == nil {
-		return 0, false
-	}
-	switch f := g.Phases[flood]; b.Figure {
-	case Success:
-		return f.Success, true
-	case Settled:
-		return g.Settled, true
-	case Back:
-		return g.Back, true
-	case Served:
-		return g.Served, true
-	case Denied:
-		return ratio(f.Denied, max(f.Requests, 1)), true
-	case Mitigate:
-		if g.Mitigate < 0 {
-			return math.Inf(1), true
-		}
-		return g.Mitigate, true
-	case First:
-		return g.FirstP95, true
-	}
-	return 0, false
-}
-
-// unmet says which expectations do not hold.
-func (r *Report) unmet(bounds []Bound) []string {
-	var all []string
-	for _, b := range bounds {
-		x, ok := r.figure(b)
-		switch {
-		case !ok:
-			all = append(all, fmt.Sprintf("%s of %q: there is no such figure", b.Figure, b.Group))
-		case x < b.Min:
-			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at least %.4f", b.Group, b.Figure, x, b.Min))
-		case x > b.Max && (b.Max > 0 || b.Min == 0):
-			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at most %.4f", b.Group, b.Figure, x, b.Max))
 		}
 	}
 	return all

@@ -14,6 +14,8 @@ const (
 	routeTimeline
 	routeFind
 	routeMe
+	routeInbox
+	routeHealth
 	routes
 )
 
@@ -22,6 +24,7 @@ const (
 var routeCost = [routes]float64{
 	routeFront: 1.2, routeProfile: .8, routePost: .6, routeSearch: 3.3, routeWrite: 1.5,
 	routeLogin: 2.5, routeAsset: .1, routeTimeline: 1, routeFind: 3.3, routeMe: .3,
+	routeInbox: 1, routeHealth: .3,
 }
 
 // mixCost is an average request's, for origins that are told by their latency.
@@ -35,6 +38,21 @@ type share struct {
 
 var browserMix = []share{{routeFront, .4}, {routeProfile, .6}, {routePost, .82}, {routeSearch, .94}, {routeWrite, 1}}
 var programMix = []share{{routeTimeline, .6}, {routeFind, .7}, {routeMe, 1}}
+var monitorMix = []share{{routeHealth, 1}}
+var serverMix = []share{{routeInbox, .8}, {routeTimeline, 1}}
+
+// mix is what a group asks for.
+func (g *Group) mix() []share {
+	switch {
+	case g.look() == Monitors:
+		return monitorMix
+	case g.look() == Servers:
+		return serverMix
+	case g.Kind == Program:
+		return programMix
+	}
+	return browserMix
+}
 
 func pick(mix []share, x float64) uint16 {
 	for _, s := range mix {
@@ -52,7 +70,9 @@ func routeKind(route uint16) (kind deich.Kind, safe bool) {
 		return deich.Page, false
 	case routeAsset:
 		return deich.Asset, true
-	case routeTimeline, routeFind, routeMe:
+	case routeInbox:
+		return deich.API, false
+	case routeTimeline, routeFind, routeMe, routeHealth:
 		return deich.API, true
 	}
 	return deich.Page, true
@@ -69,6 +89,11 @@ const (
 	AimLogin  Aim = "login"  // a login with a wrong password
 	AimAPI    Aim = "api"    // a search through the API
 	AimMe     Aim = "me"     // an API route that needs a login
+
+	AimBrowse  Aim = "browse"   // what people ask for, as often as they do
+	AimMiss    Aim = "miss"     // the front page with a number in the query, so that no cache has it
+	AimMissAny Aim = "miss-any" // the same with another key each time
+	AimNew     Aim = "new"      // the page that a crowd wants
 )
 
 var aims = map[Aim]struct {
@@ -77,4 +102,5 @@ var aims = map[Aim]struct {
 }{
 	AimPage: {routeFront, 200}, AimSearch: {routeSearch, 200}, AimPost: {routeWrite, 401},
 	AimLogin: {routeLogin, 401}, AimAPI: {routeFind, 200}, AimMe: {routeMe, 401},
+	AimBrowse: {routeFront, 200}, AimMiss: {routeFront, 200}, AimMissAny: {routeFront, 200}, AimNew: {routeFront, 200},
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -27,11 +28,15 @@ type run struct {
 	floodEnd int64
 	end      int64
 	starts   int64 // the shield
+	cleared  int64 // the bad weather
 
 	// Draws are apart, so that what one part does leaves the others' alone.
 	users  *rand.Rand
 	foes   *rand.Rand
 	passes *rand.Rand
+	asked  *rand.Rand // what users' requests say
+
+	world *world
 
 	origin  *origin
 	clients []client
@@ -41,6 +46,8 @@ type run struct {
 	free    uint32
 	places  places
 	refused refused
+	rules   rules
+	causes  causes
 	line    ring // of the semaphore
 	inside  int
 
@@ -48,7 +55,7 @@ type run struct {
 	open      int // users' requests that have not come to their end
 	stats     *stats
 	trace     hash.Hash64
-	record    [20]byte
+	record    [24]byte
 	handled   uint64
 	err       error
 }
@@ -77,7 +84,12 @@ func Run(s Scenario, seed uint64) (Report, error) {
 
 func newRun(s Scenario, seed uint64) (*run, error) {
 	draw := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
+	w, err := newWorld()
+	if err != nil {
+		return nil, err
+	}
 	r := &run{
+		world: w, asked: draw(5),
 		scenario: s, out: deich.NewOut(), free: noFlight, begins: epoch, now: epoch,
 		users: draw(1), foes: draw(2), passes: draw(3), origin: newOrigin(s.Origin, draw(4)),
 		refused: refused{by: make(map[uint64]int)}, trace: fnv.New64a(),
@@ -105,9 +117,14 @@ func newRun(s Scenario, seed uint64) (*run, error) {
 		r.events.push(r.starts, evTick, 0, 0)
 	}
 	r.events.push(r.flood, evWeather, 1, 0)
-	r.events.push(r.floodEnd, evWeather, 0, 0)
+	r.cleared = r.floodEnd
+	if s.Origin.For > 0 {
+		r.cleared = min(r.floodEnd, r.flood+int64(s.Origin.For))
+	}
+	r.events.push(r.cleared, evWeather, 0, 0)
 	r.addresses = uint32(seed) // other seeds, other addresses
 	r.welcome()
+	r.register()
 	r.muster()
 	return r, nil
 }
@@ -134,6 +151,8 @@ func (r *run) loop() {
 			r.finishCPU()
 		case evWeather:
 			r.weather(ev.who == 1)
+		case evAdopt:
+			r.adopt()
 		default:
 			if f := &r.flights[ev.who]; f.gen == ev.gen {
 				r.flies(ev)
@@ -190,8 +209,9 @@ func (r *run) phaseAt(t int64) int {
 	return after
 }
 
-// note takes one decision or end into the trace: when, who, what, why, and how
-// it went (0 judged, 1 to 5 how it ended short of an answer, else the status).
+// note takes one decision or end into the trace: when, who, what, why, by which
+// rule, and how it went (0 judged, 1 to 5 how it ended short of an answer, else
+// the status).
 func (r *run) note(f *flight, act deich.Act, why deich.Reason, how uint64) {
 	b := &r.record
 	at, who := uint64(r.now), uint64(uint16(f.kind))<<32|uint64(f.who)
@@ -200,5 +220,6 @@ func (r *run) note(f *flight, act deich.Act, why deich.Reason, how uint64) {
 		b[8+i] = byte(who >> (8 * i))
 	}
 	b[16], b[17], b[18], b[19] = byte(act), byte(why), byte(how), byte(how>>8)
+	binary.LittleEndian.PutUint32(b[20:], f.v.Rule)
 	r.trace.Write(b[:]) // a hash returns no error
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -22,6 +23,8 @@ type Scenario struct {
 	Origin  Origin        `json:"origin"`
 	Groups  []Group       `json:"groups"`
 	Attacks []Attack      `json:"attacks,omitempty"`
+	Dark    bool          `json:"dark,omitempty"`  // neither TLS nor networks can be told
+	Truth   []deich.Cause `json:"truth,omitempty"` // what a judge who saw everything might call it; empty: not asked
 	Expect  []Bound       `json:"expect,omitempty"`
 }
 
@@ -61,6 +64,8 @@ type Origin struct {
 	Backlog int           `json:"backlog,omitempty"` // beyond this many connections are refused
 	Slow    float64       `json:"slow,omitempty"`    // in the flood phase everything takes so many times as long
 	Down    bool          `json:"down,omitempty"`    // in the flood phase it refuses connections
+	Errors  float64       `json:"errors,omitempty"`  // in the flood phase this share of its answers says 500
+	For     time.Duration `json:"for,omitempty"`     // how long that lasts; 0: the flood phase
 }
 
 // Kind is what a user's client can do.
@@ -90,6 +95,21 @@ type Group struct {
 	Roams     bool          `json:"roams,omitempty"`     // programs: another address at each request
 	Members   float64       `json:"members,omitempty"`   // this share is logged in
 	Age       time.Duration `json:"age,omitempty"`       // they hold a pass of so long ago
+	Look      Look          `json:"look,omitempty"`      // what they look like, if not what their kind does
+	New       bool          `json:"new,omitempty"`       // they come for one page that nobody asked for before
+	Referer   uint64        `json:"referer,omitempty"`   // they come from this other site, by number
+	Eager     bool          `json:"eager,omitempty"`     // what fails or is refused they ask for again at once, whatever the answer says
+	Replay    bool          `json:"replay,omitempty"`    // they come when the first so many visitors of the profile came
+}
+
+func (g *Group) look() Look {
+	switch {
+	case g.Look != "":
+		return g.Look
+	case g.Kind == Program:
+		return Clients
+	}
+	return Browsers
 }
 
 // Attack is one kind of attackers. Its requests come at Rate whatever the
@@ -111,6 +131,18 @@ type Attack struct {
 	Bearer   bool          `json:"bearer,omitempty"`   // sends a random credential each time
 	Early    time.Duration `json:"early,omitempty"`    // comes so long before zero and behaves:
 	Visits   int           `json:"visits,omitempty"`   // so many pages each
+	Guise    Guise         `json:"guise,omitempty"`    // what its requests look like
+	Tool     int           `json:"tool,omitempty"`     // which program makes them
+	Pool     int           `json:"pool,omitempty"`     // so many forged handshakes
+	Shift    time.Duration `json:"shift,omitempty"`    // another program every so long
+	Ramp     time.Duration `json:"ramp,omitempty"`     // the rate rises from nothing over so long
+	Rotate   bool          `json:"rotate,omitempty"`   // any of its sources at each request, not each in its turn
+	Hosted   bool          `json:"hosted,omitempty"`   // from rented machines: few networks
+	Reuse    bool          `json:"reuse,omitempty"`    // keeps its connections
+	Jar      bool          `json:"jar,omitempty"`      // sends some cookie of the platform's name
+	As       string        `json:"as,omitempty"`       // comes from the sources of this attack
+	Steals   string        `json:"steals,omitempty"`   // uses passes of this group's users:
+	Stolen   int           `json:"stolen,omitempty"`   // so many
 }
 
 // Bound is what a figure of the report must hold.
@@ -134,6 +166,17 @@ const (
 	First    Figure = "first"    // seconds until a user's first content, 95th percentile
 	Goodput  Figure = "goodput"  // work delivered in time, as a share of what the origin can do
 	Useful   Figure = "useful"   // the same for users alone
+	// Of all good groups, or of one where the bound names it.
+	Refusals   Figure = "refusals"   // share of requests that were denied or dropped, flood and after
+	Challenges Figure = "challenges" // share of requests that were challenged, flood and after
+	Touched    Figure = "touched"    // share of requests of who came in peace that meet an acting rule, exempt or not
+	// Of the synthesis.
+	Covered    Figure = "covered" // share of the attacks' requests, from three seconds on, that met an acting rule or were refused at accept
+	Rules      Figure = "rules"   // most rules acting at once
+	Acting     Figure = "acting"  // seconds from the first bad request until a rule acts
+	Orders     Figure = "orders"  // orders that met a user's address
+	RightCause Figure = "cause"   // seconds until the cause was right
+
 	Slowdown Figure = "slowdown" // the origin's time for the work of users' requests, in the flood over that in peace
 )
 
@@ -205,6 +248,12 @@ func (s *Scenario) Validate() error {
 		if a.Sources < 1 || a.Sources > SourcesMax || a.remembered() && a.Sources > BotsMax {
 			bad("attack %q: %d sources: between 1 and %d, or %d that are remembered", a.Name, a.Sources, SourcesMax, BotsMax)
 		}
+		if !guises[a.Guise] {
+			bad("attack %q: guise %q: not one of those known", a.Name, a.Guise)
+		}
+		if a.As != "" && (s.attack(a.As) < 0 || s.attack(a.As) >= i) || a.Steals != "" && (s.group(a.Steals) < 0 || a.Stolen < 1) {
+			bad("attack %q: as %q, steals %d of %q: an attack before it, a group", a.Name, a.As, a.Stolen, a.Steals)
+		}
 		if a.Rate <= 0 || aims[a.Request].route == 0 {
 			bad("attack %q: a rate above zero and a request out of those known", a.Name)
 		}
@@ -224,5 +273,11 @@ func (s *Scenario) group(name string) int {
 	return -1
 }
 
+func (s *Scenario) attack(name string) int {
+	return slices.IndexFunc(s.Attacks, func(a Attack) bool { return a.Name == name })
+}
+
 // remembered says whether each source of the attack has a state of its own.
-func (a *Attack) remembered() bool { return a.Cookies || a.Hashes > 0 || a.Visits > 0 }
+func (a *Attack) remembered() bool {
+	return a.Cookies || a.Hashes > 0 || a.Visits > 0 || a.Steals != ""
+}

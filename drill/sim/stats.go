@@ -62,6 +62,7 @@ type follow struct {
 	settled     [2]uint64
 	back        [2]uint64
 	first       histogram
+	met         [2]uint64 // requests that met an acting rule, of those since the flood began
 	users       int
 	served      int
 	asked       int // users with a request in the flood phase
@@ -73,6 +74,7 @@ type foes struct {
 	acts                  [8]uint64
 	reasons               [32]uint64
 	answered              uint64
+	met                   [2]uint64 // requests that were covered, of those that should be
 }
 
 // load is the origin through one phase.

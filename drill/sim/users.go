@@ -27,6 +27,9 @@ type client struct {
 	rtt    int32  // nanoseconds
 	phone  float32
 	route  uint16
+	page   uint32 // which of the route's pages it wants now
+	next   uint16 // of the visits of the profile's visitor that it replays
+	like   uint16 // which visitor that is
 	group  uint8
 	denied bool // the present want met deny or drop
 	member bool
@@ -34,7 +37,10 @@ type client struct {
 	stale  bool // its credential has expired: the next answer is a 401, then it renews it
 }
 
-const assets = 3 // what a first page loads
+const (
+	assets  = 3 // what a first page loads
+	eagerly = 300 * time.Millisecond
+)
 
 // welcome makes everyone of every group.
 func (r *run) welcome() {
@@ -52,6 +58,9 @@ func (r *run) welcome() {
 			c.came, c.leaves = min(max(at, r.begins), r.end), r.end
 			if g.Stay > 0 {
 				c.leaves = min(r.end, c.came+int64(g.Stay))
+			}
+			if g.Replay {
+				r.revives(&c, i)
 			}
 			c.rtt = int32(min(max(40e6*math.Exp(.5*r.users.NormFloat64()), 5e6), 400e6))
 			c.phone = float32(min(max(400e3*math.Exp(.6*r.users.NormFloat64()), 90e3), 3e6))
@@ -118,13 +127,16 @@ func (r *run) asks(ci uint32) {
 		if r.now >= c.leaves {
 			return
 		}
-		mix := browserMix
-		if g.Kind == Program {
-			mix = programMix
+		c.began, c.denied, c.route = r.now, false, pick(g.mix(), r.users.Float64())
+		c.page = r.world.page(r.asked.Float64())
+		if g.Replay {
+			c.route, c.page = r.replays(c)
 		}
-		c.began, c.denied, c.route = r.now, false, pick(mix, r.users.Float64())
-		if c.first == 0 && g.Kind != Program {
+		if c.first == 0 && g.Kind != Program && !g.Replay {
 			c.route = routeFront // nobody begins with a message
+			if g.New {
+				c.page = pageNew
+			}
 		}
 		r.open++
 	case r.now-c.began >= int64(lost):
@@ -157,15 +169,36 @@ func (r *run) send(ci uint32, route uint16, asset bool) {
 			f.req.Place = c.place
 		}
 	}
+	r.says(f, c, ci)
 	if asset {
 		r.open++
 	}
 	r.events.push(r.now+int64(c.rtt)/2, evArrive, fi, f.gen)
 }
 
+const newConnection = .3 // of a user's pages; what a page loads comes over the same
+
+// says fills in what a user's request looks like.
+func (r *run) says(f *flight, c *client, ci uint32) {
+	g := &r.scenario.Groups[c.group]
+	t := &f.req.Traits
+	r.world.dress(t, g.look(), uint64(ci)<<16|uint64(c.came)<<40, f.req.Client, f.req.Kind)
+	q := ask{route: f.req.Route, page: c.page, first: c.first == 0, script: g.Kind == Program,
+		cookie: c.loaded || c.member || g.Age > 0,
+		fresh:  !f.asset && (c.first == 0 || r.asked.Float64() < newConnection)}
+	if q.first && g.Referer != 0 {
+		q.referer = value(deich.TraitReferer, 1<<32|g.Referer)
+	}
+	q.wants(t, &f.req, r.asked)
+	if r.scenario.Dark {
+		blind(t)
+	}
+}
+
 // arrives is a user's request at the shield's door.
 func (r *run) arrives(fi uint32) {
 	f := &r.flights[fi]
+	r.touch(f)
 	if r.refused.hit(f.req.Client, deich.Time(r.now)) {
 		f.v = deich.Verdict{Act: deich.Drop, Reason: deich.OverBudget, RetryAfter: 2 * time.Second}
 		r.note(f, f.v.Act, f.v.Reason, 3)
@@ -205,6 +238,9 @@ func (r *run) turnedAway(fi uint32) {
 		return
 	}
 	after := max(v.RetryAfter, time.Second)
+	if g.Eager {
+		after = eagerly
+	}
 	r.events.push(r.now+back+int64(float64(after)*(1+.2*r.users.Float64())), evUser, who, 0)
 }
 
@@ -301,7 +337,11 @@ func (r *run) abandoned(fi uint32) {
 		r.lostAsset(f)
 		return
 	}
-	r.events.push(r.now+1e9+int64(2e9*r.users.Float64()), evUser, f.who, 0)
+	pause := 1e9 + int64(2e9*r.users.Float64())
+	if r.scenario.Groups[r.clients[f.who].group].Eager {
+		pause = int64(eagerly)
+	}
+	r.events.push(r.now+pause, evUser, f.who, 0)
 }
 
 // again is an error page at the client.
@@ -326,6 +366,9 @@ func (r *run) settle(ci uint32, took time.Duration) {
 	r.stats.want(r.phaseAt(c.began), c, c.began, took, c.denied || took == 0, took > 0)
 	c.began = 0
 	gap := int64(float64(r.scenario.Groups[c.group].Gap) * r.users.ExpFloat64())
+	if r.scenario.Groups[c.group].Replay {
+		gap = r.replayed(c)
+	}
 	if r.now+gap < c.leaves {
 		r.events.push(r.now+gap, evUser, ci, 0)
 	}

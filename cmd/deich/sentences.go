@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/guard"
+)
+
+// sentence is a text in every language that Deich speaks.
+type sentence struct {
+	English string `json:"en"`
+	German  string `json:"de"`
+}
+
+// traitWords names traits for people.
+var traitWords = map[deich.Trait][2]string{
+	deich.TraitPrefix: {"network", "Netz"}, deich.TraitNet: {"wider network", "größeres Netz"}, deich.TraitASN: {"provider", "Anbieter"},
+	deich.TraitCountry: {"country", "Land"}, deich.TraitTLS: {"TLS fingerprint", "TLS-Fingerabdruck"},
+	deich.TraitHTTP: {"HTTP version", "HTTP-Version"}, deich.TraitHeaders: {"set of headers", "Satz von Kopfzeilen"},
+	deich.TraitAgent: {"User-Agent", "User-Agent"}, deich.TraitAgentClass: {"claimed browser", "angeblicher Browser"},
+	deich.TraitLanguage: {"Accept-Language", "Accept-Language"}, deich.TraitAccept: {"Accept header", "Accept-Kopfzeile"},
+	deich.TraitEncoding: {"Accept-Encoding", "Accept-Encoding"}, deich.TraitFetch: {"Fetch Metadata", "Fetch-Metadaten"},
+	deich.TraitCookie: {"use of cookies", "Umgang mit Cookies"}, deich.TraitReuse: {"use of connections", "Umgang mit Verbindungen"},
+	deich.TraitCredential: {"kind of credential", "Art der Anmeldung"}, deich.TraitMethod: {"method", "Methode"},
+	deich.TraitRoute: {"kind of path", "Art des Pfads"}, deich.TraitPath: {"path", "Pfad"}, deich.TraitQuery: {"query keys", "Abfrage-Schlüssel"},
+	deich.TraitShape: {"shape of the query", "Form der Abfrage"}, deich.TraitReferer: {"Referer", "Referer"},
+	deich.TraitBody: {"kind of body", "Art des Inhalts"}, deich.TraitKind: {"purpose", "Zweck"},
+}
+
+// ruleSentence tells what a rule meets, what it touches, and until when it holds.
+func ruleSentence(r *deich.Rule, e *guard.Example) sentence {
+	var en, de []string
+	for i := range r.Conditions {
+		a, b := conditionWords(&r.Conditions[i], e)
+		en, de = append(en, a), append(de, b)
+	}
+	to, nach := "", ""
+	if e != nil {
+		to, nach = " like "+e.Method+" "+e.Path, " wie "+e.Method+" "+e.Path
+	}
+	act := map[deich.Act][2]string{
+		deich.Deny: {"Denied", "Abgewiesen"}, deich.Challenge: {"Challenged", "Geprüft"}, deich.Wait: {"Paced", "Gebremst"},
+	}[r.Act]
+	if r.Shadow {
+		act = [2]string{"Only counted", "Nur gezählt"}
+	}
+	since, until := wall(r.Since), wall(r.Until)
+	return sentence{
+		fmt.Sprintf("%s requests/s%s from about %s addresses with %s: %s of the excess, at most %s of known-good. %s since %s, until %s.",
+			grouped(r.Rate), to, grouped(float64(r.Sources)), strings.Join(en, " and "), share(r.Share), share(r.Collateral), act[0], hour(since), hour(until)),
+		fmt.Sprintf("%s Anfragen/s%s von etwa %s Adressen mit %s: %s des Überschusses, höchstens %s der bekannt guten. %s seit %s, bis %s.",
+			grouped(r.Rate), nach, grouped(float64(r.Sources)), strings.Join(de, " und "), share(r.Share), share(r.Collateral), act[1], hour(since), hour(until)),
+	}
+}
+
+// conditionWords are a condition in both languages, with the example's value.
+func conditionWords(c *deich.Condition, e *guard.Example) (en, de string) {
+	names := traitWords[c.Trait]
+	if c.With != c.Trait {
+		other := traitWords[c.With]
+		names = [2]string{names[0] + " together with " + other[0], names[1] + " zusammen mit " + other[1]}
+	}
+	switch c.Compare {
+	case deich.Novel:
+		return "a " + names[0] + " that no known client has", "einem Wert für „" + names[1] + "“, den kein bekannter Client hat"
+	case deich.Hot:
+		return fmt.Sprintf("one of %d suddenly frequent values of %s", c.Pool, names[0]),
+			fmt.Sprintf("einem von %d plötzlich häufigen Werten für „%s“", c.Pool, names[1])
+	}
+	value := ""
+	if text := exampleText(c.Trait, e); text != "" && c.With == c.Trait {
+		value = " (" + text + ")"
+	}
+	return "the same " + names[0] + value, "gleichem „" + names[1] + "“" + value
+}
+
+// exampleText is what an example says about a trait.
+func exampleText(t deich.Trait, e *guard.Example) string {
+	if e == nil {
+		return ""
+	}
+	switch t {
+	case deich.TraitTLS:
+		return e.TLS
+	case deich.TraitHTTP:
+		return e.Protocol
+	case deich.TraitHeaders:
+		return strings.Join(e.Headers, ", ")
+	case deich.TraitAgent:
+		return e.Agent
+	case deich.TraitAgentClass:
+		return e.Class
+	case deich.TraitLanguage:
+		return e.Language
+	case deich.TraitAccept:
+		return e.Accept
+	case deich.TraitEncoding:
+		return e.Encoding
+	case deich.TraitMethod:
+		return e.Method
+	case deich.TraitRoute, deich.TraitPath:
+		return e.Path
+	case deich.TraitQuery:
+		return strings.Join(e.Keys, ", ")
+	case deich.TraitReferer:
+		return e.Referer
+	case deich.TraitBody:
+		return e.Type
+	}
+	return ""
+}
+
+// causeWords say what a cause means.
+var causeWords = map[deich.Cause]sentence{
+	deich.NoCause:          {"Nothing is wrong.", "Es ist nichts."},
+	deich.CauseFlood:       {"This is a flood: somebody sends what nobody wants answered.", "Das ist eine Flut: Jemand sendet, worauf niemand eine Antwort will."},
+	deich.CauseCrowd:       {"This is a crowd: more people than usual want something.", "Das ist ein Andrang: Mehr Menschen als sonst wollen etwas."},
+	deich.CauseOriginFault: {"The origin suffers by itself: no more is asked of it than usual.", "Die Plattform leidet von sich aus: Es wird nicht mehr verlangt als sonst."},
+	deich.CauseRetryStorm:  {"A storm of retries: those whom the origin failed ask again, and again.", "Ein Sturm von Wiederholungen: Wer keine Antwort bekam, fragt wieder und wieder."},
+	deich.CauseUpstream:    {"Next to nothing arrives: look at the network in front of Deich.", "Es kommt fast nichts mehr an: Sehen Sie nach dem Netz vor Deich."},
+	deich.CauseMixed:       {"A flood, and an origin that suffers by itself as well.", "Eine Flut, und eine Plattform, die auch von sich aus leidet."},
+	deich.CauseUnknown:     {"More is asked than the origin can do; why is not clear yet.", "Es wird mehr verlangt, als die Plattform kann; warum, ist noch nicht klar."},
+}
+
+// grouped writes a count with separators.
+func grouped(v float64) string {
+	text := fmt.Sprintf("%.0f", v)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// share writes a part of a whole so that a small one does not look like none.
+func share(v float64) string {
+	if v < .01 {
+		return fmt.Sprintf("%.2f %%", 100*v)
+	}
+	return fmt.Sprintf("%.1f %%", 100*v)
+}
+
+func hour(t time.Time) string { return t.Format("15:04:05") }

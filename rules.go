@@ -1,0 +1,407 @@
+package deich
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Rule is a synthesised signature in force, for people.
+type Rule struct {
+	ID         uint32        `json:"id"`
+	Act        Act           `json:"act"`
+	Conditions []Condition   `json:"conditions"`
+	Shadow     bool          `json:"shadow,omitempty"` // it only counts yet
+	Since      Time          `json:"since"`            // when it began to act; in shadow, when it was found
+	Until      Time          `json:"until"`
+	Share      float64       `json:"share"`      // of the excess, when it was found
+	Collateral float64       `json:"collateral"` // upper bound (95 %) of the share of known-good it touches
+	Good       int           `json:"good"`       // sightings that bound was made of
+	Rate       float64       `json:"rate"`       // requests a second that meet it now
+	Hits       uint64        `json:"hits"`       // requests that met it, what was refused at accept for it included
+	Known      uint64        `json:"known"`      // of them, those of known clients, who are exempt
+	Sources    int           `json:"sources"`    // how many addresses, about
+	Left       time.Duration `json:"-"`
+}
+
+// Meets says whether a request with these traits meets the rule.
+func (r *Rule) Meets(t *Traits) bool {
+	for i := range r.Conditions {
+		if !r.Conditions[i].holds(t) {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	rulesMax     = 16 // live at once; full, none is added
+	ruleShadow   = 500 * time.Millisecond
+	ruleFirst    = time.Minute // then twice as long at each renewal
+	ruleLongest  = time.Hour
+	ruleIdle     = .02              // of capacity: a rule that meets less is not renewed
+	canaryPart   = 50               // one in so many is let through to admission all the same
+	rollbackHits = 5                // so many known clients met, and more than this
+	rollbackPart = .001             // part of all known clients' requests: it is taken back
+	humanPart    = .01              // of what meets it having proved itself: it is taken back
+	humanHits    = 5                // and so many at least
+	banFor       = 10 * time.Minute // what was taken back is not found again before
+	bansMax      = 64               // beyond it the oldest is forgotten
+	excessTimes  = 1.5              // what came before: below it the pressure has other reasons
+	jobEvery     = time.Second
+	jobLongest   = 16 * time.Second // between syntheses that find nothing
+)
+
+// liveRule is a rule in force. What is atomic is counted by Decide.
+type liveRule struct {
+	id         uint32
+	conditions []Condition
+	act        Act
+	found      Found
+	good       int
+	foundAt    Time
+	since      Time
+	until      Time
+	renewed    int
+
+	acting  atomic.Bool
+	hits    atomic.Uint64
+	known   atomic.Uint64
+	proven  atomic.Uint64
+	canary  atomic.Uint64
+	sources [sourceBitmap / 64]atomic.Uint64
+
+	counted uint64 // hits as of the last tick
+	rate    float64
+}
+
+const sourceBitmap = 1 << 16
+
+// ruleSet is replaced as a whole; Decide reads it without a lock.
+type ruleSet struct{ live []*liveRule }
+
+// match gives the first rule that a request meets, nil for none.
+func (s *ruleSet) match(t *Traits) *liveRule {
+	for _, r := range s.live {
+		met := true
+		for i := range r.conditions {
+			if !r.conditions[i].holds(t) {
+				met = false
+				break
+			}
+		}
+		if met {
+			return r
+		}
+	}
+	return nil
+}
+
+// note counts a request that met the rule.
+func (r *liveRule) note(addr uint64, known, proven bool) (n uint64) {
+	n = r.hits.Add(1)
+	switch {
+	case known:
+		r.known.Add(1)
+	case proven:
+		r.proven.Add(1)
+	}
+	bit := addr >> 40 % sourceBitmap
+	if w := &r.sources[bit/64]; w.Load()&(1<<(bit%64)) == 0 {
+		w.Or(1 << (bit % 64))
+	}
+	return n
+}
+
+// from estimates the number of addresses (linear counting, Whang et al., 1990).
+func (r *liveRule) from() int {
+	empty := 0
+	for i := range r.sources {
+		empty += 64 - bits.OnesCount64(r.sources[i].Load())
+	}
+	if empty == 0 {
+		empty = 1
+	}
+	return int(math.Round(-sourceBitmap * math.Log(float64(empty)/sourceBitmap)))
+}
+
+// ruling is what Tick knows of rules. Guarded by Engine.ticking.
+type ruling struct {
+	set     atomic.Pointer[ruleSet]
+	running bool // a Job is out
+	next    Time // no Job before
+	pause   time.Duration
+	bans    []ban
+	aged    atomic.Uint64 // known clients' requests since the start
+	job     Job
+}
+
+type ban struct {
+	signature uint64
+	until     Time
+}
+
+// signature names what a rule says, whatever its pools hold.
+func signatureOf(conditions []Condition) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a
+	for _, c := range conditions {
+		for _, v := range [...]uint64{uint64(c.column), uint64(c.Compare), uint64(c.Value)} {
+			h = (h ^ v) * 1099511628211
+		}
+	}
+	return h
+}
+
+// propose hands a Job out where there is more than the origin can do and no
+// rule explains it.
+func (e *Engine) propose(at Time, out *Out) {
+	r := &e.ruling
+	if r.running || at < r.next || e.policy.Load().NoRules || !e.pressed() {
+		return
+	}
+	if len(r.set.Load().live) >= rulesMax {
+		return
+	}
+	w := &e.watch
+	j := &r.job
+	j.now, j.rate = w.present.gather(j.now[:0], at)
+	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, e.flooded()
+	if len(j.now) < sightingsMin || j.rate < excessTimes*j.usual {
+		return
+	}
+	w.peace.hold(true)
+	w.good.hold(true)
+	r.running = true
+	out.Job = j
+}
+
+// pressed says whether demand exceeds what an origin can do for other reasons
+// than its own.
+func (e *Engine) pressed() bool {
+	for i := range e.origins {
+		if o := &e.origins[i]; o.pressure.Load() && !o.ownFault.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// Adopt puts what a Job found into force: for half a second each rule only
+// counts, then it acts. It must follow every Job, found or not.
+func (e *Engine) Adopt(at Time, found Rules, out *Out) {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	r := &e.ruling
+	if !r.running || found.job != &r.job {
+		return
+	}
+	r.running = false
+	e.watch.peace.hold(false)
+	e.watch.good.hold(false)
+	live := slices.Clone(r.set.Load().live)
+	added := 0
+	for _, f := range found.Found {
+		if len(live) >= rulesMax || r.banned(signatureOf(f.Conditions), at) || slices.ContainsFunc(live, func(l *liveRule) bool {
+			return signatureOf(l.conditions) == signatureOf(f.Conditions)
+		}) {
+			continue
+		}
+		live = append(live, &liveRule{id: e.nextID(), conditions: f.Conditions, act: f.Act, found: f, good: found.Good,
+			foundAt: at, since: at, until: at.Add(ruleFirst)})
+		added++
+	}
+	if added == 0 {
+		r.pause = min(max(2*r.pause, jobEvery), jobLongest)
+	} else {
+		r.pause = jobEvery
+		r.set.Store(&ruleSet{live})
+	}
+	r.next = at.Add(r.pause)
+}
+
+func (r *ruling) banned(signature uint64, at Time) bool {
+	return slices.ContainsFunc(r.bans, func(b ban) bool { return b.signature == signature && b.until > at })
+}
+
+func (r *ruling) ban(l *liveRule, at Time) {
+	if len(r.bans) == bansMax {
+		r.bans = r.bans[1:]
+	}
+	r.bans = append(r.bans, ban{signatureOf(l.conditions), at.Add(banFor)})
+}
+
+// keep lets rules act, renews, and takes back; dt is in ticks.
+func (e *Engine) keepRules(at Time, dt float64, out *Out) {
+	r := &e.ruling
+	old := r.set.Load()
+	if len(old.live) == 0 {
+		return
+	}
+	capacity := e.answering()
+	live := make([]*liveRule, 0, len(old.live))
+	for _, l := range old.live {
+		hits := l.hits.Load()
+		l.rate += min(1, .2*dt) * (float64(hits-l.counted)/dt*ticksSecond - l.rate)
+		l.counted = hits
+		kind, gone := e.fate(l, at, capacity)
+		if gone {
+			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
+			if kind == RuleWithdrawn {
+				r.ban(l, at)
+			}
+			continue
+		}
+		if !l.acting.Load() && at.Sub(l.foundAt) >= ruleShadow {
+			l.since = at
+			l.acting.Store(true)
+			out.event(Event{At: at, Kind: RuleActs, Rule: l.id, Value: l.found.Share})
+		}
+		if l.acting.Load() && l.rate >= max(ruleIdle*capacity, .5) {
+			e.prolong(at)
+		}
+		live = append(live, l)
+	}
+	if len(live) != len(old.live) {
+		r.set.Store(&ruleSet{live})
+	}
+}
+
+// prolong keeps an episode from ending: while rules hold a flood back it is not
+// peace, although the origins feel nothing.
+func (e *Engine) prolong(at Time) {
+	for i := range e.origins {
+		o := &e.origins[i]
+		o.mu.Lock()
+		o.quiet = at
+		o.mu.Unlock()
+	}
+}
+
+// fate says whether a rule has come to its end, and which.
+func (e *Engine) fate(l *liveRule, at Time, capacity float64) (EventKind, bool) {
+	hits, known, proven := l.hits.Load(), l.known.Load(), l.proven.Load()
+	switch {
+	case known > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load(), 1)) && l.act != Wait,
+		proven > humanHits && float64(proven) > humanPart*float64(hits) && l.act == Deny:
+		return RuleWithdrawn, true
+	case at < l.until:
+		return 0, false
+	case l.rate < max(ruleIdle*capacity, .5):
+		return RuleExpired, true
+	}
+	l.renewed++
+	l.until = at.Add(min(ruleFirst<<min(l.renewed, 8), ruleLongest))
+	return 0, false
+}
+
+// Rules gives the rules in force, the oldest first.
+func (e *Engine) Rules(at Time) []Rule {
+	e.ticking.Lock()
+	defer e.ticking.Unlock()
+	var all []Rule
+	for _, l := range e.ruling.set.Load().live {
+		all = append(all, l.view(at))
+	}
+	return all
+}
+
+func (l *liveRule) view(at Time) Rule {
+	return Rule{ID: l.id, Act: l.act, Conditions: l.conditions, Shadow: !l.acting.Load(), Since: l.since, Until: l.until,
+		Share: l.found.Share, Collateral: l.found.Collateral, Good: l.good, Rate: l.rate, Hits: l.hits.Load(), Known: l.known.Load(),
+		Sources: l.from(), Left: l.until.Sub(at)}
+}
+
+// undoRule takes a rule back, and bans it for a while; the lock is held.
+func (e *Engine) undoRule(at Time, id uint32, out *Out) bool {
+	r := &e.ruling
+	old := r.set.Load()
+	i := slices.IndexFunc(old.live, func(l *liveRule) bool { return l.id == id })
+	if i < 0 {
+		return false
+	}
+	r.ban(old.live[i], at)
+	r.set.Store(&ruleSet{slices.Delete(slices.Clone(old.live), i, i+1)})
+	e.revokeOf(id, at, out)
+	out.event(Event{At: at, Kind: RuleWithdrawn, Rule: id})
+	return true
+}
+
+func (r *ruling) init() {
+	r.set.Store(new(ruleSet))
+	r.pause = jobEvery
+	r.job.now = make([]sighting, 0, windows*windowSample)
+}
+
+// met adds to a rule what was refused at accept for it; the lock is held.
+func (r *ruling) met(id uint32, n uint64) {
+	for _, l := range r.set.Load().live {
+		if l.id == id {
+			l.hits.Add(n)
+		}
+	}
+}
+
+// met gives the rule that a request meets and is not exempt from; nil for
+// none. Known clients are exempt, and so is whoever has proven to be a person
+// since, or was called by the waiting room. Where people with passes share an
+// address, it makes nobody known: a flood may come from it too.
+func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
+	set := e.ruling.set.Load()
+	if len(set.live) == 0 {
+		return nil
+	}
+	proven := r.Pass.ID != 0
+	known := s.tier == Partner || e.trusted(r, s) && (!s.here || e.past.passes(addr, r.At) == 0)
+	if known {
+		e.ruling.aged.Add(1)
+	}
+	l := set.match(&r.Traits)
+	if l == nil {
+		return nil
+	}
+	n := l.note(addr, known && !s.here, proven) // an address alone takes no rule back
+	switch {
+	case known, proven,
+		r.Place != 0 && Time(r.Place) <= Time(o.called.Load()) && e.mayShow(r, addr),
+		n%canaryPart == 0 && l.acting.Load():
+		return nil
+	}
+	return l
+}
+
+// ruled is the verdict on a request that meets a rule. A browser is shown a
+// page all the same, until it has left too many of them unanswered: whoever is
+// a person proves it, and is exempt.
+func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRule) Verdict {
+	if l.act == Deny {
+		if debt := e.owe(r, addr, debtRuled, l.id); debt > debtMuch || r.Kind != Page || !r.Safe {
+			v.Act, v.Reason, v.RetryAfter = Deny, ByRule, retryRuled
+			return v
+		}
+	}
+	v = e.turn(r, o, v, addr, ByRule)
+	if l.act == Wait && v.Act == Challenge {
+		v.Act, v.Bits = Wait, 0 // a crowd is not challenged
+	}
+	return v
+}
+
+const retryRuled = 10 * time.Second
+
+// answering is how many requests a second the origins answer.
+func (e *Engine) answering() (sum float64) {
+	for i := range e.origins {
+		o := &e.origins[i]
+		o.mu.Lock()
+		sum += o.goodput
+		o.mu.Unlock()
+	}
+	return sum
+}
+
+func (r *ruling) bytes() int {
+	return windows*windowSample*int(unsafe.Sizeof(sighting{})) + rulesMax*int(unsafe.Sizeof(liveRule{}))
+}
