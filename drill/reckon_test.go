@@ -136,6 +136,11 @@ func TestReckonChecks(t *testing.T) {
 	if got := checks[5].Got; math.Abs(got-0.72) > 1e-9 { // busy for nine tenths of the time, for users in four of five
 		t.Errorf("goodput %v, want 0.72", got)
 	}
+	groups[0].Cells[1].Served = 1995 // from a cache: the origin had less to do
+	if checks, _ = reckonChecks(s, f); !checks[5].Met || math.Abs(checks[5].Got-1995./2010) > 1e-9 {
+		t.Errorf("goodput %+v", checks[5])
+	}
+	groups[0].Cells[1].Served = 1500
 	if checks[1].Note == "" {
 		t.Error("ten requests pass for enough")
 	}
