@@ -246,10 +246,10 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 	v := &o.evidence
 	more := v.came / max(v.usual, .5)
 	fails := 0.
-	if o.down {
+	if o.down.Load() {
 		fails = 1
 	}
-	suffers := o.down || o.slow > slowThan && (o.pressure.Load() || o.lastSlow(at)) || o.ease > slowThan/slowTarget
+	suffers := o.down.Load() || o.slow > slowThan && (o.pressure.Load() || o.lastSlow(at)) || o.ease > slowThan/slowTarget
 	terms = append(terms, Term{Name: "times_usual", Value: more}, Term{Name: "slowdown", Value: o.slow}, Term{Name: "down", Value: fails})
 	if more < moreThan {
 		v.rose = at
@@ -258,13 +258,13 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 		if v.empty == 0 {
 			v.empty = at
 		}
-		if at-v.empty >= nothingFor && !o.down {
+		if at-v.empty >= nothingFor && !o.down.Load() {
 			return CauseUpstream, terms, .6
 		}
 	} else {
 		v.empty = 0
 	}
-	fault := o.down || suffers && (more < moreThan || o.ease > slowThan/slowTarget)
+	fault := o.down.Load() || suffers && (more < moreThan || o.ease > slowThan/slowTarget)
 	if fault {
 		v.fault = at
 	}
@@ -291,11 +291,11 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 	}
 	sure = 1 / (1 + math.Exp(-math.Abs(flood)))
 	switch {
-	case flood > floodAbove && (o.down || o.ease > slowThan/slowTarget):
+	case flood > floodAbove && (o.down.Load() || o.ease > slowThan/slowTarget):
 		return CauseMixed, terms, sure
 	case flood > floodAbove:
 		return CauseFlood, terms, sure
-	case o.down:
+	case o.down.Load():
 		return CauseOriginFault, terms, .7
 	case flood < crowdBelow:
 		return CauseCrowd, terms, sure

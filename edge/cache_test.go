@@ -149,7 +149,7 @@ func TestShareable(t *testing.T) {
 }
 
 func TestAnonymous(t *testing.T) {
-	st, err := newState(Config{Sites: []Site{{Origins: []string{"http://127.0.0.1:1"}}}}.Defaults(), nil, 1)
+	st, err := newState(Config{Sites: []Site{{Origins: []string{"http://127.0.0.1:1"}, Cache: cachePressure}}}.Defaults(), nil, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestOutage(t *testing.T) {
 		}
 		fmt.Fprintf(w, "%s, version %d", r.URL.Path, version.Load())
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}}}}) // the engine finds out by itself
+	s := start(t, Config{Sites: []Site{{Origins: []string{up}, Cache: cachePressure}}}) // the engine finds out by itself
 	c := client(t)
 	for i := range 5 {
 		resp, _ := ask(t, c, "GET", fmt.Sprint(s.url(), "/p/", i))
@@ -77,7 +77,7 @@ func TestOutageByStatus(t *testing.T) {
 		w.WriteHeader(int(status.Load()))
 		io.WriteString(w, "hello")
 	})
-	s, _ := startCached(t, Site{Origins: []string{up}})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	c := client(t)
 	ask(t, c, "GET", s.url()+"/")
 	errands(t, s)
@@ -108,7 +108,7 @@ func TestOutageObeysTheOrigin(t *testing.T) {
 		"s-maxage=0": false, "s-maxage=0, stale-if-error=60": true, "max-age=0": true, "public": true,
 		"max-age=0, stale-if-error=60, must-revalidate": false,
 	}
-	s, now := startCached(t, Site{Origins: []string{up}})
+	s, now := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	c := client(t)
 	url := func(said string) string { return s.url() + "/?c=" + strings.ReplaceAll(said, " ", "%20") }
 	for directives := range said {
@@ -129,7 +129,7 @@ func TestOutageObeysTheOrigin(t *testing.T) {
 func TestPressure(t *testing.T) {
 	var asked atomic.Int64
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, asked.Add(1)) })
-	s, now := startCached(t, Site{Origins: []string{up}})
+	s, now := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	now.pressure.Store(true)
 	c := client(t)
 	for range 20 {
@@ -166,7 +166,7 @@ func TestCopiesAreFew(t *testing.T) {
 			own.Add(1)
 		}
 	})
-	s, _ := startCached(t, Site{Origins: []string{up}})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	c := client(t)
 	const reads = 1000
 	for i := range reads {

@@ -171,7 +171,7 @@ func errands(t testing.TB, s *Server) {
 // The pass of one reader is never given to another.
 func TestCacheKeepsNoPass(t *testing.T) {
 	var down atomic.Bool
-	s, now := startCached(t, Site{Origins: []string{mirror(t, &down, "max-age=0")}})
+	s, now := startCached(t, Site{Origins: []string{mirror(t, &down, "max-age=0")}, Cache: cachePressure})
 	page := []string{"Accept", "text/html", "Sec-Fetch-Dest", "document"}
 	resp, _ := ask(t, client(t), "GET", s.url()+"/", page...)
 	if resp.Header.Get("Set-Cookie") == "" {

@@ -206,7 +206,7 @@ func TestCacheCollapses(t *testing.T) {
 		w.Header().Set("Vary", "Accept-Language")
 		fmt.Fprint(w, r.Header.Get("Accept-Language"), r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Real-Ip"), r.Header.Get("Referer"))
 	})
-	s, now := startCached(t, Site{Origins: []string{up}})
+	s, now := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	now.pressure.Store(true)
 	c := client(t)
 	var all sync.WaitGroup
@@ -234,7 +234,7 @@ func TestCacheDoesNotWaitForWhatIsPrivate(t *testing.T) {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: fmt.Sprint(asked.Add(1))})
 		io.WriteString(w, "for you")
 	})
-	s, now := startCached(t, Site{Origins: []string{up}})
+	s, now := startCached(t, Site{Origins: []string{up}, Cache: cachePressure})
 	now.pressure.Store(true)
 	seen := make(map[string]bool)
 	for range 5 {

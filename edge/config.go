@@ -73,8 +73,9 @@ type Site struct {
 	// clients have to trust: for a LAN, or a test.
 	Internal bool `json:"internal,omitempty"`
 	// Cache says when readers who are nobody in particular may be given an
-	// answer from memory: "pressure" (default), while more ask than the platform
-	// can answer, or while it is down; "always", as a shared cache does; "off".
+	// answer from memory: "off" (default); "pressure", while more ask than the
+	// platform can answer, or while it is down; "always", as a shared cache does.
+	// Fetches whose answers are kept tell the platform nothing of the client.
 	Cache string `json:"cache,omitempty"`
 	// CacheTrustVary says that the platform names in Vary all that its answers
 	// depend on. Then their requests reach it whole; else only with what Vary names.
@@ -115,7 +116,7 @@ func (c Config) Defaults() Config {
 	c.Sites = slices.Clone(c.Sites)
 	for i := range c.Sites {
 		if c.Sites[i].Cache == "" {
-			c.Sites[i].Cache = cachePressure
+			c.Sites[i].Cache = cacheOff
 		}
 	}
 	if c.ClientHeader == "" {
