@@ -21,7 +21,7 @@ func logged(t *testing.T, format string, requests ...string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "access.log")
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}}}, AccessLog: file, AccessLogFormat: format})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}, AccessLog: file, AccessLogFormat: format})
 	for _, request := range requests {
 		if h := call(t, s.Addrs()[0].String()).ask("GET", request); h.err != nil {
 			t.Fatal(h.err)

@@ -40,7 +40,7 @@ func TestForwardedHeadersTowardsTheOrigin(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got http.Header
 			up := origin(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
-			s := start(t, Config{Sites: []Site{{Origins: []string{up}}}, TrustedProxies: c.trusted, ClientHeader: c.header})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}, TrustedProxies: c.trusted, ClientHeader: c.header})
 			h := call(t, s.Addrs()[0].String()).ask("GET", "GET / HTTP/1.1\r\nHost: a.example\r\n"+c.sent+"\r\n")
 			if h.resp == nil || h.resp.StatusCode != 200 {
 				t.Fatal(h)
@@ -60,7 +60,7 @@ func TestForwardedHeadersTowardsTheOrigin(t *testing.T) {
 
 func TestRequestThatComesBackIsRefused(t *testing.T) {
 	var s *Server
-	s = start(t, Config{
+	s = startUncached(t, Config{
 		Sites: []Site{{Origins: []string{"http://127.0.0.1:1"}}},
 	})
 	if err := s.Swap(Config{Listen: s.options.Config.Listen, Sites: []Site{{Origins: []string{s.url()}}}}, s.options.Guard); err != nil {

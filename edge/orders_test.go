@@ -80,7 +80,7 @@ func TestOrdersAreBounded(t *testing.T) {
 // undone by its revocation.
 func TestOrderIsCarriedOut(t *testing.T) {
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}})
 	addr := s.Addrs()[0].String()
 	open := call(t, addr)
 	if h := open.ask("GET", plainGet); h.body != "ok" {

@@ -81,7 +81,7 @@ func TestProxyProtocolTellsTheClient(t *testing.T) {
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
 		seen <- r.Header.Get("X-Real-Ip") + " " + r.Header.Get("X-Forwarded-For")
 	})
-	s := start(t, Config{
+	s := startUncached(t, Config{
 		Sites: []Site{{Origins: []string{up}}}, TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true, ClientHeader: "none",
 		Timeouts: Timeouts{ReadHeader: Lasting(200 * time.Millisecond)},
 	})
@@ -118,7 +118,7 @@ func TestProxyProtocolTellsTheClient(t *testing.T) {
 // the guard; its connection carries others too.
 func TestOrdersReachNoProxy(t *testing.T) {
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) {})
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}}}, TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}, TrustedProxies: []string{"127.0.0.1"}, ProxyProtocol: true})
 	s.Refuse([]deich.Order{
 		{Prefix: netip.MustParsePrefix("127.0.0.1/32"), Until: s.now().Add(time.Minute)},
 		{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Until: s.now().Add(time.Minute)},

@@ -48,7 +48,7 @@ func TestKeptConnectionIsUsedAgain(t *testing.T) {
 					pc.say(c.answer)
 				}
 			})
-			s := startWith(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
 			method, _, _ := strings.Cut(c.request, " ")
 			call(t, s.Addrs()[0].String()).ask(method, c.request)
 			if h := call(t, s.Addrs()[0].String()).ask("GET", nextGet); h.body != "next" {
@@ -91,7 +91,7 @@ func TestRepeatsOnlyWhatIsSafe(t *testing.T) {
 					pc.say("HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 0\r\n\r\n")
 				}
 			})
-			s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 			method, _, _ := strings.Cut(c.request, " ")
 			caller := call(t, s.Addrs()[0].String())
 			if h := caller.ask("GET", plainGet); h.resp == nil || h.resp.StatusCode != 200 {
@@ -118,7 +118,7 @@ func TestDeadConnectionIsNotUsed(t *testing.T) {
 		c.Close()
 		closed <- struct{}{}
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 	c := call(t, s.Addrs()[0].String())
 	for range 2 {
 		if h := c.ask("POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"); h.body != "ok" {
@@ -165,7 +165,7 @@ func TestStrayRecordsOfTLSAreNotTakenForAnAnswer(t *testing.T) {
 			g.Conn.Write(g.held)
 		}
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{"https://" + o.addr}, OriginCA: ca}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{"https://" + o.addr}, OriginCA: ca}}})
 	c := call(t, s.Addrs()[0].String())
 	if h := c.ask("GET", plainGet); h.body != "ok" {
 		t.Fatalf("%+v", h)
@@ -182,7 +182,7 @@ func TestKeptConnectionOverTLSIsUsedAgain(t *testing.T) {
 			c.say(okSaid)
 		}
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}, OriginCA: ca}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}, OriginCA: ca}}})
 	for i := range 3 {
 		if h := call(t, s.Addrs()[0].String()).ask("GET", plainGet); h.body != "ok" {
 			t.Fatalf("%d: %+v", i, h)
@@ -203,7 +203,7 @@ func TestOriginThatCannotBeReached(t *testing.T) {
 	dead := "http://" + l.Addr().String()
 	l.Close()
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "up") })
-	s := start(t, Config{Sites: []Site{
+	s := startUncached(t, Config{Sites: []Site{
 		{Names: []string{"both"}, Origins: []string{dead, up}},
 		{Names: []string{"none"}, Origins: []string{dead}},
 	}})
@@ -228,7 +228,7 @@ func TestConnectionsToOriginsAreBounded(t *testing.T) {
 		<-release
 		c.say(okSaid)
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}, Limits: Limits{OriginConnections: 2}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}, Limits: Limits{OriginConnections: 2}})
 	addr := s.Addrs()[0].String()
 	results := make(chan string, 2)
 	for range 2 {

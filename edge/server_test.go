@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t testing.TB, c Config) *Server {
 	t.Helper()
 	return startWith(t, c, guard.Config{})
+}
+
+// startUncached is start without the cache, whose own requests to the origin
+// come beside those of a test that counts them.
+func startUncached(t testing.TB, c Config, g ...guard.Config) *Server {
+	t.Helper()
+	c.Sites = slices.Clone(c.Sites)
+	for i := range c.Sites {
+		c.Sites[i].Cache = cacheOff
+	}
+	return startWith(t, c, append(g, guard.Config{})[0])
 }
 
 func startWith(t testing.TB, c Config, g guard.Config) *Server {

@@ -22,7 +22,7 @@ func named(t testing.TB, name string) string {
 }
 
 func TestSitesByHost(t *testing.T) {
-	s := start(t, Config{Sites: []Site{
+	s := startUncached(t, Config{Sites: []Site{
 		{Names: []string{"a.example", "*.wild.example"}, Origins: []string{named(t, "a")}},
 		{Names: []string{"B.example"}, Origins: []string{named(t, "b")}, OriginHost: "inner.example"},
 		{Names: []string{"::1"}, Origins: []string{named(t, "six")}},
@@ -74,7 +74,7 @@ func TestCertificatesByNameAndTheirReload(t *testing.T) {
 		{Names: []string{"a.example", "*.a.example"}, Origins: []string{named(t, "a")}, Certificate: certA, Key: keyA},
 		{Names: []string{"b.example"}, Origins: []string{named(t, "b")}, Certificate: certB, Key: keyB},
 	}}
-	s := start(t, c)
+	s := startUncached(t, c)
 	for name, want := range map[string]string{"a.example": "a a.example", "x.a.example": "a x.a.example", "b.example": "b b.example"} {
 		if _, body := get(t, secured(t, s, false, certA, certB), "https://"+name+"/"); body != want {
 			t.Errorf("%s: %q", name, body)
@@ -113,7 +113,7 @@ func TestCertificatesByNameAndTheirReload(t *testing.T) {
 
 func TestSwapChangesOriginsAndNothingElse(t *testing.T) {
 	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{{Origins: []string{named(t, "one")}}}}
-	s := start(t, c)
+	s := startUncached(t, c)
 	cl := client(t)
 	if _, body := get(t, cl, s.url()); !strings.HasPrefix(body, "one ") {
 		t.Fatal(body)
@@ -150,7 +150,7 @@ func TestHTTP2Front(t *testing.T) {
 		w.Header().Set("X-Sum", "7")
 		w.Header().Set(http.TrailerPrefix+"X-Late", r.URL.Query().Get("n"))
 	})
-	s := start(t, Config{
+	s := startUncached(t, Config{
 		Listen: []string{"https://127.0.0.1:0"},
 		Sites:  []Site{{Names: []string{"a.example"}, Origins: []string{up}, Certificate: cert, Key: key}},
 	})
@@ -219,7 +219,7 @@ func TestShutdownDrains(t *testing.T) {
 		c.say(okSaid)
 	})
 	for _, path := range []string{"/case", "/ws"} {
-		s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+		s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 		c := call(t, s.Addrs()[0].String())
 		if path == "/ws" {
 			c.say(upgradeGet)

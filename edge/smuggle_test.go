@@ -141,7 +141,7 @@ func TestOneRequestReachesTheOriginOrNone(t *testing.T) {
 		t.Run(shape.name, func(t *testing.T) {
 			t.Parallel()
 			o := play(t, answerOnce)
-			s := start(t, Config{
+			s := startUncached(t, Config{
 				Sites:    []Site{{Origins: []string{o.url()}}},
 				Timeouts: Timeouts{ReadHeader: Lasting(150 * time.Millisecond), Idle: Lasting(150 * time.Millisecond)},
 			})

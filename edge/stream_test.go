@@ -32,7 +32,7 @@ func TestEventsAreHandedOnAtOnce(t *testing.T) {
 				<-next // told by the client that it came
 			}
 		})
-		s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+		s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 		resp, err := client(t).Get(s.url() + "/events")
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestHeaderIsHandedOnBeforeTheBody(t *testing.T) {
 		<-release
 		c.say("2\r\nok\r\n0\r\n\r\n")
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 	resp, err := client(t).Get(s.url())
 	close(release)
 	if err != nil {
@@ -98,7 +98,7 @@ func TestLargeBodiesBothWaysInBoundedMemory(t *testing.T) {
 		}
 		io.Copy(w, &zeros{size})
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}})
 	for _, path := range []string{"/length", "/chunked"} {
 		body := io.Reader(&zeros{size})
 		r, err := http.NewRequest("POST", s.url()+path, body)
@@ -167,7 +167,7 @@ func TestOriginSeesThatTheClientLeft(t *testing.T) {
 				close(began)
 				io.Copy(io.Discard, c.br)
 			})
-			s := startWith(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
 			c := call(t, s.Addrs()[0].String())
 			if stage == "in the request" {
 				c.say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 50_000))
@@ -202,7 +202,7 @@ func TestClientSeesThatTheOriginLeft(t *testing.T) {
 				pc.request()
 				pc.say(c.answer)
 			})
-			s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 			h := call(t, s.Addrs()[0].String()).ask("GET", plainGet)
 			if h.resp == nil || h.resp.StatusCode != c.status || (h.err != nil) != c.broken {
 				t.Fatalf("%v, want %d, broken off %v", h, c.status, c.broken)
@@ -232,7 +232,7 @@ func TestEarlyAnswerEndsTheClientsConnection(t *testing.T) {
 				<-head
 				io.Copy(io.Discard, c.br)
 			})
-			s := startWith(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{BodyBuffer: 4 << 10})
 			c := call(t, s.Addrs()[0].String())
 			c.say("POST /case HTTP/1.1\r\nHost: a\r\n" + framing + "\r\n\r\n")
 			if strings.HasPrefix(framing, "T") {

@@ -28,7 +28,7 @@ func TestTunnelCarriesBothWaysUntilBothHaveEnded(t *testing.T) {
 		got, _ := io.ReadAll(c.br) // until the client has ended
 		c.say("late " + string(got))
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 	c := call(t, s.Addrs()[0].String())
 	h := c.ask("GET", upgradeGet+"with the request ")
 	if h.resp == nil || h.resp.StatusCode != 101 || h.resp.Header.Get("Sec-Websocket-Accept") != "x" || h.resp.Header.Get("Deich-Member") != "" {
@@ -48,7 +48,7 @@ func TestTunnelEchoes(t *testing.T) {
 		c.say(switched)
 		io.Copy(c.Conn, c.br)
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
 	c := call(t, s.Addrs()[0].String())
 	if h := c.ask("GET", upgradeGet); h.resp == nil || h.resp.StatusCode != 101 {
 		t.Fatalf("%+v", h)
@@ -79,7 +79,7 @@ func TestTunnelEndsWithEither(t *testing.T) {
 			if who == "silence" {
 				pause = 100 * time.Millisecond
 			}
-			s := start(t, Config{Sites: []Site{{Origins: []string{o.url()}}}, Timeouts: Timeouts{Stream: Lasting(pause)}})
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}, Timeouts: Timeouts{Stream: Lasting(pause)}})
 			c := call(t, s.Addrs()[0].String())
 			c.ask("GET", upgradeGet)
 			there := <-began
@@ -119,7 +119,7 @@ func TestUpgradeIsHandedOnOnlyWhereItIsOne(t *testing.T) {
 	} {
 		got := make(chan string, 1)
 		up := origin(t, func(w http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Upgrade") })
-		s := start(t, Config{Sites: []Site{{Origins: []string{up}}}})
+		s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}})
 		call(t, s.Addrs()[0].String()).ask("GET", "GET / HTTP/1.1\r\nHost: a\r\n"+c.fields+"\r\n")
 		if upgrade := <-got; upgrade != c.want {
 			t.Errorf("%q: the origin saw %q", c.fields, upgrade)
