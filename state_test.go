@@ -168,7 +168,7 @@ func TestObserveHoldsBack(t *testing.T) {
 		e.Decide(&r) // use up the lots
 	}
 	v := e.Decide(&r)
-	if v.Act != Allow || v.Reason != Observed || v.Would != Challenge {
+	if v.Act != Allow || v.Reason != Observed || v.Would != Wait {
 		t.Fatalf("%+v", v)
 	}
 	out := NewOut()
