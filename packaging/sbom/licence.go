@@ -54,6 +54,7 @@ var phrases = []struct {
 	{"BSD-2-Clause", []string{"Redistribution and use in source and binary forms",
 		"Redistributions in binary form must reproduce the above copyright notice"}},
 	{"ISC", []string{"Permission to use, copy, modify, and", "distribute this software for any purpose with or without fee is hereby granted"}},
+	{"CC0-1.0", []string{"CC0 1.0"}},
 	{"Unlicense", []string{"This is free and unencumbered software released into the public domain"}},
 }
 

@@ -27,6 +27,7 @@ func TestLicenceID(t *testing.T) {
 		string(own):   "Apache-2.0",
 		texts[0].text: "BSD-3-Clause", // Go's
 		"Permission is hereby granted, free of charge, to any person\nobtaining a copy": "",
+		"This work is released into the public domain with CC0 1.0.":                    "CC0-1.0",
 		"All rights reserved.": "",
 	} {
 		if got := licenceID(text); got != want {
