@@ -48,16 +48,9 @@ func h2Trial(ctx context.Context, b *bench, c contender) (t trial, err error) {
 	if err := m.finish(); err != nil {
 		return trial{}, err
 	}
-	m.ownExtra = got.used
-	t = m.trial(&got.tally)
+	t = m.trial(got)
 	t.Figure = m.perRequest(got.total())
-	return t, served(&got.tally)
-}
-
-// h2Got is a tally, with the CPU of the process that counted, where it has ended.
-type h2Got struct {
-	tally
-	used time.Duration
+	return t, served(got)
 }
 
 var (
@@ -65,7 +58,7 @@ var (
 	h2Done     = regexp.MustCompile(`requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored`)
 )
 
-func h2Load(s *stand, cookie string, d time.Duration) (*h2Got, error) {
+func h2Load(s *stand, cookie string, d time.Duration) (*tally, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, d+endWithin)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "h2load", "-t", "1", "-c", strconv.Itoa(h2Connections), "-m", strconv.Itoa(h2Streams),
@@ -77,16 +70,12 @@ func h2Load(s *stand, cookie string, d time.Duration) (*h2Got, error) {
 	if err != nil {
 		return nil, fmt.Errorf("h2load: %w\n%s", err, out)
 	}
-	got, err := readH2Load(out)
-	if err == nil {
-		got.used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	}
-	return got, err
+	return readH2Load(out)
 }
 
 // readH2Load takes the counts from what h2load prints at its end.
-func readH2Load(out []byte) (*h2Got, error) {
-	got := new(h2Got)
+func readH2Load(out []byte) (*tally, error) {
+	got := new(tally)
 	got.reset()
 	done, statuses := h2Done.FindSubmatch(out), h2Statuses.FindSubmatch(out)
 	if done == nil || statuses == nil {
@@ -108,10 +97,10 @@ func readH2Load(out []byte) (*h2Got, error) {
 }
 
 // h2Library is the same load by the standard library's client.
-func h2Library(s *stand, cookie string, d time.Duration) (*h2Got, error) {
+func h2Library(s *stand, cookie string, d time.Duration) (*tally, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
-	got := new(h2Got)
+	got := new(tally)
 	got.reset()
 	var mu sync.Mutex
 	var all sync.WaitGroup

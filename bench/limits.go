@@ -4,8 +4,8 @@ import "time"
 
 // Every bound of a run, by name.
 const (
-	// rounds is how often each contender is measured; medians are taken.
-	rounds = 3
+	// roundsDefault is how often each contender is measured, roundsMax the most.
+	roundsDefault, roundsMax = 3, 15
 	// warmFor passes before a trial counts, measureFor is what counts of it.
 	warmFor    = 1500 * time.Millisecond
 	measureFor = 3 * time.Second

@@ -30,11 +30,15 @@ func main() {
 	}
 	deich := flag.String("deich", "bin/deich", "the built binary")
 	out := flag.String("out", "bench/results", "where results are written; those of contests that are not asked for stay as they are")
+	rounds := flag.Int("rounds", roundsDefault, "how often each contender is measured; medians are taken")
 	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	fail(run(ctx, *deich, *out, flag.Args()))
+	if *rounds < 1 || *rounds > roundsMax {
+		fail(fmt.Errorf("-rounds %d: between 1 and %d", *rounds, roundsMax))
+	}
+	fail(run(ctx, *deich, *out, *rounds, flag.Args()))
 }
 
 func fail(err error) {
@@ -65,9 +69,10 @@ func usage() {
 // bench is one run.
 type bench struct {
 	self, deich string
+	rounds      int
 }
 
-func run(ctx context.Context, deich, out string, names []string) error {
+func run(ctx context.Context, deich, out string, rounds int, names []string) error {
 	all := contests()
 	for _, n := range names {
 		if n != engineName && !slices.ContainsFunc(all, func(c *contest) bool { return c.name == n }) {
@@ -77,7 +82,7 @@ func run(ctx context.Context, deich, out string, names []string) error {
 	if runtime.NumCPU() < 2 {
 		return errors.New("two cores are needed: one for proxy and origin, one for the load")
 	}
-	b, err := newBench(deich)
+	b, err := newBench(deich, rounds)
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,7 @@ func run(ctx context.Context, deich, out string, names []string) error {
 		results.put(r)
 	}
 	if len(names) == 0 || slices.Contains(names, engineName) {
-		r, err := engineResult(ctx)
+		r, err := engineResult(ctx, rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", engineName, err)
 		}
@@ -111,7 +116,7 @@ func run(ctx context.Context, deich, out string, names []string) error {
 	return results.write(out)
 }
 
-func newBench(deich string) (*bench, error) {
+func newBench(deich string, rounds int) (*bench, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -122,14 +127,14 @@ func newBench(deich string) (*bench, error) {
 	if _, err := os.Stat(deich); err != nil {
 		return nil, fmt.Errorf("%w\nbuild it first: make build", err)
 	}
-	return &bench{self: self, deich: deich}, nil
+	return &bench{self: self, deich: deich, rounds: rounds}, nil
 }
 
 // hold puts one contest to its contenders, in interleaved rounds, so that what
 // disturbs the machine for a while disturbs them all.
 func (b *bench) hold(ctx context.Context, c *contest) (*result, error) {
 	r := newResult(c)
-	for round := 1; round <= rounds; round++ {
+	for round := 1; round <= b.rounds; round++ {
 		for _, each := range c.contenders {
 			if _, err := exec.LookPath(each.peer); each.peer != peerDeich && err != nil {
 				if round == 1 {

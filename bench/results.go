@@ -44,8 +44,7 @@ type trial struct {
 	Rate      float64        `json:"requests_per_second"`
 	ProxyCPU  float64        `json:"proxy_cpu_seconds"` // of all its processes
 	OriginCPU float64        `json:"origin_cpu_seconds"`
-	CoreCPU   float64        `json:"core_cpu_seconds"` // of the core of proxy and origin, interrupts included
-	OtherCPU  float64        `json:"other_cpu_share"`  // used by anybody else, in cores
+	OtherCPU  float64        `json:"other_cpu_share"` // used by anybody else, in cores
 	P50       float64        `json:"p50_ms"`
 	P99       float64        `json:"p99_ms"`
 }

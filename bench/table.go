@@ -15,10 +15,9 @@ func (rs *results) table() []byte {
 	b.WriteString("Written by `make bench`; do not edit. The same origin, the same clients, one machine: proxy and origin share one\n")
 	b.WriteString("core, the load has another. Each contender is measured in interleaved rounds; figures are medians, with the lowest and\n")
 	b.WriteString("the highest behind them. CPU is what all processes of the proxy used (`/proc/PID/stat`), over what clients really got.\n")
-	b.WriteString("*Core* is everything that the proxy's core did, interrupts included, without the origin, for each request. *Others* is what\n")
-	b.WriteString("anybody else used of the machine meanwhile, in percent of one core: how disturbed the run was. All trials are in\n")
-	b.WriteString("`bench.json`, the configurations in `../config`.\n\n![Deich over its peers](bench.svg)\n\n")
-	b.WriteString("| contest | contender | median | from – to | over | target | requests/s | core µs | p50 ms | p99 ms | others % | what clients got |\n")
+	b.WriteString("*Cores* is the proxy's CPU over time. *Others* is what anybody else used of the machine meanwhile, in percent of one core:\n")
+	b.WriteString("how disturbed the run was. All trials are in `bench.json`, the configurations in `../config`.\n\n![Deich over its peers](bench.svg)\n\n")
+	b.WriteString("| contest | contender | median | from – to | over | target | requests/s | cores | p50 ms | p99 ms | others % | what clients got |\n")
 	b.WriteString("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n")
 	for _, r := range rs.List {
 		for i, name := range r.names() {
@@ -66,16 +65,10 @@ func (r *result) row(b *bytes.Buffer, name string, first bool) {
 			over = "**" + over + "** " + verdict(r.ratio(), r.Target)
 		}
 	}
-	core := r.median(name, func(t *trial) float64 {
-		n := 0
-		for _, each := range t.Outcomes {
-			n += each
-		}
-		return (t.CoreCPU - t.OriginCPU) * 1e6 / float64(max(n, 1))
-	})
+	cores := r.median(name, func(t *trial) float64 { return t.ProxyCPU / t.Seconds })
 	fmt.Fprintf(b, "| %s | %s | %s | %s – %s | %s | %s | %.0f | %s | %s | %s | %.0f | %s |\n", title, name,
 		short(r.median(name, figureOf)), short(low), short(high), over, target,
-		r.median(name, func(t *trial) float64 { return t.Rate }), orDash(core),
+		r.median(name, func(t *trial) float64 { return t.Rate }), orDash(cores),
 		orDash(r.median(name, func(t *trial) float64 { return t.P50 })), orDash(r.median(name, func(t *trial) float64 { return t.P99 })),
 		100*r.median(name, func(t *trial) float64 { return t.OtherCPU }), shares(outcomes, all))
 }

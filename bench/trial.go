@@ -7,47 +7,40 @@ import (
 	"time"
 )
 
-// metered reads what processes and cores have used, when what counts begins
-// and when it ends.
+// metered reads what processes have used, when what counts begins and when it
+// ends.
 type metered struct {
 	stand         *stand
-	first, last   reading
-	ownExtra      time.Duration // of a load generator that has ended
+	first, last   processes
+	from, to      time.Time
 	proxy, origin time.Duration
 }
 
-type reading struct {
-	at                 time.Time
-	proxy, origin, own time.Duration
-	cores              []time.Duration
-}
-
-func (m *metered) read() (r reading, err error) {
-	r.at = time.Now()
-	if r.proxy, err = cpuOf(m.stand.proxy.cmd.Process.Pid); err != nil {
-		return r, err
-	}
-	if r.origin, err = cpuOf(m.stand.origin.cmd.Process.Pid); err != nil {
-		return r, err
-	}
-	all, err := cpuOf(os.Getpid()) // proxy and origin are its children
-	if err != nil {
-		return r, err
-	}
-	r.own = all - r.proxy - r.origin
-	r.cores, err = busy()
-	return r, err
-}
-
 func (m *metered) begin() (err error) {
-	m.first, err = m.read()
+	m.first, err = readProcesses()
+	m.from = time.Now()
 	return err
 }
 
 func (m *metered) finish() (err error) {
-	m.last, err = m.read()
-	m.proxy, m.origin = m.last.proxy-m.first.proxy, m.last.origin-m.first.origin
+	m.to = time.Now()
+	if m.last, err = readProcesses(); err != nil {
+		return err
+	}
+	if m.proxy, err = m.used(m.stand.proxy); err != nil {
+		return err
+	}
+	m.origin, err = m.used(m.stand.origin)
 	return err
+}
+
+func (m *metered) used(c *child) (time.Duration, error) {
+	was, err := m.first.of(c.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	is, err := m.last.of(c.cmd.Process.Pid)
+	return is - was, err
 }
 
 // perRequest is the proxy's CPU in microseconds.
@@ -56,22 +49,12 @@ func (m *metered) perRequest(n int) float64 {
 }
 
 func (m *metered) trial(t *tally) trial {
-	took := m.last.at.Sub(m.first.at)
-	all, core := time.Duration(0), time.Duration(0)
-	for i := range m.last.cores {
-		used := m.last.cores[i] - m.first.cores[i]
-		all += used
-		if i == proxyCore {
-			core = used
-		}
-	}
-	own := m.last.own - m.first.own + m.ownExtra
-	other := max(0, all-own-m.proxy-m.origin)
+	took := m.to.Sub(m.from)
 	return trial{
 		Contender: m.stand.name, Outcomes: t.outcomes, Held: t.held, Seconds: took.Seconds(),
 		Rate:     float64(t.total()) / took.Seconds(),
-		ProxyCPU: m.proxy.Seconds(), OriginCPU: m.origin.Seconds(), CoreCPU: core.Seconds(),
-		OtherCPU: other.Seconds() / took.Seconds(),
+		ProxyCPU: m.proxy.Seconds(), OriginCPU: m.origin.Seconds(),
+		OtherCPU: m.last.others(m.first, os.Getpid()).Seconds() / took.Seconds(),
 		P50:      float64(t.quantile(.5)) / float64(time.Millisecond), P99: float64(t.quantile(.99)) / float64(time.Millisecond),
 	}
 }

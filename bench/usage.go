@@ -23,32 +23,35 @@ var errStat = errors.New("not a process's stat")
 type stat struct {
 	parent int
 	cpu    time.Duration // of all threads, user and system
+	ended  time.Duration // of children that have ended
 }
 
 func parseStat(b []byte) (stat, error) {
 	// The name stands in parentheses and may hold anything.
 	end := bytes.LastIndexByte(b, ')')
 	f := bytes.Fields(b[end+1:])
-	if end < 0 || len(f) < 13 {
+	if end < 0 || len(f) < 15 {
 		return stat{}, errStat
 	}
-	var n [3]int
-	for i, at := range [3]int{1, 11, 12} {
+	var n [5]int
+	for i, at := range [...]int{1, 11, 12, 13, 14} {
 		var err error
 		if n[i], err = strconv.Atoi(string(f[at])); err != nil || n[i] < 0 {
 			return stat{}, errStat
 		}
 	}
-	return stat{n[0], time.Duration(n[1]+n[2]) * tick}, nil
+	return stat{n[0], time.Duration(n[1]+n[2]) * tick, time.Duration(n[3]+n[4]) * tick}, nil
 }
 
-// cpuOf is what a process and its children that run have used.
-func cpuOf(pid int) (time.Duration, error) {
+// processes is what every process of the machine has used, by id.
+type processes map[int]stat
+
+func readProcesses() (processes, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	all := make(map[int]stat)
+	all := make(processes)
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -56,56 +59,50 @@ func cpuOf(pid int) (time.Duration, error) {
 		}
 		s, err := parseStat(b)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		id, _ := strconv.Atoi(filepath.Base(filepath.Dir(name))) // by the pattern a number
 		all[id] = s
 	}
-	if _, ok := all[pid]; !ok {
-		return 0, fmt.Errorf("process %d has ended", pid)
+	return all, nil
+}
+
+// within says whether a process is root or a descendant of it.
+func (p processes) within(id, root int) bool {
+	for up := id; up > 1; up = p[up].parent {
+		if up == root {
+			return true
+		}
+	}
+	return false
+}
+
+// of is what a process and its children that run have used.
+func (p processes) of(root int) (time.Duration, error) {
+	if _, ok := p[root]; !ok {
+		return 0, fmt.Errorf("process %d has ended", root)
 	}
 	sum := time.Duration(0)
-	for id := range all {
-		for up := id; up > 1; up = all[up].parent {
-			if up == pid {
-				sum += all[id].cpu
-				break
-			}
+	for id, s := range p {
+		if p.within(id, root) {
+			sum += s.cpu
 		}
 	}
 	return sum, nil
 }
 
-// busy is what the machine has used since it started, by core, interrupts included.
-func busy() ([]time.Duration, error) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return nil, err
-	}
-	return parseBusy(b)
-}
-
-func parseBusy(b []byte) ([]time.Duration, error) {
-	var cores []time.Duration
-	for line := range bytes.Lines(b) {
-		f := bytes.Fields(line)
-		if len(f) < 9 || !bytes.HasPrefix(f[0], []byte("cpu")) || len(f[0]) == 3 {
-			continue
+// others is what all have used since before that do not descend from root,
+// children that ended meanwhile included. The kernel's count by core would say
+// less: it samples, and load in short bursts escapes it.
+func (p processes) others(before processes, root int) time.Duration {
+	sum := time.Duration(0)
+	for id, s := range p {
+		if !p.within(id, root) {
+			was := before[id]
+			sum += s.cpu - was.cpu + s.ended - was.ended
 		}
-		sum := time.Duration(0)
-		for _, at := range [...]int{1, 2, 3, 6, 7, 8} { // user nice system irq softirq steal
-			n, err := strconv.Atoi(string(f[at]))
-			if err != nil || n < 0 {
-				return nil, errors.New("not the machine's stat")
-			}
-			sum += time.Duration(n) * tick
-		}
-		cores = append(cores, sum)
 	}
-	if len(cores) == 0 {
-		return nil, errors.New("not the machine's stat")
-	}
-	return cores, nil
+	return max(sum, 0)
 }
 
 // pin binds every thread of this process to one core; threads and processes
