@@ -26,7 +26,7 @@ const (
 	engineSpan  = 70 * time.Second
 )
 
-var engineLine = regexp.MustCompile(`(?m)^BenchmarkEngine/(with|without)\S*\s+(\d+)\s.*?([\d.]+) cpu-ns/op`)
+var engineLine = regexp.MustCompile(`(?m)^BenchmarkEngine/(without|with)\b\S*\s+(\d+)\s.*?([\d.]+) cpu-ns/op`)
 
 // engineResult runs the benchmark, where the go command and the sources are there.
 func engineResult(ctx context.Context, rounds int) (*result, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"regexp"
@@ -31,6 +32,13 @@ func machine(deich string) machined {
 		out, err := exec.Command(each.program, each.args...).CombinedOutput()
 		if err == nil {
 			m.Versions[each.name] = versionIn(out)
+		}
+	}
+	if b, err := buildinfo.ReadFile(deich); err == nil {
+		for _, each := range b.Settings {
+			if each.Key == "vcs.revision" {
+				m.Versions["Deich"] += " of " + each.Value[:min(12, len(each.Value))]
+			}
 		}
 	}
 	return m
