@@ -80,6 +80,7 @@ type Handler struct {
 	silent atomic.Int64 // refusals not logged since the last one that was
 	counts counts
 	visits sync.Pool
+	rooms  sync.Pool
 	outs   sync.Pool
 }
 
@@ -127,6 +128,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}
 	h.visits.New = func() any { return new(visit) }
+	h.rooms.New = func() any { return new(room) }
 	h.outs.New = func() any { return &deich.Out{Wakes: make([]deich.Wake, 0, wakesPerCall)} }
 	h.proofs.Store(proofsPerTick)
 	h.lines.Store(refusalsPerTick)
