@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all release image build demo test check race fuzz e2e bench exam lint deps clean goldens pages
+.PHONY: all release image build demo test check race fuzz e2e bench bench-go exam lint deps clean goldens pages
 
 all: build
 
@@ -28,7 +28,11 @@ fuzz: ## a minute for every fuzz target
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-60s} $$p || exit 1; \
 	  done; done
 
-bench: ## the engine's costs on this machine
+bench: build ## Deich beside nginx and HAProxy on this machine: two cores, nothing else running, no rights needed
+	$(GO) build -o bin/bench ./bench
+	bin/bench $(CONTEST)
+
+bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds

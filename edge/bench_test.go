@@ -14,9 +14,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/guard"
 )
 
 // bare is the proxy without a guard in front, as a handler of its own.
@@ -221,4 +223,90 @@ func BenchmarkOrders(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkEngine holds the server against the same server without guard and
+// engine: one kept connection, whose requests bring a pass. Client and origin
+// are in the same process, so the difference is what counts.
+func BenchmarkEngine(b *testing.B) {
+	for _, name := range []string{"with", "without"} {
+		b.Run(name, func(b *testing.B) {
+			s := benchEdge(b, cannedOrigin(b, answerOf(strings.Repeat("x", 1<<10))), name == "with")
+			c, err := net.Dial("tcp", s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			br := bufio.NewReader(c)
+			ask := func(cookie string) *http.Response {
+				fmt.Fprintf(c, "GET /timeline?page=2 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"+
+					"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef%s\r\n\r\n", cookie)
+				resp, err := http.ReadResponse(br, nil)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+				}
+				if err != nil || resp.StatusCode != 200 {
+					b.Fatal(resp, err)
+				}
+				return resp
+			}
+			cookie := "; deich=" + strings.Repeat("0", 80)
+			for _, given := range ask("").Cookies() {
+				cookie = "; " + given.Name + "=" + given.Value
+			}
+			for range 2000 { // until what is learned is learned
+				ask(cookie)
+			}
+			b.ReportAllocs()
+			before := cpuTime(b)
+			for b.Loop() {
+				ask(cookie)
+			}
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// benchEdge runs a server, with all that belongs to it or with the bare way to
+// the origin, and gives its address.
+func benchEdge(b *testing.B, origin string, whole bool) string {
+	engine, err := deich.New(deich.Policy{}, [32]byte{1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys, err := guard.OpenKeys(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{{Origins: []string{origin}}}}
+	s, err := New(Options{Config: c, Engine: engine, Keys: keys})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	if whole {
+		if err := s.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		return s.Addrs()[0].String()
+	}
+	s.http.Handler = s.proxy
+	l, err := listen(b.Context(), s.options.Config.listenAddrs()[0], s.conns, func(netip.Addr) bool { return false })
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.running.Go(func() { s.serveOn(l) })
+	return l.Addr().String()
+}
+
+func cpuTime(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -16,22 +16,26 @@ type listener struct {
 	conns   *conns
 	trusted func(netip.Addr) bool
 	secured bool
+	sieve   sieve
 }
 
 func listen(ctx context.Context, a listenAddr, set *conns, trusted func(netip.Addr) bool) (*listener, error) {
 	// Keep-alive probes cost system calls at every accept; every wait has a
 	// bound of its own here.
-	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", a.addr)
+	c := net.ListenConfig{KeepAlive: -1}
+	c.SetMultipathTCP(false) // clients of a site hardly speak it, and every accept would pay for it
+	l, err := c.Listen(ctx, "tcp", a.addr)
 	if err != nil {
 		return nil, fmt.Errorf("edge: listen: %w", err)
 	}
-	return &listener{tcp: l.(*net.TCPListener), conns: set, trusted: trusted, secured: a.scheme == "https"}, nil
+	tcp := l.(*net.TCPListener)
+	return &listener{tcp: tcp, conns: set, trusted: trusted, secured: a.scheme == "https", sieve: sieve{tcp: tcp}}, nil
 }
 
 // Accept gives the next connection that may stay.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		tcp, err := l.tcp.AcceptTCP()
+		tcp, err := l.next()
 		if err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				l.conns.exhausted()
@@ -44,16 +48,32 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
+// next accepts one; while orders are in force, through the sieve.
+func (l *listener) next() (*net.TCPConn, error) {
+	if l.conns.orders.held.Load() > 0 && l.sieve.begin() {
+		return l.sieve.accept(l.refuses)
+	}
+	l.sieve.rest()
+	return l.tcp.AcceptTCP()
+}
+
+// refuses says whether a source is under an order, and counts that it came.
+func (l *listener) refuses(peer netip.Addr) bool {
+	if l.trusted(peer) || !l.conns.orders.refuses(l.conns.now(), peer) {
+		return false
+	}
+	l.conns.refused.Add(1)
+	return true
+}
+
 func (l *listener) admit(tcp *net.TCPConn) *conn {
 	addr, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	peer := addr.AddrPort().Addr().Unmap().WithZone("")
-	trusted := l.trusted(peer)
-	if !trusted && l.conns.orders.refuses(l.conns.now(), peer) {
-		l.conns.refused.Add(1)
+	if l.refuses(peer) {
 		reset(tcp)
 		return nil
 	}
-	c := newConn(tcp, l.conns, peer, trusted)
+	c := newConn(tcp, l.conns, peer, l.trusted(peer))
 	if !l.conns.add(c) {
 		reset(tcp)
 		return nil
@@ -62,7 +82,10 @@ func (l *listener) admit(tcp *net.TCPConn) *conn {
 }
 
 // Close stops accepting.
-func (l *listener) Close() error { return l.tcp.Close() }
+func (l *listener) Close() error {
+	l.sieve.close()
+	return l.tcp.Close()
+}
 
 // Addr is where it listens.
 func (l *listener) Addr() net.Addr { return l.tcp.Addr() }

@@ -90,6 +90,11 @@ func (h *Handler) refuse(v *visit) {
 // answer writes a refusal to w, which may be the client's own writer or one
 // that the origin's way was given.
 func (h *Handler) answer(v *visit, w http.ResponseWriter, text string) {
+	v.room = h.rooms.Get().(*room)
+	defer func() {
+		h.rooms.Put(v.room)
+		v.room = nil
+	}()
 	v.status = statusOf(v.verdict)
 	retry := retrySeconds(v.verdict)
 	header := w.Header()
@@ -99,7 +104,7 @@ func (h *Handler) answer(v *visit, w http.ResponseWriter, text string) {
 	}
 	asset := v.req.Kind == deich.Asset
 	if !asset {
-		v.reference = string(v.ring.seal(&v.sealing, &v.req, &v.verdict))
+		v.reference = string(v.ring.seal(&v.room.sealing, &v.req, &v.verdict))
 		header["Deich-Reference"] = []string{v.reference}
 	}
 	switch {
@@ -160,7 +165,7 @@ func (h *Handler) giveTicket(v *visit, w http.ResponseWriter) {
 
 // answerProblem writes a problem document (RFC 9457).
 func (h *Handler) answerProblem(v *visit, w http.ResponseWriter, retry int) {
-	b := v.scratch[:0]
+	b := v.room.scratch[:0]
 	b = append(b, `{"type":"about:blank","title":"`...)
 	b = append(b, h.plain.titles[v.status]...)
 	b = append(b, `","status":`...)

@@ -81,6 +81,7 @@ type Handler struct {
 	counts   counts
 	examples examples
 	visits   sync.Pool
+	rooms    sync.Pool
 	outs     sync.Pool
 }
 
@@ -128,6 +129,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}
 	h.visits.New = func() any { return new(visit) }
+	h.rooms.New = func() any { return new(room) }
 	h.outs.New = func() any { return &deich.Out{Wakes: make([]deich.Wake, 0, wakesPerCall)} }
 	h.proofs.Store(proofsPerTick)
 	h.lines.Store(refusalsPerTick)

@@ -37,8 +37,14 @@ type visit struct {
 	bytes     int64  // of the answer's body
 	reference string // on a refusal
 	back      string // where a proof returns to; empty: the request's own address
-	sealing   sealing
-	scratch   [512]byte
+	room      *room  // while a refusal is written
+}
+
+// room is what a refusal is made in. It is apart from the visit, since most
+// requests are served and would only pay for it.
+type room struct {
+	sealing sealing
+	scratch [512]byte
 }
 
 // visitState is what the lock of a place guards.

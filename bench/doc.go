@@ -1,0 +1,10 @@
+// Bench holds Deich against its peers, side by side on one machine: the built
+// binary, and nginx and HAProxy as the system's packages bring them. Proxy and
+// origin share one core, the load has another. Everything runs on loopback, is
+// bounded in count and time, and ends by itself.
+//
+// A contest is one question put to several contenders in interleaved rounds;
+// what counts is the CPU that the proxy's processes used, read from /proc, over
+// what the clients really got. The medians and their ratios stand in
+// results/bench.md, every single trial in results/bench.json.
+package main

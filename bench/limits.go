@@ -1,0 +1,41 @@
+package main
+
+import "time"
+
+// Every bound of a run, by name.
+const (
+	// roundsDefault is how often each contender is measured, roundsMax the most.
+	roundsDefault, roundsMax = 3, 15
+	// warmFor passes before a trial counts, measureFor is what counts of it.
+	warmFor    = 1500 * time.Millisecond
+	measureFor = 3 * time.Second
+	// orderWithin is how long a flood may take until its sources are refused at
+	// accept; later, the trial is an error.
+	orderWithin = 20 * time.Second
+	// floodFor is what counts of a flood on kept connections.
+	floodFor = 8 * time.Second
+	// startWithin is how long a process may take until it listens.
+	startWithin = 10 * time.Second
+	// endWithin is how long a process may take to end when asked; then it is killed.
+	endWithin = 5 * time.Second
+
+	// peaceConnections are kept open by the clients of a proxied request.
+	peaceConnections = 16
+	// h2Connections and h2Streams are the same over HTTP/2.
+	h2Connections, h2Streams = 8, 2
+	// floodSources ask over floodConnections at floodRate a second, while the
+	// origin answers originRate.
+	floodSources     = 20
+	floodConnections = 400
+	floodRate        = 3000
+	originRate       = 300
+	// eachConnections is how many connections with one request each are open at once.
+	eachConnections = 256
+
+	// patience is how long a client waits for an answer.
+	patience = 2 * time.Second
+	// answerMax is the longest answer a client takes; a longer one is a mistake.
+	answerMax = 64 << 10
+	// requestsMax ends a trial, whatever its time.
+	requestsMax = 2_000_000
+)

@@ -1,0 +1,123 @@
+package edge
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// sieve accepts while orders are in force. The standard library makes an
+// object of every connection, asks the kernel for its ends and has it watched
+// before anyone can say from whom it is. Here what is refused costs an accept,
+// an option and a close; what stays costs a little more than usual. One
+// goroutine accepts; close may come from any.
+type sieve struct {
+	tcp *net.TCPListener
+
+	mu     sync.Mutex
+	file   *os.File // the listening socket under a descriptor of its own; nil: at rest
+	raw    syscall.RawConn
+	closed bool
+}
+
+// begin makes ready to accept; false says that the usual way is to be taken.
+func (s *sieve) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil || s.closed {
+		return !s.closed
+	}
+	f, err := s.tcp.File()
+	if err != nil {
+		return false
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return false
+	}
+	s.file, s.raw = f, raw
+	return true
+}
+
+// rest gives the descriptor back once there are no orders any more.
+func (s *sieve) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+		s.file, s.raw = nil, nil
+	}
+}
+
+// close ends an accept that waits, and every later one.
+func (s *sieve) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.rest()
+}
+
+// accept gives the next connection that is not refused.
+func (s *sieve) accept(refuses func(netip.Addr) bool) (*net.TCPConn, error) {
+	s.mu.Lock()
+	raw := s.raw
+	s.mu.Unlock()
+	if raw == nil {
+		return nil, net.ErrClosed
+	}
+	fd, failed := -1, error(nil)
+	if err := raw.Read(func(from uintptr) (done bool) {
+		fd, done, failed = sift(int(from), refuses)
+		return done
+	}); err != nil {
+		return nil, net.ErrClosed
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	tcp := c.(*net.TCPConn)
+	tcp.SetKeepAlive(false) // as for all others
+	return tcp, nil
+}
+
+// sift accepts until one may stay. Done is false when there is none at present.
+func sift(from int, refuses func(netip.Addr) bool) (fd int, done bool, err error) {
+	for {
+		fd, peer, err := unix.Accept4(from, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+		case unix.EAGAIN:
+			return -1, false, nil
+		case unix.EINTR, unix.ECONNABORTED:
+			continue
+		default:
+			return -1, true, err
+		}
+		if !refuses(addrOf(peer)) {
+			return fd, true, nil
+		}
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		unix.Close(fd)
+	}
+}
+
+func addrOf(s unix.Sockaddr) netip.Addr {
+	switch s := s.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(s.Addr)
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(s.Addr).Unmap()
+	}
+	return netip.Addr{}
+}
