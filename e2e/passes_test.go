@@ -224,27 +224,39 @@ func TestReplaysUnderPressure(t *testing.T) {
 		}
 	})
 	t.Run("a stolen pass has one budget", func(t *testing.T) {
-		var over atomic.Int64
+		// It holds 80 requests at once and 2 a second; beyond that it gets what
+		// everybody else leaves.
+		const beyond, thieves, refusals = 300, 16, 8
+		var sent atomic.Int64
 		var all sync.WaitGroup
+		references := make(chan string, refusals+thieves)
 		late := time.Now().Add(patience)
-		for thief := range 16 {
+		for thief := range thieves {
 			all.Go(func() {
-				for n := 0; over.Load() < 100 && time.Now().Before(late); n++ {
+				for n := 0; len(references) < refusals && time.Now().Before(late); n++ {
 					// Each time from another address, as a botnet shares a pass.
 					ask, _ := http.NewRequestWithContext(t.Context(), "GET", p.users+"/", nil)
 					ask.Header.Set("Cookie", pass)
-					if r, err := from(127, 90, byte(n), byte(thief+1)).Do(ask); err == nil {
-						r.Body.Close()
-						if r.Header.Get("Deich-Reason") == "over_budget" {
-							over.Add(1)
-						}
+					r, err := from(127, 90, byte(n), byte(thief+1)).Do(ask)
+					if err != nil {
+						continue
+					}
+					r.Body.Close()
+					if sent.Add(1) > beyond && r.StatusCode != 200 {
+						references <- r.Header.Get("Deich-Reference")
 					}
 				}
 			})
 		}
 		all.Wait()
-		if n := over.Load(); n < 100 {
-			t.Errorf("only %d requests were over its budget", n)
+		close(references)
+		if len(references) < refusals {
+			t.Errorf("only %d of %d requests were refused", len(references), sent.Load())
+		}
+		for reference := range references {
+			if is := explainJSON(t, b, p, reference).Reference; is.Rank >= 14 {
+				t.Errorf("%s (%s), ranked %d, with strangers or above", is.Act, is.Reason, is.Rank)
+			}
 		}
 	})
 	p.stop(t)

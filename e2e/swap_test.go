@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -64,11 +65,17 @@ type tunnel struct {
 	in *bufio.Reader
 }
 
-func openTunnel(t *testing.T, to string) *tunnel {
+func openTunnel(t *testing.T, to string, secured *tls.Config) *tunnel {
 	t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(to, "http://"))
+	scheme, addr, _ := strings.Cut(to, "://")
+	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if scheme == "https" {
+		secured = secured.Clone()
+		secured.ServerName, secured.NextProtos = "localhost", nil
+		c = tls.Client(c, secured)
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
@@ -117,32 +124,25 @@ func TestReloadDropsNothing(t *testing.T) {
 	cert, key, secured := certificate(t)
 	dir := t.TempDir()
 	config, data := filepath.Join(dir, "deich.yaml"), filepath.Join(dir, "state")
-	head := "listen: [\"http://127.0.0.1:0\", \"https://127.0.0.1:0\"]\nconsole: 127.0.0.1:0\ndata: state\n"
+	head := "listen: [\"https://127.0.0.1:0\"]\nconsole: 127.0.0.1:0\ndata: state\n"
 	to := func(origin *httptest.Server) {
 		writeFile(t, config, head+"sites:\n  - origins: ["+origin.URL+"]\n    certificate: "+cert+"\n    key: "+key+"\n")
 	}
 	to(first)
 	p := b.start(t, data, "run", "--config", config)
-	var plain, tls string
-	for _, line := range p.lines() {
-		if m := usersLine.FindStringSubmatch(line); m != nil {
-			if strings.HasPrefix(m[1], "https") {
-				tls = m[1]
-			} else {
-				plain = m[1]
-			}
-		}
-	}
-	kept := visitor(t)
-	sameConn(t, kept, plain+"/", "first")
-	sameConn(t, secured, tls+"/", "first")
-	u := openTunnel(t, plain)
+	trust := secured.Transport.(*http.Transport).TLSClientConfig
+	kept := &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: trust.Clone()}} // HTTP/1.1
+	t.Cleanup(kept.CloseIdleConnections)
+	sameConn(t, kept, p.users+"/", "first")
+	sameConn(t, secured, p.users+"/", "first")
+	u := openTunnel(t, p.users, trust)
 	u.echoes(t, "first")
-	r, err := visitor(t).Get(plain + "/download")
+	r, err := kept.Get(p.users + "/download")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
+	sameConn(t, kept, p.users+"/", "first") // another connection: the download has the first
 	download := bufio.NewReader(r.Body)
 	next := func(i int) {
 		t.Helper()
@@ -175,10 +175,10 @@ func TestReloadDropsNothing(t *testing.T) {
 		},
 	} {
 		want := change()
-		if !sameConn(t, kept, plain+"/", want) {
+		if !sameConn(t, kept, p.users+"/", want) {
 			t.Errorf("change %d dropped a kept connection", i)
 		}
-		if !sameConn(t, secured, tls+"/", want) {
+		if !sameConn(t, secured, p.users+"/", want) {
 			t.Errorf("change %d dropped a connection of HTTP/2", i)
 		}
 		u.echoes(t, "first")
@@ -199,7 +199,7 @@ func TestCtrlCDrains(t *testing.T) {
 	origin, let := lasting(t, "first")
 	data := filepath.Join(t.TempDir(), "state")
 	p := b.protect(t, data, origin.URL)
-	u := openTunnel(t, p.users)
+	u := openTunnel(t, p.users, nil)
 	r, err := visitor(t).Get(p.users + "/download")
 	if err != nil {
 		t.Fatal(err)
