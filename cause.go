@@ -139,7 +139,6 @@ type evidence struct {
 	judged    Judgement
 	next      Cause // what would be judged, and since when
 	nextSince Time
-	calmSince Time
 	no, all   int // answers of 4xx and all since the last look
 }
 

@@ -74,16 +74,6 @@ func (p past) good(hash uint64, at Time, pass uint64) {
 	}
 }
 
-// pass notes a pass seen from an address that is known already.
-func (p past) pass(hash uint64, at Time, pass uint64) {
-	if c := p.cells.Find(hash); c != nil {
-		old := c.Load()
-		if next := pastNoted(old, at, pass); next != old {
-			c.CompareAndSwap(old, next) // losing the race loses one bit for one request
-		}
-	}
-}
-
 func pastNoted(v uint64, at Time, pass uint64) uint64 {
 	epoch := pastEpochOf(at)
 	now, prev := v>>pastLast&(1<<pastMap-1), v>>(pastLast+pastMap)&(1<<pastMap-1)

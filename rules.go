@@ -71,7 +71,6 @@ type liveRule struct {
 	hits    atomic.Uint64
 	known   atomic.Uint64
 	proven  atomic.Uint64
-	canary  atomic.Uint64
 	sources [sourceBitmap / 64]atomic.Uint64
 
 	counted uint64 // hits as of the last tick

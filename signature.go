@@ -121,7 +121,6 @@ type search struct {
 	left, leftPeace  bitset // not covered yet
 	leftGood         bitset
 	touched          int // known-good sightings that chosen rules touch
-	known            [columnsMax]*values
 }
 
 // Run finds the rules. It may run beside everything else.

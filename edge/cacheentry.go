@@ -107,9 +107,6 @@ func ofBody(name string) bool {
 	return false
 }
 
-// strongTag says whether a validator proves equality byte for byte.
-func strongTag(tag string) bool { return strings.HasPrefix(tag, `"`) }
-
 // shareable says whether an answer may be given to others than the one who
 // asked for it (RFC 9111, 3). It says nothing of how long.
 func shareable(status int, h http.Header, c *control) bool {

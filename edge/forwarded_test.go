@@ -59,8 +59,7 @@ func TestForwardedHeadersTowardsTheOrigin(t *testing.T) {
 }
 
 func TestRequestThatComesBackIsRefused(t *testing.T) {
-	var s *Server
-	s = startUncached(t, Config{
+	s := startUncached(t, Config{
 		Sites: []Site{{Origins: []string{"http://127.0.0.1:1"}}},
 	})
 	if err := s.Swap(Config{Listen: s.options.Config.Listen, Sites: []Site{{Origins: []string{s.url()}}}}, s.options.Guard); err != nil {
