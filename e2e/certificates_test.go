@@ -34,6 +34,7 @@ func TestCertificatesIssuedRenewedReloaded(t *testing.T) {
 	p := b.start(t, data, args...)
 	for _, name := range []string{"a.test", "b.test"} {
 		p.hear(t, `"edge: certificate obtained" name=`+name+" renewal=false")
+		inMemory(t, secure, authority.roots, name)
 	}
 	if r, _ := get(t, asking(t, plain, nil), "http://a.test/x"); r.StatusCode != http.StatusPermanentRedirect || !strings.HasPrefix(r.Header.Get("Location"), "https://a.test") {
 		t.Errorf("without TLS: %s %s", r.Status, r.Header.Get("Location"))
@@ -58,6 +59,22 @@ func TestCertificatesIssuedRenewedReloaded(t *testing.T) {
 		t.Errorf("after a restart: %s", r.Status)
 	}
 	p.stop(t)
+}
+
+// inMemory waits until what was obtained is served: it is written to disk,
+// told of, and then read.
+func inMemory(t *testing.T, port int, roots *x509.CertPool, name string) {
+	t.Helper()
+	var err error
+	for range 200 {
+		var r *http.Response
+		if r, err = asking(t, port, roots).Get("https://" + name + "/"); err == nil {
+			r.Body.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s has a certificate, and is not served with it: %v", name, err)
 }
 
 // watching is a user who comes again and again, each time anew.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -91,8 +92,26 @@ func (k *keeper) change(c Config, listeners []*listener, files []*tls.Certificat
 		}
 		k.names[name] = want[name]
 	}
+	k.settle(r)
 	k.staple(r, files)
 	return nil
+}
+
+// settle waits until what lies in the folder is in memory, so that a restart
+// turns nobody away. The library reads it in the background since it may ask
+// for an OCSP answer meanwhile, hence the limit.
+func (k *keeper) settle(r *keeping) {
+	ctx, cancel := context.WithTimeout(k.ctx, storedWait)
+	defer cancel()
+	for name, acme := range k.names {
+		file := certmagic.StorageKeys.SiteCert(r.issuer.IssuerKey(), name)
+		if !acme || !r.byACME.Storage.Exists(ctx, file) {
+			continue
+		}
+		for len(r.cache.AllMatchingCertificates(name)) == 0 && ctx.Err() == nil {
+			time.Sleep(storedLook)
+		}
+	}
 }
 
 // open makes the parts. Nothing is asked of anybody yet.

@@ -48,6 +48,11 @@ const (
 	// renewCheckEvery is how often certificates are looked at; what is in the
 	// last third of its life is renewed.
 	renewCheckEvery = time.Minute
+	// storedWait is how long a start waits for certificates that lie in the
+	// folder, looking each storedLook; then handshakes for what is missing fail
+	// until it is there.
+	storedWait = 2 * time.Second
+	storedLook = 2 * time.Millisecond
 	// rootLife and leafLife are how long the own authority's root certificate
 	// and what it issues are valid, clockSkew how far they reach back for
 	// clients whose clock is late.

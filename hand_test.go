@@ -1,0 +1,93 @@
+package deich
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func newEngine(t *testing.T, p Policy) *Engine {
+	t.Helper()
+	e, err := New(p, [32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestListingThatEndedHidesNoWiderOne(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin})
+	at := Time(time.Hour)
+	for _, h := range []Hand{
+		{Act: Deny, Prefix: netip.MustParsePrefix("192.0.2.0/24")},
+		{Act: Allow, Prefix: netip.MustParsePrefix("192.0.2.7/32"), Until: at + 5},
+	} {
+		if _, err := e.List(at, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := Request{At: at, Client: netip.MustParseAddr("192.0.2.7"), Kind: Page, Safe: true}
+	if v := e.Decide(&r); v.Act != Allow {
+		t.Errorf("the narrower listing holds while it lasts: %v", v.Act)
+	}
+	r.At = at + 5
+	if v := e.Decide(&r); v.Act != Deny || v.Reason != ByHand {
+		t.Errorf("afterwards the wider one: %v %v", v.Act, v.Reason)
+	}
+	if n := testing.AllocsPerRun(100, func() { e.Decide(&r) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestObservingHoldsNobodyBack(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin, Observe: true, LimitMax: 8})
+	at, out := Time(time.Hour), NewOut()
+	limit := int(e.Pulse(0).Limit)
+	for i := range limit + 20 {
+		r := Request{At: at, Client: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Kind: API, Safe: true}
+		if _, s, why := e.Enter(at, &r, e.Decide(&r), out); s != Admitted {
+			t.Fatalf("request %d at a limit of %d: %v, %v", i, limit, s, why)
+		}
+	}
+}
+
+func TestOneAddressIsNamed(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin})
+	at, out := Time(time.Hour), NewOut()
+	proxy := netip.MustParseAddr("192.0.2.9")
+	for i := range 2 * crowdEnough {
+		r := Request{At: at, Client: proxy, Kind: Page, Safe: true, Pass: Pass{ID: uint64(1 + i%20), First: at - 1}}
+		k, _, _ := e.Enter(at, &r, e.Decide(&r), out)
+		e.Done(at, k, Outcome{Status: 200}, out)
+	}
+	for range 2 {
+		e.Tick(at, out)
+		at = at.Add(crowdEvery)
+	}
+	for _, ev := range out.Events {
+		if ev.Kind == OneAddress {
+			if ev.Prefix != netip.PrefixFrom(proxy, 32) {
+				t.Errorf("named %v", ev.Prefix)
+			}
+			return
+		}
+	}
+	t.Error("not noticed")
+}
+
+func TestNoOrderWhileEverybodyPasses(t *testing.T) {
+	for _, bypass := range []bool{false, true} {
+		e := newEngine(t, Policy{Sources: SourcesMin})
+		at, out := Time(time.Hour), NewOut()
+		if bypass {
+			e.Bypass(at.Add(time.Hour))
+		}
+		for range 20 {
+			e.judgeOne(at, &judgedSource{addr: netip.MustParseAddr("192.0.2.1"), over: true}, out)
+			at = at.Add(time.Second)
+		}
+		if got := len(out.Orders) > 0; got == bypass {
+			t.Errorf("bypass %v: %d orders", bypass, len(out.Orders))
+		}
+	}
+}
