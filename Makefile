@@ -1,7 +1,7 @@
 # Deich. Two commands for newcomers: make demo, make test.
 GO      ?= go
 BIN     := bin/deich
-VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= $(shell packaging/version.sh 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .PHONY: all release image build demo test check race fuzz e2e bench bench-go exam lint deps clean goldens pages

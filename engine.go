@@ -97,7 +97,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
 	cost := o.cost(r.Route)
 	if !r.Fresh {
-		e.crowd.vote(addr)
+		e.crowd.vote(r.Client, addr)
 		o.signs.take(r, since)
 	}
 	if h := e.hands.Load().find(r); h != nil {
@@ -323,7 +323,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	if o.slab.queued > 0 {
 		o.release(e, i, at, out)
 	}
-	if o.slab.queued == 0 && o.room() || v.Reason == Observed {
+	if o.slab.queued == 0 && o.room() || p.Observe {
 		o.place(sl, at)
 		e.sight(at, r, v, sl, principal)
 		return t, Admitted, NoReason

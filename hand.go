@@ -60,24 +60,44 @@ func (h *hands) find(r *Request) *Hand {
 	if len(h.all) == 0 {
 		return nil
 	}
-	if one, ok := h.prefixes.Lookup(r.Client.Unmap()); ok && (one.Until == 0 || one.Until > r.At) {
+	if one := h.of(r.Client, r.At); one != nil {
 		return one
 	}
 	for _, one := range h.paths {
-		if strings.HasPrefix(r.Path, one.Path) && (one.Until == 0 || one.Until > r.At) {
+		if strings.HasPrefix(r.Path, one.Path) && one.inForce(r.At) {
 			return one
 		}
 	}
 	return nil
 }
 
+// of gives what is listed for an address: the narrowest that is in force.
+func (h *hands) of(a netip.Addr, at Time) *Hand {
+	a = a.Unmap()
+	one, ok := h.prefixes.Lookup(a)
+	if !ok {
+		return nil
+	}
+	if one.inForce(at) {
+		return one
+	}
+	for _, wider := range h.prefixes.Supernets(one.Prefix) { // the narrowest first
+		if wider.inForce(at) {
+			return wider
+		}
+	}
+	return nil
+}
+
+func (h *Hand) inForce(at Time) bool { return h.Until == 0 || h.Until > at }
+
 // allows says whether an address is allowed by hand.
 func (h *hands) allows(a netip.Addr, at Time) bool {
 	if len(h.all) == 0 {
 		return false
 	}
-	one, ok := h.prefixes.Lookup(a.Unmap())
-	return ok && one.Act == Allow && (one.Until == 0 || one.Until > at)
+	one := h.of(a, at)
+	return one != nil && one.Act == Allow
 }
 
 func (h *hands) without(drop func(*Hand) bool) []Hand {
@@ -147,7 +167,7 @@ func (e *Engine) List(at Time, h Hand) (id uint32, err error) {
 
 // Listed gives what is listed by hand and still in force, oldest first.
 func (e *Engine) Listed(at Time) []Hand {
-	return e.hands.Load().without(func(h *Hand) bool { return h.Until != 0 && h.Until <= at })
+	return e.hands.Load().without(func(h *Hand) bool { return !h.inForce(at) })
 }
 
 // nextID numbers a rule, from the same count as what is listed by hand; the

@@ -1,6 +1,7 @@
 package deich
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -143,6 +144,7 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 		len(out.Orders) == cap(out.Orders),
 		e.past.passes(addr, at) > 0,
 		e.policy.Load().Observe,
+		Time(e.bypass.Load()) > at,
 		e.hands.Load().allows(a, at):
 		return
 	}
@@ -195,6 +197,7 @@ func (e *Engine) Orders(at Time) []Order {
 // majority vote (Boyer and Moore, 1981) with a count beside it.
 type crowd struct {
 	leader atomic.Uint64
+	addr   [2]atomic.Uint64 // the leader's address
 	lead   atomic.Int64
 	votes  atomic.Int64
 	fors   atomic.Int64
@@ -209,7 +212,7 @@ const (
 	crowdPasses = 5 // so many passes from there: people, not one client
 )
 
-func (c *crowd) vote(addr uint64) {
+func (c *crowd) vote(client netip.Addr, addr uint64) {
 	c.votes.Add(1)
 	switch {
 	case c.leader.Load() == addr:
@@ -217,6 +220,9 @@ func (c *crowd) vote(addr uint64) {
 		c.fors.Add(1)
 	case c.lead.Add(-1) < 0:
 		c.leader.Store(addr)
+		b := client.As16()
+		c.addr[0].Store(binary.BigEndian.Uint64(b[:8]))
+		c.addr[1].Store(binary.BigEndian.Uint64(b[8:]))
 		c.lead.Store(1)
 		c.fors.Store(1)
 	}
@@ -235,7 +241,14 @@ func (c *crowd) tick(e *Engine, at Time, out *Out) {
 	share := float64(fors) / float64(max(votes, 1))
 	one := votes >= crowdEnough && share >= crowdShare && e.past.passes(c.leader.Load(), at) >= crowdPasses
 	if one && !c.told {
-		out.event(Event{At: at, Kind: OneAddress, Value: share})
+		out.event(Event{At: at, Kind: OneAddress, Prefix: sourcePrefix(c.address()), Value: share})
 	}
 	c.told = one
+}
+
+func (c *crowd) address() netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], c.addr[0].Load())
+	binary.BigEndian.PutUint64(b[8:], c.addr[1].Load())
+	return netip.AddrFrom16(b).Unmap()
 }

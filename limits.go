@@ -35,8 +35,6 @@ const (
 const (
 	// TickEvery is how often Tick is to be called.
 	TickEvery = 100 * time.Millisecond
-	// PatienceDefault is how long a client is taken to wait where nothing else is said.
-	PatienceDefault = 5 * time.Second
 	// QueueWaitMax is how long a request may stay in the queue.
 	QueueWaitMax = 250 * time.Millisecond
 )

@@ -17,7 +17,7 @@ type Policy struct {
 	// NoRules synthesises no rules: admission by rank is all there is.
 	NoRules bool `json:"no_rules,omitempty"`
 	// Sources is how many sources the tables tell apart, a power of two (default 1048576,
-	// which costs about 24 MiB); beyond it the least telling are forgotten.
+	// which costs about 17 MiB); beyond it the least telling are forgotten.
 	Sources int `json:"sources,omitempty"`
 	// Streams is how many long-lived requests (WebSocket, server-sent events, large
 	// transfers) an origin is given at once (default 4096).

@@ -77,7 +77,7 @@ type Pass struct {
 // nothing of it after the call, not even Path.
 type Request struct {
 	At       Time // when its headers were complete
-	Deadline Time // after this nobody waits for the answer any more; zero: At + PatienceDefault
+	Deadline Time // after this nobody waits for the answer any more; zero: nobody said
 
 	Peer      netip.Addr // the other end of the connection
 	Client    netip.Addr // the client, behind configured proxies; else equal to Peer

@@ -299,6 +299,9 @@ func (s *station) bypass(span time.Duration) (until time.Time) {
 		return until
 	}
 	s.engine.Bypass(s.now().Add(span))
+	// Everybody: also those who are refused before they can ask.
+	s.revoke(netip.MustParsePrefix("0.0.0.0/0"))
+	s.revoke(netip.MustParsePrefix("::/0"))
 	return s.bypassed()
 }
 
