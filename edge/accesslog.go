@@ -27,8 +27,10 @@ const (
 type accessLog struct {
 	queue   chan logEntry
 	dropped atomic.Uint64
+	moved   chan struct{} // the file is to be opened anew
+	name    string        // of the file; empty: standard error
 	out     io.Writer
-	file    io.Closer
+	file    *os.File
 	append  func([]byte, *logEntry) []byte
 	log     *slog.Logger
 
@@ -61,7 +63,7 @@ func openAccessLog(c Config, log *slog.Logger) (*accessLog, error) {
 	if c.AccessLog == "" {
 		return nil, nil
 	}
-	a := &accessLog{queue: make(chan logEntry, logQueue), log: log, append: appendCombined}
+	a := &accessLog{queue: make(chan logEntry, logQueue), moved: make(chan struct{}, 1), log: log, append: appendCombined}
 	if c.AccessLogFormat == formatJSON {
 		a.append = appendJSON
 	}
@@ -69,12 +71,48 @@ func openAccessLog(c Config, log *slog.Logger) (*accessLog, error) {
 		a.out = os.Stderr
 		return a, nil
 	}
-	f, err := os.OpenFile(c.AccessLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	a.name = c.AccessLog
+	var err error
+	if a.file, err = appending(a.name); err != nil {
+		return nil, err
+	}
+	a.out = a.file
+	return a, nil
+}
+
+func appending(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("edge: access log: %w", err)
 	}
-	a.out, a.file = f, f
-	return a, nil
+	return f, nil
+}
+
+// reopen has the file opened anew by its name, after whoever rotates logs moved
+// it away.
+func (a *accessLog) reopen() {
+	if a == nil || a.name == "" {
+		return
+	}
+	select {
+	case a.moved <- struct{}{}:
+	default: // it is about to be opened anew
+	}
+}
+
+// follow opens the file anew; where that fails the old one is written on.
+func (a *accessLog) follow(w *bufio.Writer) {
+	f, err := appending(a.name)
+	if err != nil {
+		a.log.Error("edge: access log", "error", err)
+		return
+	}
+	if err := w.Flush(); err != nil {
+		a.log.Error("edge: access log", "error", err)
+	}
+	a.file.Close()
+	a.file, a.out = f, f
+	w.Reset(f)
 }
 
 // logger is for guard.Options.Log.
@@ -125,7 +163,18 @@ func (a *accessLog) run() {
 	w := bufio.NewWriter(a.out)
 	var line []byte
 	failed := false
-	for e := range a.queue {
+	for {
+		var e logEntry
+		var open bool
+		select {
+		case e, open = <-a.queue:
+		case <-a.moved:
+			a.follow(w)
+			continue
+		}
+		if !open {
+			break
+		}
 		line = a.append(line[:0], &e)
 		_, err := w.Write(line)
 		if err == nil && len(a.queue) == 0 {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -109,4 +110,48 @@ func TestNoticesAreBounded(t *testing.T) {
 	if lines := strings.Count(said.String(), "\n"); lines != noticesLogged+1 || !strings.Contains(said.String(), "count=45") {
 		t.Errorf("%d lines:\n%s", lines, said.String())
 	}
+}
+
+// Whoever rotates logs moves the file away and says so by a reload.
+func TestAccessLogFollowsItsName(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "access.log")
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {})
+	c := Config{Listen: []string{"127.0.0.1:0"}, AccessLog: name, Sites: []Site{{Origins: []string{up}}}}
+	s := start(t, c)
+	lines := func(name string) int {
+		b, err := os.ReadFile(name)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		return bytes.Count(b, []byte("\n"))
+	}
+	wait := func(name string, want int) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); lines(name) != want; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d lines, want %d", filepath.Base(name), lines(name), want)
+			}
+		}
+	}
+	get(t, client(t), s.url())
+	wait(name, 1)
+	if err := os.Rename(name, name+".1"); err != nil {
+		t.Fatal(err)
+	}
+	get(t, client(t), s.url())
+	wait(name+".1", 2)
+	if err := s.Swap(c, s.options.Guard); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(name); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it was not opened anew")
+		}
+	}
+	get(t, client(t), s.url())
+	wait(name, 1)
+	wait(name+".1", 2)
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"io"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -68,6 +69,37 @@ func TestRequestThatComesBackIsRefused(t *testing.T) {
 	resp, _ := get(t, client(t), s.url())
 	if resp.StatusCode != http.StatusLoopDetected {
 		t.Errorf("%d", resp.StatusCode)
+	}
+}
+
+// A pass stays on https where the client is on https, though a proxy of ours
+// ended TLS; nobody else is believed.
+func TestPassBehindProxyThatEndsTLS(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<p>hello")
+	})
+	for _, c := range []struct {
+		name    string
+		trusted []string
+		proto   string
+		want    string
+	}{
+		{"a trusted proxy", []string{"127.0.0.1"}, "https", "__Host-deich="},
+		{"a trusted proxy without TLS", []string{"127.0.0.1"}, "http", "deich="},
+		{"a liar", nil, "https", "deich="},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startUncached(t, Config{Sites: []Site{{Origins: []string{up}}}, TrustedProxies: c.trusted})
+			h := call(t, s.Addrs()[0].String()).ask("GET", "GET / HTTP/1.1\r\nHost: a.example\r\nAccept: text/html\r\nX-Forwarded-Proto: "+c.proto+"\r\n\r\n")
+			if h.resp == nil {
+				t.Fatal(h)
+			}
+			got := h.resp.Header.Get("Set-Cookie")
+			if !strings.HasPrefix(got, c.want) || strings.Contains(got, "; Secure") != strings.HasPrefix(c.want, "__Host-") {
+				t.Errorf("cookie %.40q, want %s", got, c.want)
+			}
+		})
 	}
 }
 

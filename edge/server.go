@@ -116,7 +116,7 @@ func (s *Server) makeHandlers() (err error) {
 	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, fail: guard.Fail, streaming: guard.Streaming}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
-		Origin: s.origin, Addr: s.addr, Fingerprint: fingerprintOf, Drop: s.drop, Standby: s.cache.standby, Orders: s.Refuse, Events: s.options.Events,
+		Origin: s.origin, Addr: s.addr, Secured: s.secured, Fingerprint: fingerprintOf, Drop: s.drop, Standby: s.cache.standby, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
 	})
@@ -216,6 +216,9 @@ func (s *Server) addr(r *http.Request) (peer, client netip.Addr, validated bool)
 	return remoteOf(r), client, true
 }
 
+// secured says whether the client came by TLS, to here or to a trusted proxy.
+func (s *Server) secured(r *http.Request) bool { return s.state.Load().scheme(r) == "https" }
+
 // drop makes the connection of r cost nothing more: what its client sends is
 // not read, and nothing is answered.
 func (s *Server) drop(r *http.Request) {
@@ -311,7 +314,7 @@ func (s *Server) Refuse(list []deich.Order) {
 
 // Swap puts sites, origins, certificates, trust, timeouts towards origins and
 // the guard's configuration in force for the requests that come from now on.
-// No connection is dropped. What cannot change while running is an error, and
+// No connection is dropped, and the access log is opened anew. What cannot change while running is an error, and
 // then nothing changes.
 func (s *Server) Swap(c Config, g guard.Config) error {
 	s.swap.Lock()
@@ -334,6 +337,7 @@ func (s *Server) Swap(c Config, g guard.Config) error {
 	}
 	s.state.Store(st)
 	st.inForce(old)
+	s.access.reopen()
 	return nil
 }
 

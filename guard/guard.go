@@ -29,6 +29,9 @@ type Options struct {
 	// proxies, and whether a handshake was completed from the former. nil takes
 	// both from RemoteAddr, with a handshake.
 	Addr func(*http.Request) (peer, client netip.Addr, validated bool)
+	// Secured says whether the client came by TLS, so that its cookies stay
+	// there; nil: this connection's own.
+	Secured func(*http.Request) bool
 	// Fingerprint names the software of the client by its TLS (JA4); nil, or an
 	// empty name, where nothing is known of it.
 	Fingerprint func(*http.Request) string
@@ -58,6 +61,7 @@ type Handler struct {
 	keys    *Keys
 	origin  func(*http.Request) uint16
 	addr    func(*http.Request) (peer, client netip.Addr, validated bool)
+	secured func(*http.Request) bool
 	mark    func(*http.Request) string
 	drop    func(*http.Request)
 	standby func(http.ResponseWriter, *http.Request) bool
@@ -104,7 +108,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby,
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),
@@ -118,6 +122,9 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 	}
 	if h.addr == nil {
 		h.addr = remoteAddr
+	}
+	if h.secured == nil {
+		h.secured = func(r *http.Request) bool { return r.TLS != nil }
 	}
 	if h.drop == nil {
 		h.drop = func(*http.Request) { panic(http.ErrAbortHandler) }

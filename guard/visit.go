@@ -60,7 +60,7 @@ const (
 func (v *visit) begin(h *Handler, w http.ResponseWriter, r *http.Request) {
 	v.h, v.w, v.r = h, w, r
 	v.set, v.ring = h.set.Load(), h.keys.ring.Load()
-	v.secured = r.TLS != nil
+	v.secured = h.secured(r)
 }
 
 // end forgets all that belongs to the request.

@@ -277,8 +277,8 @@ func (s *station) reload() error {
 		return err
 	}
 	before := s.inForce.Load()
-	if next.Data != before.Data || next.Console != before.Console {
-		return errors.New("data and console cannot change while Deich runs: restart it")
+	if next.Data != before.Data || next.Console != before.Console || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
+		return errors.New("data, console and console_names cannot change while Deich runs: restart it")
 	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {
