@@ -58,7 +58,7 @@ func TestManual(t *testing.T) {
 	if head := ".TH DEICH 1 \"2026-01-02\" \"deich\"\n"; !strings.HasPrefix(text, head) {
 		t.Errorf("it does not begin with %q", head)
 	}
-	if example := ".EX\ndeich config check deich.yaml\n.EE\n"; !strings.Contains(text, example) {
+	if example := ".EX\ndeich config check deich.yaml\ndeich config check deich.yaml \\-\\-json\n.EE\n"; !strings.Contains(text, example) {
 		t.Errorf("no %q", example)
 	}
 	if got, want := roff(`.it's --a \b`), `\&.it's \-\-a \eb`; got != want {

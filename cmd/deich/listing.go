@@ -109,7 +109,11 @@ type rulesCommand struct {
 	jsonFlag
 }
 
-func (rulesCommand) Help() string { return "Examples:\n  deich rules\n  deich rules --json" }
+func (rulesCommand) Help() string {
+	return "Examples:\n  deich rules\n  deich rules --json\n\n" +
+		"A rule is a sentence about what a flood has in common. It is found, watched for half a second, put in force, renewed while it is needed, " +
+		"and taken back where known users meet it."
+}
 
 func (c *rulesCommand) Run(t *terminal) error {
 	to, err := c.dial()

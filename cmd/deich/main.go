@@ -24,8 +24,8 @@ type commands struct {
 	Allow   allowCommand   `cmd:"" help:"Let an address, prefix or path pass, whatever its rank."`
 	Deny    denyCommand    `cmd:"" help:"Refuse an address, prefix or path."`
 	Bypass  bypassCommand  `cmd:"" help:"Let everybody pass for a while; the origin's limit holds."`
-	Rules   rulesCommand   `cmd:"" help:"Show what is listed by hand, and which sources are refused at accept."`
-	Undo    undoCommand    `cmd:"" help:"Take back what was listed by hand."`
+	Rules   rulesCommand   `cmd:"" help:"Show the rules in force, what is listed by hand, and which sources are refused at accept."`
+	Undo    undoCommand    `cmd:"" help:"Take back a rule, or what was listed by hand."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
 	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
