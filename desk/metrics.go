@@ -53,6 +53,26 @@ func writeMetrics(w io.Writer, s *State) {
 			m.value(g.name, g.of(&s.Origins[i]), "origin", s.Origins[i].Name)
 		}
 	}
+	m.family("deich_cause", "gauge", "1 for the cause that an origin is judged to suffer from.")
+	for i := range s.Origins {
+		m.value("deich_cause", 1, "origin", s.Origins[i].Name, "cause", s.Origins[i].Cause)
+	}
+	m.single("deich_rules", "gauge", "Rules in force.", float64(s.Rules))
+	m.single("deich_passes_minted_total", "counter", "Passes given.", float64(s.Minted))
+	m.single("deich_passes_bad_total", "counter", "Passes shown that do not hold.", float64(s.BadPasses))
+	m.single("deich_proofs_total", "counter", "Calculations that held.", float64(s.Proofs))
+	m.single("deich_proofs_bad_total", "counter", "Calculations that did not hold, were late or used before.", float64(s.BadProofs))
+	m.single("deich_gone_total", "counter", "Clients that left while queued.", float64(s.Gone))
+	m.single("deich_body_bytes", "gauge", "Bytes of bodies held.", float64(s.BodyBytes))
+	m.single("deich_connections", "gauge", "Clients' connections.", float64(s.Connections.Open))
+	m.family("deich_connections_closed_total", "counter", "Connections refused or closed by Deich, by why.")
+	for _, c := range []struct {
+		why string
+		n   uint64
+	}{{"ordered", s.Connections.Refused}, {"full", s.Connections.Full}, {"evicted", s.Connections.Evicted}, {"slow", s.Connections.Slow}} {
+		m.value("deich_connections_closed_total", float64(c.n), "why", c.why)
+	}
+	m.single("deich_failopen", "gauge", "1 while the engine is being left alone.", truth(s.Failopen))
 	m.single("deich_memory_bytes", "gauge", "The engine's tables, fixed at start.", float64(s.MemoryBytes))
 	m.single("deich_listed", "gauge", "What is listed by hand.", float64(s.Listed))
 	m.single("deich_ordered", "gauge", "Sources refused at accept.", float64(s.Ordered))

@@ -24,6 +24,26 @@ type State struct {
 	Listed      int    `json:"listed"`       // by hand, in force
 	Ordered     int    `json:"ordered"`      // sources refused at accept
 	Panics      uint64 `json:"panics"`       // engine failures that guard caught
+	Failopen    bool   `json:"failopen"`     // the engine is being left alone
+	Rules       int    `json:"rules"`        // in force
+
+	Minted    uint64 `json:"minted"`     // passes given
+	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
+	Proofs    uint64 `json:"proofs"`     // calculations that held
+	BadProofs uint64 `json:"bad_proofs"` // and those that did not
+	Gone      uint64 `json:"gone"`       // clients that left while queued
+	BodyBytes int64  `json:"body_bytes"` // of bodies held
+
+	Connections Connections `json:"connections"`
+}
+
+// Connections counts those of clients, QUIC's included.
+type Connections struct {
+	Open    int    `json:"open"`
+	Refused uint64 `json:"refused"` // under an order
+	Full    uint64 `json:"full"`    // no room, or too many of one address
+	Evicted uint64 `json:"evicted"` // waiting ones that made room
+	Slow    uint64 `json:"slow"`    // did not take their answer
 }
 
 // Origin is one platform behind, as the engine sees it.
@@ -33,6 +53,8 @@ type Origin struct {
 	// Failing says that its answers fail, Since when.
 	Failing      bool      `json:"failing"`
 	FailingSince time.Time `json:"failing_since,omitzero"`
+	// Cause is why it suffers, in the engine's word; "none" where it does not.
+	Cause string `json:"cause"`
 }
 
 // Requests counts verdicts.

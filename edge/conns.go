@@ -37,6 +37,34 @@ func newConns(l Limits, now func() deich.Time, proxy bool) *conns {
 	}
 }
 
+// ConnCounters say what became of clients' connections since the start, QUIC's
+// included.
+type ConnCounters struct {
+	Open    int
+	Refused uint64 // at accept, under an order
+	Full    uint64 // no room, or too many of one address
+	Evicted uint64 // waiting ones that made room
+	Slow    uint64 // did not take their answer
+}
+
+// Connections takes a snapshot.
+func (s *Server) Connections() ConnCounters {
+	c := s.conns
+	c.mu.Lock()
+	out := ConnCounters{Open: len(c.open)}
+	c.mu.Unlock()
+	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
+	if s.quic != nil {
+		q := s.quic.conns
+		q.mu.Lock()
+		out.Open += len(q.open)
+		q.mu.Unlock()
+		out.Refused += q.refused.Load()
+		out.Full += q.full.Load()
+	}
+	return out
+}
+
 // peerOf gives the address that connections are counted by: IPv6 by /64.
 func peerOf(a netip.Addr) netip.Addr {
 	if a.Is4() {

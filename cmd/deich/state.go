@@ -18,14 +18,16 @@ func (s *station) state() (state desk.State) {
 	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
-		Panics: c.Panics,
+		Panics: c.Panics, Failopen: c.Failopen, Rules: len(s.engine.Rules(now)),
+		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
+		Connections: desk.Connections(s.edge.Connections()),
 	}
 	for i, name := range s.originNames() {
 		if name == "" {
 			continue
 		}
 		o := desk.Origin{Name: name, Pulse: s.engine.Pulse(uint16(i)), FailingSince: s.chronicle.failingSince(uint16(i))}
-		o.Failing = !o.FailingSince.IsZero()
+		o.Failing, o.Cause = !o.FailingSince.IsZero(), s.engine.Cause(uint16(i)).Cause.String()
 		state.Origins = append(state.Origins, o)
 	}
 	for _, v := range c.Verdicts {
