@@ -48,8 +48,9 @@ type origin struct {
 	usedAt   Time
 	load     float64 // its mean over the last tick
 	queueMax int
-	lowWater int // fewest queued since the last tick
-	turned   int // turned away by a full or late queue since the last tick
+	observed bool // nobody is held back
+	lowWater int  // fewest queued, or above, since the last tick
+	turned   int  // turned away by a full or late queue since the last tick
 	shares   [256]uint8
 
 	crowded  slowdowns // since the last step, of those placed while the limit was nearly reached

@@ -271,7 +271,7 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 		switch {
 		case fault:
 			return CauseOriginFault, terms, .9
-		case o.held(at):
+		case o.held():
 			// A rule holds the flood back: the origin does not feel it any more.
 		default:
 			return NoCause, terms, 1
@@ -303,7 +303,7 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 }
 
 // held says whether rules hold back what would be more than usual.
-func (o *origin) held(Time) bool {
+func (o *origin) held() bool {
 	return o.evidence.share.ruled > .3 && o.evidence.came > moreThan*o.evidence.usual
 }
 
@@ -381,6 +381,11 @@ const (
 	failedMax   = 1 << 14
 	againWithin = 8 // seconds
 )
+
+// askingHash names who asks for what.
+func askingHash(addr uint64, r *Request) uint64 {
+	return addr ^ uint64(r.Traits[TraitPath])<<16 ^ uint64(r.Traits[TraitAsked])
+}
 
 func (f *failed) note(hash uint64, at Time) {
 	f.at[hash%failedMax].Store(hash&^0xffffffff | uint64(uint32(at/Time(time.Second))))

@@ -126,16 +126,16 @@ func (e *Engine) Decide(r *Request) Verdict {
 	if over > 0 {
 		o.signs.over.Add(1)
 	}
-	asking := addr ^ uint64(r.Traits[TraitPath])<<16 ^ uint64(r.Traits[TraitAsked])
+	asking := askingHash(addr, r)
 	if e.failed.lately(asking, r.At) {
 		o.signs.again.Add(1)
 	}
 	if l := e.met(r, o, s, addr); l != nil {
-		v.Rule = l.id
 		if l.act != Wait {
 			o.signs.ruled.Add(1)
 		}
 		if l.acting.Load() && Time(e.bypass.Load()) <= r.At {
+			v.Rule = l.id
 			return e.observe(e.ruled(r, o, v, addr, l))
 		}
 	} else {
@@ -224,23 +224,31 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 		}
 		return v
 	}
-	v.Place = placeOf(r)
-	v.RetryAfter = time.Duration(o.wait.Load())
-	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
-		v.RetryAfter = max(ahead, o.callAfter())
-	}
+	o.show(r, &v)
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
+		observe := e.policy.Load().Observe // then nobody sees it, and nobody can answer
 		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
-			if r.Place == 0 {
+			if r.Place == 0 && !observe {
 				o.signs.waits.Add(1)
 			}
 			return v
 		}
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
-		o.signs.challenged.Add(1)
-		e.owe(r, addr, debtChallenge, v.Rule)
+		if !observe {
+			o.signs.challenged.Add(1)
+			e.owe(r, addr, debtChallenge, v.Rule)
+		}
 	}
 	return v
+}
+
+// show gives a place in the waiting room, and says when to come back.
+func (o *origin) show(r *Request, v *Verdict) {
+	v.Place = placeOf(r)
+	v.RetryAfter = time.Duration(o.wait.Load())
+	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
+		v.RetryAfter = max(ahead, o.callAfter())
+	}
 }
 
 const (
@@ -306,7 +314,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 		return 0, TurnedAway, QueueFull
 	}
 	sl := &o.slab.slots[n]
-	sl.addr, sl.cred, sl.pass = addr, cred, pass
+	sl.addr, sl.cred, sl.pass, sl.asking = addr, cred, pass, askingHash(addr, r)
 	sl.stranger = v.Tier == Stranger
 	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
 	sl.principal = uint16(principal % uint64(len(o.shares)))
@@ -324,6 +332,9 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 		o.release(e, i, at, out)
 	}
 	if o.slab.queued == 0 && o.room() || p.Observe {
+		if o.observed = p.Observe; o.above() > o.queueMax {
+			o.turned++
+		}
 		o.place(sl, at)
 		e.sight(at, r, v, sl, principal)
 		return t, Admitted, NoReason
@@ -379,6 +390,15 @@ func (o *origin) room() bool {
 	return float64(o.inflight) < o.limit*costOne || o.placed < limitMin
 }
 
+// above is how many are at the origin beyond its limit, since the policy only
+// observes: whether there is pressure is judged as if they had been queued.
+func (o *origin) above() int {
+	if !o.observed || o.room() {
+		return 0
+	}
+	return int(float64(o.inflight)/costOne - o.limit)
+}
+
 // fair lowers the rank of whoever has many requests queued already by up to
 // three, so that one client or prefix does not take a class for itself.
 func (o *origin) fair(rank uint8, principal uint16) uint8 {
@@ -427,7 +447,7 @@ func (o *origin) release(e *Engine, i int, at Time, out *Out) {
 		o.end(e, i, n, Wake{State: Admitted}, out)
 		o.place(sl, at)
 	}
-	o.lowWater = min(o.lowWater, o.slab.queued)
+	o.lowWater = min(o.lowWater, o.slab.queued+o.above())
 }
 
 // Cancel takes a queued ticket back; false says it was woken already, and its
@@ -446,7 +466,7 @@ func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool {
 	o.shares[sl.principal]--
 	e.watch.pending.drop(sl.sight)
 	o.slab.give(n)
-	o.lowWater = min(o.lowWater, o.slab.queued)
+	o.lowWater = min(o.lowWater, o.slab.queued+o.above())
 	return true
 }
 
@@ -525,6 +545,9 @@ func (e *Engine) done(at Time, t Ticket, outcome Outcome, out *Out) (_ *origin, 
 func (e *Engine) remember(at Time, o *origin, sl *slot, outcome Outcome) {
 	if sl.sight != 0 {
 		e.watch.answered(at, sl.sight, !outcome.Aborted && outcome.Status >= 200 && outcome.Status < 400, e.key[1])
+	}
+	if outcome.Failed || !outcome.Aborted && outcome.Status >= 500 {
+		e.failed.note(sl.asking, at)
 	}
 	if outcome.Status == 401 || outcome.Status == 403 {
 		if sl.cred != 0 {
@@ -623,6 +646,11 @@ func (e *Engine) Swap(p Policy) error {
 		return errors.Join(errs...)
 	}
 	e.policy.Store(&p)
+	if p.NoRules {
+		e.ticking.Lock()
+		defer e.ticking.Unlock()
+		e.ruling.set.Store(new(ruleSet))
+	}
 	return nil
 }
 

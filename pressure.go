@@ -33,7 +33,7 @@ func (e *Engine) weigh(i int, at Time, dt float64, out *Out) {
 		out.event(ev)
 	}
 	o.health(at, uint16(i), out)
-	o.lowWater, o.turned = o.slab.queued, 0
+	o.lowWater, o.turned = o.slab.queued+o.above(), 0
 }
 
 // pressed decides whether demand exceeds capacity now.

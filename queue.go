@@ -47,6 +47,7 @@ type slot struct {
 	until     Time // when it has waited too long
 	addr      uint64
 	cred      uint64
+	asking    uint64 // who asked for what
 	pass      uint64
 	sight     int16 // its place among the sightings that wait for an answer, +1; 0: none
 }

@@ -250,6 +250,7 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
 			if kind == RuleWithdrawn {
 				r.ban(l, at)
+				e.revokeOf(l.id, at, out)
 			}
 			continue
 		}
@@ -381,11 +382,12 @@ func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRul
 			return v
 		}
 	}
-	v = e.turn(r, o, v, addr, ByRule)
-	if l.act == Wait && v.Act == Challenge {
-		v.Act, v.Bits = Wait, 0 // a crowd is not challenged
+	if l.act == Wait && r.Kind == Page && r.Safe {
+		v.Act, v.Reason = Wait, ByRule // perhaps a crowd: it is not challenged
+		o.show(r, &v)
+		return v
 	}
-	return v
+	return e.turn(r, o, v, addr, ByRule)
 }
 
 const retryRuled = 10 * time.Second
