@@ -322,7 +322,7 @@ func (s *search) speaksOfClient(c *candidate) bool {
 // found makes the proposal: what it may do depends on what it speaks of and on
 // how much is known to be good.
 func (s *search) found(c *candidate, most float64) Found {
-	f := Found{Act: Deny, Share: c.excess / s.excess, Rate: float64(c.now.count()) * s.perNow, Hits: c.good,
+	f := Found{Act: Deny, Share: min(c.excess/s.excess, 1), Rate: float64(c.now.count()) * s.perNow, Hits: c.good,
 		Collateral: upper(c.good, len(s.good))}
 	client := s.speaksOfClient(c)
 	for _, p := range c.parts {

@@ -85,6 +85,7 @@ type Live struct {
 	Groups   []Group   `json:"groups"`
 	Acts     []Act     `json:"acts"`
 	Origins  []Origin  `json:"origins"`
+	Rules    []Rule    `json:"rules"`
 	Events   []Event   `json:"events"`
 	Second   Second    `json:"second"`
 	Memory   int       `json:"memory_bytes"`
@@ -146,7 +147,7 @@ func (d *Desk) view(s *State) Live {
 	w := d.live.window
 	now, before, last := &w[len(w)-1], &w[0], &w[max(0, len(w)-2)]
 	v := Live{
-		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins,
+		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
 		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered,
 	}
 	slices.Reverse(v.Events)

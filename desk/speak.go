@@ -3,6 +3,7 @@ package desk
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +28,8 @@ func known(groups []Group) (share, asked float64) {
 }
 
 // speak says in a sentence or two what is true now, what it means for users,
-// and what the operator can do. It names no cause and nobody: more requests
-// than the origin can do may be a flood or a crowd.
+// and what the operator can do. It names nobody, and a cause only where the
+// engine does.
 func speak(s *State, v *Live) (mood, sentence string) {
 	var b strings.Builder
 	mood = "calm"
@@ -43,6 +44,9 @@ func speak(s *State, v *Live) (mood, sentence string) {
 		mood = "pressure"
 		fmt.Fprintf(&b, "More is asked%s than the origin can do%s: %s requests a second came, it answered %s.",
 			naming(" of ", s.Origins, pressed), since(time.Unix(0, int64(pressed.Since))), count(pressed.Demand), count(pressed.Goodput))
+		if pressed.Why != "" {
+			b.WriteString(" " + pressed.Why)
+		}
 		switch {
 		case share < 0:
 			b.WriteString(" No known user asked in the last 10 seconds.")
@@ -53,6 +57,7 @@ func speak(s *State, v *Live) (mood, sentence string) {
 		}
 	default:
 		b.WriteString(peace(v, share))
+		b.WriteString(suffering(s))
 	}
 	if !s.Bypass.IsZero() && s.Bypass.After(v.At) {
 		mood = "bypass"
@@ -81,6 +86,23 @@ func peace(v *Live, share float64) string {
 	default:
 		return fmt.Sprintf("%s requests a second came, %s of them were served. The rest failed at the origin or was refused: see the acts below.", count(asked), percent(all))
 	}
+}
+
+// suffering says why an origin suffers although no more reaches it than it can
+// do: mostly because rules hold the rest back.
+func suffering(s *State) string {
+	i := slices.IndexFunc(s.Origins, func(o Origin) bool { return o.Why != "" })
+	if i < 0 {
+		return ""
+	}
+	text := " " + s.Origins[i].Why
+	if of := naming(" ", s.Origins, &s.Origins[i]); of != "" {
+		text = of + ":" + text
+	}
+	if len(s.Rules) > 0 {
+		text += " Rules hold it back."
+	}
+	return text
 }
 
 // worst finds an origin that fails and one under pressure, the hardest pressed.

@@ -25,7 +25,7 @@ type State struct {
 	Ordered     int    `json:"ordered"`      // sources refused at accept
 	Panics      uint64 `json:"panics"`       // engine failures that guard caught
 	Failopen    bool   `json:"failopen"`     // the engine is being left alone
-	Rules       int    `json:"rules"`        // in force
+	Rules       []Rule `json:"rules"`        // in force, the oldest first
 
 	Minted    uint64 `json:"minted"`     // passes given
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
@@ -35,6 +35,12 @@ type State struct {
 	BodyBytes int64  `json:"body_bytes"` // of bodies held
 
 	Connections Connections `json:"connections"`
+}
+
+// Rule is what a flood has in common, in words.
+type Rule struct {
+	ID   uint32 `json:"id"`
+	Text string `json:"text"` // one sentence
 }
 
 // Connections counts those of clients, QUIC's included.
@@ -55,6 +61,8 @@ type Origin struct {
 	FailingSince time.Time `json:"failing_since,omitzero"`
 	// Cause is why it suffers, in the engine's word; "none" where it does not.
 	Cause string `json:"cause"`
+	// Why says that in a sentence; empty where there is nothing to say.
+	Why string `json:"why,omitempty"`
 }
 
 // Requests counts verdicts.

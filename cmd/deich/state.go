@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/guard"
 )
@@ -18,7 +19,7 @@ func (s *station) state() (state desk.State) {
 	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
-		Panics: c.Panics, Failopen: c.Failopen, Rules: len(s.engine.Rules(now)),
+		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
 		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
 		Connections: desk.Connections(s.edge.Connections()),
 	}
@@ -27,7 +28,11 @@ func (s *station) state() (state desk.State) {
 			continue
 		}
 		o := desk.Origin{Name: name, Pulse: s.engine.Pulse(uint16(i)), FailingSince: s.chronicle.failingSince(uint16(i))}
-		o.Failing, o.Cause = !o.FailingSince.IsZero(), s.engine.Cause(uint16(i)).Cause.String()
+		o.Failing = !o.FailingSince.IsZero()
+		cause := s.engine.Cause(uint16(i)).Cause
+		if o.Cause = cause.String(); cause != deich.NoCause {
+			o.Why = causeWords[cause].English
+		}
 		state.Origins = append(state.Origins, o)
 	}
 	for _, v := range c.Verdicts {
@@ -59,4 +64,13 @@ func (s *station) originName(i uint16) string {
 		return names[i]
 	}
 	return ""
+}
+
+// ruleTexts are the rules in force as the page shows them.
+func (s *station) ruleTexts(now deich.Time) []desk.Rule {
+	all := []desk.Rule{}
+	for _, r := range s.rules(now) {
+		all = append(all, desk.Rule{ID: r.ID, Text: r.Sentence.English})
+	}
+	return all
 }

@@ -198,6 +198,17 @@ function show(v) {
 	});
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
+	const rules = v.rules || [];
+	at("rules").replaceChildren(...(rules.length ? rules : [{ text: "No rule is in force." }]).map((r) => {
+		const li = document.createElement("li");
+		if (r.id) {
+			const id = document.createElement("b");
+			id.textContent = "Rule " + r.id;
+			li.append(id, " ");
+		}
+		li.append(r.text);
+		return li;
+	}));
 	events = v.events || [];
 	if (events.length) at("happened").replaceChildren(...events.map((e) => {
 		const li = document.createElement("li"), t = document.createElement("time");
