@@ -206,7 +206,7 @@ func (e *Engine) overrun(r *Request, o *origin, v Verdict, addr uint64, over tim
 		return v
 	}
 	v.Act = Deny
-	debt := e.owe(r, addr, debtOver, 0)
+	debt := e.owe(r, o, addr, debtOver, 0)
 	if r.Kind == Page && r.Safe && debt < debtMuch && !e.policy.Load().NoChallenge {
 		// People behind one address may be many; a page lets them prove it.
 		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), placeOf(r)
@@ -220,7 +220,7 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	if r.Kind != Page || !r.Safe {
 		v.RetryAfter = retrySoon
 		if v.Tier == Stranger {
-			e.owe(r, addr, debtRefused, v.Rule)
+			e.owe(r, o, addr, debtRefused, v.Rule)
 		}
 		return v
 	}
@@ -236,7 +236,7 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
 		if !observe {
 			o.signs.challenged.Add(1)
-			e.owe(r, addr, debtChallenge, v.Rule)
+			e.owe(r, o, addr, debtChallenge, v.Rule)
 		}
 	}
 	return v

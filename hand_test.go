@@ -124,3 +124,32 @@ func TestNoOrderWhileEverybodyPasses(t *testing.T) {
 		}
 	}
 }
+
+// Behind one address that asks a failing origin again and again there may be a
+// house full of people: it is not refused at accept for that.
+func TestFailingOriginSendsNoOrders(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		e := newEngine(t, Policy{Sources: SourcesMin, LimitMax: 8})
+		at, out, orders := Time(time.Hour), NewOut(), 0
+		o := &e.origins[0]
+		house := netip.MustParseAddr("192.0.2.1")
+		for i := range 20_000 {
+			o.mu.Lock()
+			o.press(at)
+			o.mu.Unlock()
+			o.down.Store(down)
+			r := Request{At: at, Client: house, Peer: house, Validated: true, Kind: API, Safe: true}
+			e.Decide(&r)
+			if at = at.Add(time.Millisecond); i%100 == 0 {
+				e.ticking.Lock()
+				e.judge(at, out)
+				e.ticking.Unlock()
+				orders += len(out.Orders)
+				out.Reset()
+			}
+		}
+		if got := orders > 0; got == down {
+			t.Errorf("down %v: %d orders", down, orders)
+		}
+	}
+}

@@ -57,13 +57,27 @@ func (j *judged) add(a netip.Addr, over bool, rule uint32) {
 }
 
 // owe charges a source's debt and gives its level. Only a source whose own
-// handshake was seen, and that is nobody else's proxy, can be judged.
-func (e *Engine) owe(r *Request, addr uint64, debt time.Duration, rule uint32) time.Duration {
+// handshake was seen, and that is nobody else's proxy, can be judged. While an
+// origin suffers by itself nobody owes for asking it again: behind an address
+// that seems to hammer there may be a house full of people who press reload.
+func (e *Engine) owe(r *Request, o *origin, addr uint64, debt time.Duration, rule uint32) time.Duration {
+	if o.excuses() {
+		return 0
+	}
 	level := e.budgets.Charge(addr^saltDebt, int64(r.At), debt, debtMost)
 	if level > debtJudged && r.Validated && r.Peer == r.Client {
 		e.judged.add(r.Client, debt == debtOver, rule)
 	}
 	return level
+}
+
+// excuses says that an origin suffers by itself and nobody is known to flood it.
+func (o *origin) excuses() bool {
+	if !o.down.Load() && !o.ownFault.Load() {
+		return false
+	}
+	c := Cause(o.cause.Load())
+	return c != CauseFlood && c != CauseMixed
 }
 
 // orders are what is in force elsewhere, and who may be next. Guarded by

@@ -377,7 +377,7 @@ func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
 // a person proves it, and is exempt.
 func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRule) Verdict {
 	if l.act == Deny {
-		if debt := e.owe(r, addr, debtRuled, l.id); debt > debtMuch || r.Kind != Page || !r.Safe {
+		if debt := e.owe(r, o, addr, debtRuled, l.id); debt > debtMuch || r.Kind != Page || !r.Safe {
 			v.Act, v.Reason, v.RetryAfter = Deny, ByRule, retryRuled
 			return v
 		}
