@@ -150,7 +150,10 @@ func (r *rehearsal) startOrigin(ctx context.Context) error {
 		return err
 	}
 	r.set(&r.origin, c)
-	return c.ready(ctx, near(r.inner))
+	if err := c.ready(ctx, near(r.inner)); err != nil {
+		return err
+	}
+	return c.ready(ctx, r.figures) // it listens for that by itself
 }
 
 func (r *rehearsal) startShield(ctx context.Context) error {
