@@ -255,7 +255,12 @@ func (c *crowd) tick(e *Engine, at Time, out *Out) {
 	share := float64(fors) / float64(max(votes, 1))
 	one := votes >= crowdEnough && share >= crowdShare && e.past.passes(c.leader.Load(), at) >= crowdPasses
 	if one && !c.told {
-		out.event(Event{At: at, Kind: OneAddress, Prefix: sourcePrefix(c.address()), Value: share})
+		// Leader and address are two words: between them another may have led.
+		if a := c.address(); e.sourceHash(a) == c.leader.Load() {
+			out.event(Event{At: at, Kind: OneAddress, Prefix: sourcePrefix(a), Value: share})
+		} else {
+			one = false // told of next time
+		}
 	}
 	c.told = one
 }

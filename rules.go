@@ -198,6 +198,9 @@ func (e *Engine) Adopt(at Time, found Rules, out *Out) {
 		return
 	}
 	r.running = false
+	if e.policy.Load().NoRules { // since it was handed out
+		found.Found = nil
+	}
 	e.watch.peace.hold(false)
 	e.watch.good.hold(false)
 	live := slices.Clone(r.set.Load().live)

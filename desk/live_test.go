@@ -55,6 +55,8 @@ func TestSentence(t *testing.T) {
 		{"held back by a rule", State{Origins: []Origin{{Name: "http://a"}, {Name: "http://b", Cause: "flood", Why: "This is a flood."}}, Rules: []Rule{{1, "…"}}, Served: member(100, 0),
 			Requests: []Requests{{"challenge", "rule", "stranger", 300}}}, "calm",
 			"Calm for known users: 100 % of their requests were served; of all 400 requests a second, 25.0 %. http://b: This is a flood. Rules hold it back."},
+		{"slow by itself while a rule lasts", State{Origins: []Origin{{Cause: "origin_fault", Why: "It suffers by itself."}}, Rules: []Rule{{1, "…"}}, Served: member(100, 0)}, "calm",
+			"Calm: 100 requests a second, 100 % of them served. Nothing for you to do. It suffers by itself."},
 		{"down", State{Origins: []Origin{{Name: "http://a", Failing: true, FailingSince: at}}}, "failing",
 			"The origin does not answer since 15:00:02 UTC. Users see a page that says so. Look at the origin: Deich can pass on only what it gets."},
 		{"one of two down", State{Origins: []Origin{{Name: "http://a"}, {Name: "http://b", Failing: true}}}, "failing",

@@ -99,7 +99,7 @@ func suffering(s *State) string {
 	if of := naming(" ", s.Origins, &s.Origins[i]); of != "" {
 		text = of + ":" + text
 	}
-	if len(s.Rules) > 0 {
+	if cause := s.Origins[i].Cause; len(s.Rules) > 0 && (cause == deich.CauseFlood.String() || cause == deich.CauseMixed.String()) {
 		text += " Rules hold it back."
 	}
 	return text
