@@ -314,8 +314,8 @@ func (s *Server) Refuse(list []deich.Order) {
 
 // Swap puts sites, origins, certificates, trust, timeouts towards origins and
 // the guard's configuration in force for the requests that come from now on.
-// No connection is dropped, and the access log is opened anew. What cannot change while running is an error, and
-// then nothing changes.
+// No connection is dropped, and the access log is opened anew. What cannot
+// change while running is an error, and then nothing changes.
 func (s *Server) Swap(c Config, g guard.Config) error {
 	s.swap.Lock()
 	defer s.swap.Unlock()
