@@ -33,6 +33,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"drill/limits.go", "Rehearsals", "What one rehearsal may keep and wait for."},
 	{"drill/scenarios/limits.go", "Scenarios", "What a scenario may ask for; beyond it, it is refused before anything starts."},
 	{"drill/sim/limits.go", "Rehearsals in virtual time", "What one simulation may hold."},
+	{"cmd/deich/limits.go", "The process", "What the running program takes for itself."},
 	{"bench/limits.go", "Benchmarks", "What a contest beside other servers may take."},
 	{"example/townsquare/limits.go", "The example platform", "Townsquare's own."},
 }

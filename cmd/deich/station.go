@@ -195,6 +195,7 @@ func (s *station) remember() (err error) {
 // was learned is written down, and nothing is left behind.
 func (s *station) serve(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.data.close()) }()
+	defer roomyHeap()()
 	inner, stop := context.WithCancel(context.Background())
 	defer stop()
 	var running sync.WaitGroup

@@ -1,0 +1,11 @@
+package main
+
+// Every bound of the process itself, by name.
+const (
+	// heapRoom is how much may be allocated between two collections at least: a
+	// request's garbage is a few KiB, so that they are a second apart instead of
+	// many in one. Beyond that much live memory the runtime's own rule holds.
+	// With GOGC in the environment nothing is changed, and GOMEMLIMIT bounds
+	// the whole as ever.
+	heapRoom = 64 << 20
+)
