@@ -27,14 +27,54 @@ const (
 	mediawiki              = "/usr/share/mediawiki"
 )
 
-// A person works in Debian's MediaWiki behind deich protect: logs in, writes,
-// edits, uploads, and finds it all again.
+// People work in Debian's MediaWiki behind deich protect: they log in, write,
+// edit, upload, and find it all again; in peace, and as strangers who come
+// while searches flood the wiki.
 func TestAppMediaWiki(t *testing.T) {
 	needWiki(t)
-	b, at := newTab(t), freeAddress(t)
+	shared.start(t)
+	at := freeAddress(t)
 	p := build(t).protect(t, t.TempDir(), "http://"+at)
 	startWiki(t, at, p.users)
+	const search = "/index.php?title=Special:Search&fulltext=1&search="
+	if !t.Run("in peace", func(t *testing.T) { worksInWiki(t, p.users, at, "Dike") }) {
+		return
+	}
+	calm := logInPages(t, at)
+	t.Run("under flood", func(t *testing.T) {
+		floodAt(t, p.users+search)
+		untilPressed(t, p.users)
+		worksInWiki(t, p.users, at, "Sluice")
+	})
+	t.Run("under flood without Deich", func(t *testing.T) {
+		floodAt(t, "http://"+at+search)
+		rest := time.NewTimer(3 * time.Second) // the queue of such a wiki grows
+		<-rest.C
+		flooded := logInPages(t, at)
+		t.Logf("5 log-in pages of the bare wiki: %v in peace, %v under flood", calm.Round(time.Millisecond), flooded.Round(time.Millisecond))
+		if flooded < 3*calm {
+			t.Error("the flood does not trouble the bare wiki, so the story above proves nothing")
+		}
+	})
+}
 
+// logInPages asks the wiki itself for its log-in page five times, and gives how
+// long that took; one that does not come counts ten seconds.
+func logInPages(t *testing.T, at string) time.Duration {
+	t.Helper()
+	client, began := http.Client{Timeout: 10 * time.Second}, time.Now()
+	for range 5 {
+		if r, err := client.Get("http://" + at + "/index.php?title=Special:UserLogin"); err == nil {
+			r.Body.Close()
+		}
+	}
+	return time.Since(began)
+}
+
+// worksInWiki lets a fresh browser work on a page and a picture of that name.
+func worksInWiki(t *testing.T, users, at, name string) {
+	t.Helper()
+	b := newTab(t)
 	var said []string
 	step := func(what string, do func()) {
 		began := time.Now()
@@ -42,10 +82,10 @@ func TestAppMediaWiki(t *testing.T) {
 		said = append(said, fmt.Sprintf("%s %d ms", what, time.Since(began).Milliseconds()))
 	}
 	open := func(title, more string) {
-		b.do(chromedp.Navigate(p.users + "/index.php?title=" + title + more))
+		b.do(chromedp.Navigate(users + "/index.php?title=" + title + more))
 	}
 	write := func(text string) {
-		open("Dike", "&action=edit")
+		open(name, "&action=edit")
 		b.waitFor(`!!document.querySelector("#wpTextbox1")`)
 		ask[bool](b, fmt.Sprintf(`(document.querySelector("#wpTextbox1").value = %q, document.querySelector("#wpSave").click(), true)`, text))
 		b.waitFor(fmt.Sprintf(`!document.querySelector("#wpTextbox1") && document.querySelector("#mw-content-text").innerText.includes(%q)`, text))
@@ -59,24 +99,12 @@ func TestAppMediaWiki(t *testing.T) {
 	})
 	step("write", func() { write("The land behind it stays in use.") })
 	step("edit", func() { write("The land behind it stays dry.") })
-	step("upload", func() {
-		open("Special:Upload", "")
-		b.waitFor(`!!document.querySelector("#wpUploadFile")`)
-		ask[bool](b, fmt.Sprintf(`(() => {
-			const chosen = new DataTransfer()
-			chosen.items.add(new File([Uint8Array.from(atob(%q), c => c.charCodeAt(0))], "Sluice.png", {type: "image/png"}))
-			document.querySelector("#wpUploadFile").files = chosen.files
-			document.querySelector("#wpDestFile").value = "Sluice.png"
-			document.querySelector("[name=wpUpload]").click()
-			return true
-		})()`, base64.StdEncoding.EncodeToString(picture(t))))
-		b.waitFor(`document.querySelector("#file img")?.naturalWidth === 40`)
-	})
+	step("upload", func() { b.uploads(open, name, picture(t, len(name))) })
 	step("recent changes", func() {
 		open("Special:RecentChanges", "&hidebots=0&days=1&enhanced=0")
-		b.waitFor(`["Dike", "Sluice.png"].every(s => document.querySelector(".mw-changeslist").innerText.includes(s))`)
+		b.waitFor(fmt.Sprintf(`[%q, %q].every(s => document.querySelector(".mw-changeslist").innerText.includes(s))`, name, name+".png"))
 	})
-	t.Logf("MediaWiki behind Deich, in peace: %s", strings.Join(said, ", "))
+	t.Logf("MediaWiki behind Deich: %s", strings.Join(said, ", "))
 	for _, address := range b.asked() {
 		if strings.HasPrefix(address, "http://"+at) {
 			t.Errorf("the wiki sent its user past Deich, to %s", address)
@@ -84,11 +112,27 @@ func TestAppMediaWiki(t *testing.T) {
 	}
 }
 
-// picture is a small PNG, 40 by 20.
-func picture(t *testing.T) []byte {
+// uploads sends a picture by the wiki's form and waits until it is shown.
+func (b *tab) uploads(open func(title, more string), name string, picture []byte) {
+	b.Helper()
+	open("Special:Upload", "")
+	b.waitFor(`!!document.querySelector("#wpUploadFile")`)
+	ask[bool](b, fmt.Sprintf(`(() => {
+		const chosen = new DataTransfer()
+		chosen.items.add(new File([Uint8Array.from(atob(%q), c => c.charCodeAt(0))], %q, {type: "image/png"}))
+		document.querySelector("#wpUploadFile").files = chosen.files
+		document.querySelector("#wpDestFile").value = %[2]q
+		document.querySelector("[name=wpUpload]").click()
+		return true
+	})()`, base64.StdEncoding.EncodeToString(picture), name+".png"))
+	b.waitFor(`document.querySelector("#file img")?.naturalWidth === 40`)
+}
+
+// picture is a small PNG, 40 wide: the wiki warns of one that it has already.
+func picture(t *testing.T, height int) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 40, 20))); err != nil {
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 40, height))); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
