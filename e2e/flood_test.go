@@ -42,16 +42,19 @@ func smallPlatform(t *testing.T) *httptest.Server {
 }
 
 // flood sends searches from many addresses of this machine until the test ends.
-func flood(t *testing.T, target string) {
+func flood(t *testing.T, target string) { floodAt(t, target+"/search?q=") }
+
+// floodAt is a flood of what begins with search and ends with any word.
+func floodAt(t *testing.T, search string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for i := range bots {
-		all.Go(func() { bot(ctx, rand.New(rand.NewPCG(uint64(i), 2)), target) })
+		all.Go(func() { bot(ctx, rand.New(rand.NewPCG(uint64(i), 2)), search) })
 	}
 	t.Cleanup(func() { cancel(); all.Wait() })
 }
 
-func bot(ctx context.Context, random *rand.Rand, target string) {
+func bot(ctx context.Context, random *rand.Rand, search string) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
@@ -62,7 +65,7 @@ func bot(ctx context.Context, random *rand.Rand, target string) {
 		}
 		// Another address every time: nothing that a rate by source would see.
 		client := from(127, byte(random.IntN(200)+20), byte(random.IntN(256)), byte(random.IntN(254)+1))
-		r, _ := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s/search?q=%x", target, random.Uint32()), nil)
+		r, _ := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("%s%x", search, random.Uint32()), nil)
 		r.Header.Set("Accept", "text/html")
 		if answer, err := client.Do(r); err == nil {
 			_, _ = io.Copy(io.Discard, answer.Body)
