@@ -19,7 +19,8 @@ type child struct {
 	cmd  *exec.Cmd
 	out  *tail
 	done chan struct{}
-	err  error // set before done is closed
+	err  error     // set before done is closed
+	left sync.Once // guards the end of its group: later its number may be another's
 }
 
 // launch starts a process. It dies with this one, has its own process group
@@ -84,9 +85,14 @@ func (c *child) ended() bool {
 	}
 }
 
-// stop ends the process and waits for it: first it is asked to.
+// stop ends the process and waits for it: first it is asked to. What it started
+// and left in its group ends, too.
 func (c *child) stop() {
-	if c == nil || c.ended() {
+	if c == nil {
+		return
+	}
+	defer c.left.Do(func() { endGroup(c.pid()) })
+	if c.ended() {
 		return
 	}
 	resume(c.cmd.Process)

@@ -33,3 +33,6 @@ func startOn(cmd *exec.Cmd, cores []int) error {
 // halt lets a process stand still; resume lets it go on. One that is gone needs neither.
 func halt(p *os.Process)   { _ = p.Signal(unix.SIGSTOP) }
 func resume(p *os.Process) { _ = p.Signal(unix.SIGCONT) }
+
+// endGroup ends what is left of the group that a process led; mostly nothing is.
+func endGroup(leader int) { _ = unix.Kill(-leader, unix.SIGKILL) }

@@ -175,7 +175,7 @@ func TestParseUsage(t *testing.T) {
 
 func TestParseBusy(t *testing.T) {
 	b, err := parseBusy([]byte("cpu  100 10 50 9999 8888 3 4 5 0 0\ncpu0 1 1\n"))
-	if err != nil || b.processes != 1650*time.Millisecond || b.interrupts != 70*time.Millisecond {
+	if err != nil || b.processes != 1600*time.Millisecond || b.stolen != 50*time.Millisecond || b.interrupts != 70*time.Millisecond {
 		t.Errorf("%+v, %v", b, err)
 	}
 	for _, text := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8 9", "cpu a b c d e f g h"} {
@@ -192,6 +192,9 @@ func FuzzParseUsage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stat, status []byte) {
 		if u, err := parseUsage(stat, status); err == nil && len(stat) < 20 {
 			t.Fatalf("%+v of %d bytes", u, len(stat))
+		}
+		if _, ended, err := parseGroup(stat); err != nil && ended != 0 {
+			t.Fatalf("%v beside %v", ended, err)
 		}
 		if _, err := parseBusy(stat); err == nil && !bytes.HasPrefix(bytes.TrimSpace(stat), []byte("cpu")) {
 			t.Fatalf("read as the machine's stat: %q", stat)

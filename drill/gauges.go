@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -17,7 +18,10 @@ type usage struct {
 }
 
 // busy is what a whole machine has used.
-type busy struct{ processes, interrupts time.Duration }
+type busy struct {
+	processes, interrupts time.Duration
+	stolen                time.Duration // the host gave it to others
+}
 
 // gauges are what the processes used, second by second. Safe for concurrent use.
 type gauges struct {
@@ -28,6 +32,7 @@ type gauges struct {
 	wholeAt    time.Duration
 	processes  map[int]float64 // cores that all processes of the machine used, by second
 	interrupts map[int]float64
+	stolen     map[int]float64
 }
 
 // gauge is one process's: it may end and be started again under another number.
@@ -41,9 +46,9 @@ type gauge struct {
 	peak int64
 }
 
-func newGauges() *gauges {
-	g := &gauges{origin: map[int]float64{}, processes: map[int]float64{}, interrupts: map[int]float64{}}
-	for _, name := range [...]string{"deich", "origin", "drill"} {
+func newGauges(shield string) *gauges {
+	g := &gauges{origin: map[int]float64{}, processes: map[int]float64{}, interrupts: map[int]float64{}, stolen: map[int]float64{}}
+	for _, name := range [...]string{strings.ToLower(shield), "origin", "drill"} {
 		g.all = append(g.all, &gauge{name: name, used: map[int]float64{}, rss: map[int]int64{}})
 	}
 	return g
@@ -56,6 +61,20 @@ func (g *gauges) take(which, pid int, now time.Duration) {
 	if pid > 0 {
 		u, err = usageOf(pid)
 	}
+	g.put(which, pid, u, err, now)
+}
+
+// takeGroups reads what process groups and their ended children have used, as one.
+func (g *gauges) takeGroups(which int, leaders []int, now time.Duration) {
+	if len(leaders) == 0 {
+		g.put(which, 0, usage{}, nil, now)
+		return
+	}
+	u, err := usageOfGroups(leaders)
+	g.put(which, leaders[0], u, err, now)
+}
+
+func (g *gauges) put(which, pid int, u usage, err error, now time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	one := g.all[which]
@@ -85,24 +104,26 @@ func (g *gauges) takeWhole(now time.Duration) {
 		second := secondOf(now) - 1
 		g.processes[second] = (whole.processes - g.whole.processes).Seconds() / d
 		g.interrupts[second] = (whole.interrupts - g.whole.interrupts).Seconds() / d
+		g.stolen[second] = (whole.stolen - g.whole.stolen).Seconds() / d
 	}
 	g.whole, g.wholeAt = whole, now
 }
 
-// rest gives how many cores the rest of the machine used, by phase: other
-// processes, and interrupts.
-func (g *gauges) rest(phases []Phase) (others, interrupts map[string]float64) {
+// rest gives how many cores were not used by what the drill started, by phase:
+// other processes, interrupts, and what the host gave to others.
+func (g *gauges) rest(phases []Phase) (others, interrupts, stolen map[string]float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	others, interrupts = map[string]float64{}, map[string]float64{}
+	others, interrupts, stolen = map[string]float64{}, map[string]float64{}, map[string]float64{}
 	for _, phase := range phases {
 		left := mean(g.processes, phase)
 		for _, one := range g.all {
 			left -= mean(one.used, phase)
 		}
 		others[phase.Name], interrupts[phase.Name] = max(left, 0), mean(g.interrupts, phase)
+		stolen[phase.Name] = mean(g.stolen, phase)
 	}
-	return others, interrupts
+	return others, interrupts, stolen
 }
 
 // mean is over the seconds of a phase that are known; 0 of none.
@@ -175,7 +196,11 @@ func (r *rehearsal) watch(ctx context.Context) {
 	asked, counted := time.Duration(0), -1
 	for second := r.clock.second() + 1; r.clock.until(ctx, time.Duration(second)*time.Second+lineDelay); second++ {
 		now := r.clock.now()
-		r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
+		if r.with == nil {
+			r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
+		} else {
+			r.gauges.takeGroups(gaugeShield, r.shieldPids(), now)
+		}
 		r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
 		r.gauges.take(gaugeDrill, os.Getpid(), now)
 		r.gauges.takeWhole(now)
@@ -196,7 +221,7 @@ func (r *rehearsal) watch(ctx context.Context) {
 		}
 		live.line(second - 1)
 		if c := r.get(&r.shield); c != nil && c.ended() {
-			r.fail(fmt.Errorf("deich ended in the middle: %w\n%s", orEnded(c.err), c.out))
+			r.fail(fmt.Errorf("%s ended in the middle: %w\n%s", c.name, orEnded(c.err), c.out))
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (l *live) names() string {
 	}
 	b.WriteString(" | origin/s")
 	if l.r.shielded {
-		b.WriteString(" | deich cores  MiB")
+		fmt.Fprintf(&b, " | %5.5s cores  MiB", strings.ToLower(l.r.shieldName()))
 	}
 	b.WriteString(" | origin cores  MiB | drill cores")
 	return b.String()

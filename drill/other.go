@@ -30,6 +30,10 @@ func bindLate(int) {}
 
 func usageOf(int) (usage, error) { return usage{}, errNotLinux }
 
+func usageOfGroups([]int) (usage, error) { return usage{}, errNotLinux }
+
+func endGroup(int) {}
+
 func busyOf() (busy, error) { return busy{}, errNotLinux }
 
 type flood struct{}

@@ -76,6 +76,12 @@ func reckonCell(p Phase, samples []sample) Cell {
 		if s.lost {
 			c.Lost++
 		}
+		if s.proved {
+			c.Proved++
+		}
+		if s.waited {
+			c.Waited++
+		}
 		c.Endings[endingWord(s)]++
 	}
 	c.Success = share(c.Served, c.Requests)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type rehearsal struct {
 	box      *sandbox
 	sessions *sessions
 	shielded bool
+	with     *Shield      // in Deich's place; nil: Deich
 	scan     int          // fixes what the origin can do; 0: it measures itself
 	door     net.Listener // where the console is to be seen from outside; nil: nowhere
 
@@ -40,6 +42,7 @@ type rehearsal struct {
 	mu     sync.Mutex // guards the processes, which come and go
 	origin *child
 	shield *child
+	beside []*child // further programs of a shield that is not Deich
 	gauges *gauges
 
 	capacity Capacity
@@ -64,7 +67,7 @@ func newRehearsal(o *Options, box *sandbox, s scenarios.Scenario, shielded bool)
 func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Finding, err error) {
 	behind := "without Deich"
 	if r.shielded {
-		behind = "behind Deich"
+		behind = "behind " + r.shieldName()
 	}
 	fmt.Fprintf(r.o.Out, "%s, %s: %s. %s of peace, %s of flood, %s after it.\n", r.spec.Name, behind, r.spec.Title,
 		r.spec.Phases.Peace.D(), r.spec.Phases.Flood.D(), r.spec.Phases.After.D())
@@ -142,6 +145,9 @@ func (r *rehearsal) openConsole() error {
 func (r *rehearsal) startOrigin(ctx context.Context) error {
 	args := []string{"townsquare", "--listen", r.box.bindable(r.inner), "--stats", r.figures.String(), "--data", filepath.Join(r.dir, "origin"),
 		"--searches", strconv.Itoa(r.spec.Origin.Searches)}
+	if fresh := r.spec.Origin.Fresh.D(); fresh > 0 {
+		args = append(args, "--fresh", fresh.String())
+	}
 	if r.scan > 0 {
 		args = append(args, "--scan", strconv.Itoa(r.scan))
 	}
@@ -157,6 +163,9 @@ func (r *rehearsal) startOrigin(ctx context.Context) error {
 }
 
 func (r *rehearsal) startShield(ctx context.Context) error {
+	if r.with != nil {
+		return r.startOther(ctx)
+	}
 	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, "protect",
 		"--to", "http://"+near(r.inner).String(), "--listen", r.box.bindable(r.target),
 		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String())
@@ -180,6 +189,12 @@ func (r *rehearsal) get(slot **child) *child {
 }
 
 func (r *rehearsal) stopAll() {
+	r.mu.Lock()
+	beside := r.beside
+	r.mu.Unlock()
+	for _, c := range slices.Backward(beside) {
+		c.stop()
+	}
 	r.get(&r.shield).stop()
 	r.get(&r.origin).stop()
 }
@@ -206,7 +221,7 @@ func (r *rehearsal) play(ctx context.Context) error {
 	for _, u := range r.users(solving) {
 		all.Go(func() { u.live(ctx) })
 	}
-	r.gauges = newGauges()
+	r.gauges = newGauges(r.shieldName())
 	all.Go(func() { r.watch(ctx) })
 	all.Go(func() { r.turnPhases(ctx) })
 	all.Go(func() { r.befall(ctx) })
@@ -322,19 +337,16 @@ func (r *rehearsal) found() Finding {
 	attack := reckonAttack(r.sums)
 	reckonSlowdown(r.atOrigin)
 	f := Finding{
-		Scenario: r.spec.Name, Title: r.spec.Title, Shield: "none", Seed: r.spec.Seed, Phases: phases,
+		Scenario: r.spec.Name, Title: r.spec.Title, Shield: r.shieldName(), Seed: r.spec.Seed, Phases: phases,
 		Capacity: r.capacity, Attack: attack, Origin: r.atOrigin, LeftOut: r.tally.leftOut, Notes: r.notes,
 		Groups:    reckonGroups(&r.spec, phases, samples, attack, r.opens),
 		Seconds:   reckonSeconds(len(r.spec.Groups), phases, samples, r.sums, r.gauges.rates()),
 		Processes: r.gauges.sums(phases),
 	}
-	if r.shielded {
-		f.Shield = "Deich"
-	}
 	f.Checks, f.Mitigation = reckonChecks(&r.spec, &f)
-	f.Others, f.Interrupts = r.gauges.rest(phases)
-	if others := f.Others["flood"]; others > othersMost {
-		f.Notes = append(f.Notes, fmt.Sprintf("other processes of the machine used %.1f cores during the flood: the figures say less than on a quiet one", others))
+	f.Others, f.Interrupts, f.Stolen = r.gauges.rest(phases)
+	if others := f.Others["flood"] + f.Stolen["flood"]; others > othersMost {
+		f.Notes = append(f.Notes, fmt.Sprintf("other processes of the machine, or its host, used %.1f cores during the flood: the figures say less than on a quiet one", others))
 	}
 	if slow := r.slow.Load(); slow > 0 {
 		f.Notes = append(f.Notes, fmt.Sprintf("%d proofs took longer here than on a phone, since they were too many at once for this machine", slow))

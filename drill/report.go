@@ -29,7 +29,7 @@ type Skipped struct {
 type Finding struct {
 	Scenario   string     `json:"scenario"`
 	Title      string     `json:"title"`
-	Shield     string     `json:"shield"` // "Deich", or "none"
+	Shield     string     `json:"shield"` // "Deich", "none", or another's name
 	Seed       uint64     `json:"seed"`
 	Phases     []Phase    `json:"phases"`
 	Capacity   Capacity   `json:"capacity"`
@@ -43,6 +43,7 @@ type Finding struct {
 	// process is charged with: the kernel's work on packets, mostly the drill's.
 	Others     map[string]float64 `json:"others_cores,omitempty"`
 	Interrupts map[string]float64 `json:"interrupts_cores,omitempty"`
+	Stolen     map[string]float64 `json:"stolen_cores,omitempty"` // the machine's host gave them to others
 	Seconds    []Second           `json:"seconds"`
 	Checks     []Check            `json:"checks,omitempty"`
 	LeftOut    int                `json:"left_out,omitempty"` // samples beyond SamplesMax
@@ -91,6 +92,8 @@ type Cell struct {
 	Goodput  float64        `json:"goodput"` // served a second
 	Denied   int            `json:"denied"`  // met deny or drop, or had nothing within 60 s
 	Lost     int            `json:"lost"`    // of them, those that had nothing within 60 s
+	Proved   int            `json:"proved"`  // had to solve a proof on the way
+	Waited   int            `json:"waited"`  // were in a waiting room on the way
 	Endings  map[string]int `json:"endings"` // "served", "503 below_cut", "timeout", …
 }
 
@@ -147,7 +150,7 @@ type AtRoute struct {
 
 // Process is what a process used.
 type Process struct {
-	Name  string             `json:"name"`  // deich, origin, drill
+	Name  string             `json:"name"`  // the shield, origin, drill
 	Cores map[string]float64 `json:"cores"` // processor cores in use, by phase
 	Peak  int64              `json:"peak_bytes"`
 	RSS   []int64            `json:"rss_bytes"` // by second, as Seconds

@@ -99,8 +99,8 @@ func writeAttack(out io.Writer, f Finding) {
 			o.Phase, o.Rate, o.P50, o.P99, o.Slowdown, o.MostOpen)
 	}
 	if others, known := f.Others["flood"]; known {
-		fmt.Fprintf(out, "other processes: %.2f cores in peace, %.2f in the flood; interrupts, which are nobody's: %.2f and %.2f.\n",
-			f.Others["peace"], others, f.Interrupts["peace"], f.Interrupts["flood"])
+		fmt.Fprintf(out, "other processes: %.2f cores in peace, %.2f in the flood; interrupts, which are nobody's: %.2f and %.2f; kept back by the host: %.2f and %.2f.\n",
+			f.Others["peace"], others, f.Interrupts["peace"], f.Interrupts["flood"], f.Stolen["peace"], f.Stolen["flood"])
 	}
 	for _, p := range f.Processes {
 		fmt.Fprintf(out, "%s: %.2f cores in peace, %.2f in the flood, %d MiB at most.\n", p.Name, p.Cores["peace"], p.Cores["flood"], p.Peak>>20)

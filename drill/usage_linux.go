@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -51,6 +53,60 @@ func parseUsage(stat, status []byte) (usage, error) {
 	return u, nil
 }
 
+// usageOfGroups sums up every process of the groups that these processes lead,
+// with what their ended children have used. A member that ends meanwhile counts
+// with the parent that waited for it.
+func usageOfGroups(leaders []int) (usage, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return usage{}, fmt.Errorf("drill: usage: %w", err)
+	}
+	var sum usage
+	seen := 0
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		group, ended, err := parseGroup(stat)
+		if err != nil || !slices.Contains(leaders, group) {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join(filepath.Dir(file), "status"))
+		if err != nil {
+			continue
+		}
+		u, err := parseUsage(stat, status)
+		if err != nil {
+			return usage{}, err
+		}
+		seen++
+		sum.cpu += u.cpu + ended
+		sum.rss += u.rss
+		sum.peak += u.peak
+	}
+	if seen == 0 {
+		return usage{}, fmt.Errorf("drill: usage: none of the groups %v runs", leaders)
+	}
+	return sum, nil
+}
+
+// parseGroup gives a process's group and what its ended children have used.
+func parseGroup(stat []byte) (group int, ended time.Duration, err error) {
+	end := bytes.LastIndexByte(stat, ')')
+	f := bytes.Fields(stat[end+1:])
+	if end < 0 || len(f) < 15 {
+		return 0, 0, errors.New("drill: usage: not a process's stat")
+	}
+	group, err1 := strconv.Atoi(string(f[2]))
+	user, err2 := strconv.ParseInt(string(f[13]), 10, 64)
+	system, err3 := strconv.ParseInt(string(f[14]), 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return 0, 0, fmt.Errorf("drill: usage: %w", err)
+	}
+	return group, time.Duration(user+system) * tick, nil
+}
+
 func kilobytes(word []byte) int64 {
 	n, err := strconv.ParseInt(string(word), 10, 64)
 	if err != nil {
@@ -60,7 +116,7 @@ func kilobytes(word []byte) int64 {
 }
 
 // busyOf gives what the whole machine has used since it started: by its
-// processes, and by interrupts. The kernel does most of its work on loopback
+// processes, by interrupts, and what its host kept from it. The kernel does most of its work on loopback
 // connections in soft interrupts, which no process is charged with.
 func busyOf() (busy, error) {
 	text, err := os.ReadFile("/proc/stat")
@@ -85,7 +141,8 @@ func parseBusy(stat []byte) (busy, error) {
 		ticks[i] = n
 	}
 	return busy{
-		processes:  time.Duration(ticks[0]+ticks[1]+ticks[2]+ticks[7]) * tick,
+		processes:  time.Duration(ticks[0]+ticks[1]+ticks[2]) * tick,
 		interrupts: time.Duration(ticks[5]+ticks[6]) * tick,
+		stolen:     time.Duration(ticks[7]) * tick,
 	}, nil
 }

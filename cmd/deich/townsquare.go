@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/deichproject/deich/example/townsquare"
 )
@@ -20,6 +21,8 @@ type townsquareCommand struct {
 	Searches int    `help:"Searches a second that fill one core." placeholder:"N"`
 	Scan     int    `help:"Messages that a search reads, instead of measuring it." placeholder:"N"`
 	Procs    int    `placeholder:"N"`
+
+	Fresh time.Duration `help:"How long caches may keep what everyone reads." placeholder:"SPAN"`
 }
 
 func (c *townsquareCommand) Run(t *terminal) error {
@@ -27,7 +30,7 @@ func (c *townsquareCommand) Run(t *terminal) error {
 	defer stop()
 	err := townsquare.Run(ctx, townsquare.Config{
 		Listen: c.Listen, Stats: c.Stats, Data: c.Data, Users: c.Users, Posts: c.Posts,
-		Searches: c.Searches, Scan: c.Scan, Procs: c.Procs,
+		Searches: c.Searches, Scan: c.Scan, Procs: c.Procs, Fresh: c.Fresh,
 		Ready: func(addr string) { t.say("townsquare listens on http://%s", addr) },
 	})
 	if err != nil {

@@ -121,6 +121,7 @@ func (s Scenario) over(base Scenario) Scenario {
 	set(&out.Phases.After, s.Phases.After)
 	set(&out.Origin.Searches, s.Origin.Searches)
 	set(&out.Origin.Stall, s.Origin.Stall)
+	set(&out.Origin.Fresh, s.Origin.Fresh)
 	set(&out.Origin.Down, s.Origin.Down)
 	set(&out.Shield.Start, s.Shield.Start)
 	set(&out.Goodput, s.Goodput)

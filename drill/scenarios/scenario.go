@@ -35,9 +35,10 @@ type Phases struct {
 
 // Origin says what the platform behind can do, and what befalls it during the flood phase.
 type Origin struct {
-	Searches int     `json:"searches,omitempty"` // about how many searches a second it can do
-	Stall    float64 `json:"stall,omitempty"`    // the share of the flood phase in which it stands still, in short stops
-	Down     bool    `json:"down,omitempty"`     // killed when the flood phase begins, started again at its end
+	Searches int      `json:"searches,omitempty"` // about how many searches a second it can do
+	Stall    float64  `json:"stall,omitempty"`    // the share of the flood phase in which it stands still, in short stops
+	Fresh    Duration `json:"fresh,omitempty"`    // how long what everyone reads may be kept by caches, whole seconds
+	Down     bool     `json:"down,omitempty"`     // killed when the flood phase begins, started again at its end
 }
 
 // Shield says how the shield is used.

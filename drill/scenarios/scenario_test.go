@@ -9,7 +9,7 @@ import (
 // wanted are the scenarios that must exist.
 var wanted = []string{
 	"botnet", "botnet-50x", "botnet-api", "botnet-cookies", "botnet-one-core", "botnet-solver", "cold-start",
-	"flash-crowd", "flash-nat", "get-flood", "login-flood", "nat-mixed", "origin-down", "origin-slow",
+	"flash-crowd", "flash-nat", "flash-read", "get-flood", "login-flood", "nat-mixed", "origin-down", "origin-slow",
 	"post-flood", "pulse", "slow-body", "slowloris", "v6-rotation",
 }
 

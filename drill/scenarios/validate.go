@@ -48,6 +48,10 @@ func (s *Scenario) Validate() error {
 	if !(s.Origin.Stall >= 0 && s.Origin.Stall <= 0.95) {
 		c.bad("origin.stall", "%v: a share between 0 and 0.95", s.Origin.Stall)
 	}
+	c.time("origin.fresh", s.Origin.Fresh, 0, time.Minute)
+	if s.Origin.Fresh.D()%time.Second != 0 {
+		c.bad("origin.fresh", "%s: whole seconds", s.Origin.Fresh.D())
+	}
 	c.time("shield.start", s.Shield.Start, -s.Phases.Peace.D(), s.Phases.Flood.D())
 	c.share("goodput", s.Goodput)
 	c.pin("pin.origin", s.Pin.Origin)

@@ -147,11 +147,17 @@ func (c *call) identify() error {
 }
 
 // forAll says that what nobody in particular reads is the same for all of them,
-// so that it can be read from a copy when the platform cannot answer.
+// so that it can be read from a copy when the platform cannot answer, and for
+// Config.Fresh instead of asking it.
 func (c *call) forAll() {
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
-		c.header.Set("Cache-Control", "max-age=0")
+	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		return
 	}
+	control := fmt.Sprintf("max-age=%d", c.config.Fresh/time.Second)
+	if c.config.Fresh > 0 {
+		control = "public, " + control
+	}
+	c.header.Set("Cache-Control", control)
 }
 
 func (c *call) identified(m member, err error) error {

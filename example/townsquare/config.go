@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -38,6 +39,9 @@ type Config struct {
 	Procs int
 	// Connections is how many connections are held open: 8192.
 	Connections int
+	// Fresh is how long caches may keep what everyone reads, in whole seconds; 0:
+	// it may be kept, but is not fresh.
+	Fresh time.Duration
 	// PasswordCost is bcrypt's cost: 7, about 10 ms of CPU for a login.
 	PasswordCost int
 	// Ready is called once with the address served, as soon as it is.
@@ -94,6 +98,9 @@ func (c Config) validate() error {
 	within("scan", c.Scan, 0, ScanMax)
 	within("procs", c.Procs, 1, ProcsMax)
 	within("connections", c.Connections, 1, ConnectionsMax)
+	if c.Fresh < 0 || c.Fresh > FreshMax || c.Fresh%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("townsquare: config: fresh is %s, must be whole seconds, at most %s", c.Fresh, FreshMax))
+	}
 	within("password cost", c.PasswordCost, bcrypt.MinCost, 14)
 	return errors.Join(errs...)
 }

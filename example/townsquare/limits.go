@@ -19,6 +19,8 @@ const (
 	ProcsMax = 256
 	// ConnectionsMax bounds Config.Connections.
 	ConnectionsMax = 65_536
+	// FreshMax bounds Config.Fresh.
+	FreshMax = time.Minute
 
 	// bodyBytesMax bounds a request's body; more is answered 413.
 	bodyBytesMax = 64 << 10

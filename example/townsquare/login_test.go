@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLoginAndLogout(t *testing.T) {
@@ -153,4 +154,19 @@ func FuzzLocalPath(f *testing.F) {
 			t.Fatalf("localPath(%q) leaves the site: %q", to, got)
 		}
 	})
+}
+
+func TestFreshForCaches(t *testing.T) {
+	config := small()
+	config.Fresh = 2 * time.Second
+	b := newBrowser(t, newTest(t, config))
+	b.get("/").want(t, 200).wantHeader(t, "Cache-Control", "public, max-age=2")
+	b.login("user0007")
+	b.get("/").want(t, 200).wantHeader(t, "Cache-Control", "private, no-cache")
+	for _, wrong := range []time.Duration{-time.Second, 1500 * time.Millisecond, 2 * FreshMax} {
+		config.Fresh = wrong
+		if err := config.withDefaults().validate(); err == nil || !strings.Contains(err.Error(), "fresh") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
 }
