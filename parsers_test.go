@@ -26,7 +26,10 @@ var parsers = map[string]map[string]string{
 		"bindYAML": "FuzzConfig", "parseConfig": "FuzzConfig", "readTarget": "FuzzTarget", "readSpan": "FuzzSpan",
 		"UnmarshalText": "FuzzSpan", "recall": "FuzzHandFile", "read": "FuzzRequestBody",
 	},
-	"drill":           {"parseHead": "FuzzParseHead", "parsePuzzle": "FuzzParseHead", "parseUsage": "FuzzParseUsage", "parseBusy": "FuzzParseUsage"},
+	"drill": {
+		"parseHead": "FuzzParseHead", "parsePuzzle": "FuzzParseHead", "parseUsage": "FuzzParseUsage", "parseGroup": "FuzzParseUsage",
+		"parseBusy": "FuzzParseUsage",
+	},
 	"drill/profile":   {"Parse": "FuzzParse", "Derive": "FuzzDerive", "readNASA": "FuzzDerive", "readCombined": "FuzzDerive"},
 	"drill/scenarios": {"Parse": "FuzzParse", "UnmarshalText": "FuzzParse"},
 }
