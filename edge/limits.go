@@ -64,7 +64,8 @@ const (
 	// and can be sent again; a longer one has a goroutine of its own.
 	heldBodyMax = 16 << 10
 	// senderEnd is how long an answer may wait for the last write of its request's
-	// body to come back; then the connection is not used again.
+	// body to come back, and a failure for its sender to note the reason; then the
+	// connection is not used again.
 	senderEnd = 100 * time.Millisecond
 	// copyBytes is the size of a pooled buffer for bodies.
 	copyBytes = 32 << 10

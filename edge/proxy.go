@@ -90,14 +90,17 @@ func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []b
 func (p *proxy) failed(x *exchange, err error) {
 	var body errClientBody
 	fromClient := errors.As(err, &body)
+	gone := x.r.Context().Err() != nil
 	if x.sender != nil {
+		if gone {
+			x.sender.settle() // a read that failed ends the request before it is noted why
+		}
 		if failure := x.sender.failure.Load(); failure != nil {
 			body, fromClient = *failure, true
 		}
 		x.sender.end(x.w)
 	}
-	gone := x.r.Context().Err() != nil
-	if gone && !(fromClient && timedOut(body)) {
+	if gone = gone || x.r.Context().Err() != nil; gone && (!fromClient || !timedOut(body)) {
 		panic(http.ErrAbortHandler)
 	}
 	switch {

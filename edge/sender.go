@@ -120,18 +120,23 @@ func (s *sender) write(b []byte) error {
 // its last write has come back here; that is waited for.
 func (s *sender) finished() bool {
 	if s.ending.Load() {
-		late := time.NewTimer(senderEnd)
-		defer late.Stop()
-		select {
-		case <-s.done:
-		case <-late.C:
-		}
+		s.settle()
 	}
 	select {
 	case <-s.done:
 		return s.sent
 	default:
 		return false
+	}
+}
+
+// settle waits a little for what is about to end by itself.
+func (s *sender) settle() {
+	late := time.NewTimer(senderEnd)
+	defer late.Stop()
+	select {
+	case <-s.done:
+	case <-late.C:
 	}
 }
 

@@ -22,14 +22,15 @@ func (p *proxy) tunnel(x *exchange) {
 	}
 	l := x.line
 	p.streaming(x.w)
+	// Counted before the standard server forgets it: a shutdown must see it on one side.
+	p.tunnels.Add(1)
+	defer p.tunnels.Add(-1)
 	client, rw, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		p.fail(x.w, x.r, deich.OriginDown)
 		return
 	}
 	defer client.Close()
-	p.tunnels.Add(1)
-	defer p.tunnels.Add(-1)
 	if _, err := client.Write(appendSwitch(nil, x.resp)); err != nil {
 		return
 	}
