@@ -38,4 +38,16 @@ const (
 	answerMax = 64 << 10
 	// requestsMax ends a trial, whatever its time.
 	requestsMax = 2_000_000
+
+	// flameFor is how long a flame graph is sampled, flameHertz how often a second.
+	flameFor   = 4 * time.Second
+	flameHertz = 1999
+	// flameStackMax is how much of a stack is read, flameDeep how much of it is
+	// drawn, from the outermost call; flameNarrow is the share of all samples
+	// below which a call is left out.
+	flameStackMax = 256
+	flameDeep     = 40
+	flameNarrow   = 0.004
+	// flameLineMax is the longest line of perf's; a longer one is an error.
+	flameLineMax = 64 << 10
 )

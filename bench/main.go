@@ -35,6 +35,10 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if flag.Arg(0) == "flame" {
+		fail(flame(ctx, flag.Args()[1:]))
+		return
+	}
 	if *rounds < 1 || *rounds > roundsMax {
 		fail(fmt.Errorf("-rounds %d: between 1 and %d", *rounds, roundsMax))
 	}
@@ -58,6 +62,7 @@ func usage() {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.title)
 	}
 	fmt.Fprintf(w, "  %-9s %s\n", engineName, engineTitle)
+	fmt.Fprintln(w, "\n"+flameUsage)
 	fmt.Fprintln(w, "\nFlags:")
 	flag.PrintDefaults()
 	fmt.Fprintln(w, "\nIt needs two cores, and of the system's packages nginx and haproxy; h2load")
