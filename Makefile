@@ -66,7 +66,9 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	  [ -e /usr/share/mediawiki/index.php ] || need="$$need mediawiki"; \
 	  ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need="$$need php-fpm"; \
 	  php -m 2>/dev/null | grep -q pdo_sqlite || need="$$need php-cli php-sqlite3"; \
-	  for p in systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
+	  [ -n "$$(ls /usr/lib/*/varnish/vmods/libvmod_vsthrottle.so 2>/dev/null)" ] || need="$$need varnish-modules"; \
+	  for p in haproxy:haproxy varnishd:varnish fail2ban-server:fail2ban nft:nftables \
+	    systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
 	    command -v $${p%:*} >/dev/null || need="$$need $${p#*:}"; done; \
 	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \
 	else echo "not root: tests that need Debian packages say so and are left out"; fi

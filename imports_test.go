@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},
 	"e2e":   {""},
-	"bench": {""},
+	"bench": {"", "drill", "drill/scenarios"},
 
 	"packaging/sbom": {},
 }

@@ -14,6 +14,7 @@ const (
 	peerDeich   = "deich"
 	peerNginx   = "nginx"
 	peerHAProxy = "haproxy"
+	peerVarnish = "varnishd"
 )
 
 // contest is one question, put to several contenders.
@@ -40,6 +41,7 @@ func contests() []*contest {
 			{name: "Deich --observe", peer: peerDeich, flags: []string{"--observe"}},
 			{name: "HAProxy", peer: peerHAProxy, config: "haproxy-http.cfg"},
 			{name: "nginx", peer: peerNginx, config: "nginx-http.conf"},
+			{name: "Varnish", peer: peerVarnish, config: "varnish-http.vcl"},
 		},
 		over: "HAProxy", target: 2.3, wanted: 2.0, trial: peaceTrial,
 	}, {

@@ -50,4 +50,21 @@ const (
 	flameNarrow   = 0.004
 	// flameLineMax is the longest line of perf's; a longer one is an error.
 	flameLineMax = 64 << 10
+	// keptRunsMax is how often a scenario is rehearsed behind a peer until two runs agree.
+	keptRunsMax = 4
+	// keptFlood and keptAfter are the longest flood and the longest time after it.
+	keptFlood = 18 * time.Second
+	keptAfter = 4 * time.Second
+	// trialEndWithin is how long a rehearsal that is ended early may take to end all it started.
+	trialEndWithin = 40 * time.Second
+	// saidBytes is how much of what a failed rehearsal said is shown.
+	saidBytes = 4 << 10
+)
+
+// Two runs of a scenario agree if they differ by no more than this.
+const (
+	// keptOff is in users kept, of all their requests.
+	keptOff = .03
+	// goodputOff is in what users were given a second, of the larger.
+	goodputOff = .10
 )

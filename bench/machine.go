@@ -27,6 +27,8 @@ func machine(deich string) machined {
 		{"Deich", deich, []string{"version"}},
 		{"nginx", peerNginx, []string{"-v"}},
 		{"HAProxy", peerHAProxy, []string{"-v"}},
+		{"Varnish", peerVarnish, []string{"-V"}},
+		{"fail2ban", "fail2ban-server", []string{"-V"}},
 		{"h2load", "h2load", []string{"--version"}},
 	} {
 		out, err := exec.Command(each.program, each.args...).CombinedOutput()
@@ -44,7 +46,7 @@ func machine(deich string) machined {
 	return m
 }
 
-var versionWord = regexp.MustCompile(`(?:version |nginx/|nghttp2/|deich )([0-9A-Za-z][^\s]*)`)
+var versionWord = regexp.MustCompile(`(?:version |nginx/|nghttp2/|varnish-|deich )([0-9A-Za-z][^\s]*)`)
 
 // versionIn finds the version in what a program says about itself.
 func versionIn(out []byte) string {

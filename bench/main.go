@@ -28,6 +28,16 @@ func main() {
 		}
 		fail(err)
 	}
+	if len(os.Args) > 1 && os.Args[1] == usersTrial {
+		fail(usersTrialCommand(os.Args[2:]))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == usersContest {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		fail(usersCommand(ctx, os.Args[2:]))
+		return
+	}
 	deich := flag.String("deich", "bin/deich", "the built binary")
 	out := flag.String("out", "bench/results", "where results are written; those of contests that are not asked for stay as they are")
 	rounds := flag.Int("rounds", roundsDefault, "how often each contender is measured; medians are taken")
@@ -63,9 +73,11 @@ func usage() {
 	}
 	fmt.Fprintf(w, "  %-9s %s\n", engineName, engineTitle)
 	fmt.Fprintln(w, "\n"+flameUsage)
+	fmt.Fprintln(w, "\nbench users [flags] [SCENARIO…] is a contest of another kind: what users keep while the")
+	fmt.Fprintln(w, "drill floods; bench users -h says more.")
 	fmt.Fprintln(w, "\nFlags:")
 	flag.PrintDefaults()
-	fmt.Fprintln(w, "\nIt needs two cores, and of the system's packages nginx and haproxy; h2load")
+	fmt.Fprintln(w, "\nIt needs two cores, and of the system's packages nginx, haproxy and varnish; h2load")
 	fmt.Fprintln(w, "(nghttp2-client) and the go command are used where they are there. What is")
 	fmt.Fprintln(w, "missing is left out and said. It needs no rights: all of it runs on loopback.")
 	fmt.Fprintln(w, "Run nothing else meanwhile: the table says how much else ran.")

@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-//go:embed config
+//go:embed config/*.cfg config/*.conf config/*.vcl
 var configs embed.FS
 
 var configTemplates = template.Must(template.ParseFS(configs, "config/*"))
@@ -113,13 +113,17 @@ func (s *stand) command(b *bench) (string, []string, error) {
 		return "", nil, err
 	}
 	err = configTemplates.ExecuteTemplate(f, s.config, map[string]string{
-		"Dir": s.dir, "Listen": s.addr.String(), "Origin": s.at.String(),
+		"Dir": s.dir, "Listen": s.addr.String(), "Origin": s.at.String(), "OriginHost": s.at.Addr().String(), "OriginPort": port(s.at),
 	})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", nil, err
 	}
-	if s.peer == peerNginx {
+	switch s.peer {
+	case peerNginx:
 		return name, []string{"-c", file, "-p", s.dir, "-e", filepath.Join(s.dir, "nginx.log")}, nil
+	case peerVarnish:
+		return name, []string{"-F", "-j", "none", "-n", filepath.Join(s.dir, "varnish"), "-a", s.addr.String(), "-T", "none",
+			"-f", file, "-s", "malloc,64m"}, nil
 	}
 	return name, []string{"-db", "-f", file}, nil
 }
