@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell packaging/version.sh 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all release image build demo test check race fuzz e2e bench profile bench-go exam lint deps clean goldens pages
+.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam lint deps clean goldens pages
 
 all: build
 
@@ -28,7 +28,7 @@ fuzz: ## a minute for every fuzz target
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-60s} $$p || exit 1; \
 	  done; done
 
-bench: build ## Deich beside nginx and HAProxy on this machine: two cores, nothing else running, no rights needed
+bench: build ## Deich beside nginx, HAProxy and Varnish on this machine: two cores, nothing else running, no rights needed
 	$(GO) build -o bin/bench ./bench
 	bin/bench $(CONTEST)
 
@@ -39,6 +39,10 @@ profile: ## cmd/deich/default.pgo anew, from Deich under the contests' load; go 
 	DEICH_PROFILE=$(CURDIR)/bin/profile bin/bench -deich bin/deich-profile -out bin/profile -rounds 1 http1 h2 flood answered
 	$(GO) tool pprof -proto bin/profile/*.cpu >bin/profile/all.pgo
 	mv bin/profile/all.pgo cmd/deich/default.pgo
+
+bench-users: build ## what users keep in floods behind each peer: about forty minutes (SCENARIO="botnet …")
+	$(GO) build -o bin/bench ./bench
+	bin/bench users $(SCENARIO)
 
 bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
