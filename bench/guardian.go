@@ -42,12 +42,6 @@ type guard struct {
 	deich                                            string
 }
 
-const (
-	nobody    = "nothing"
-	justDeich = "Deich"
-	varnish   = "Varnish"
-)
-
 // guardians are all, in the order of the tables.
 func guardians() []guardian {
 	return []guardian{
@@ -57,7 +51,7 @@ func guardians() []guardian {
 		{name: "nginx", needs: []string{"nginx"}, crowds: true, attacks: true, set: guard.nginx},
 		{name: "nginx + fail2ban", needs: []string{"nginx", "fail2ban-server", "nft"}, attacks: true, set: guard.fail2ban},
 		{name: "HAProxy", needs: []string{"haproxy"}, crowds: true, attacks: true, set: guard.haproxy},
-		{name: varnish, needs: []string{"varnishd", vsthrottle}, crowds: true, attacks: true, set: guard.varnish},
+		{name: "Varnish", needs: []string{"varnishd", vsthrottle}, crowds: true, attacks: true, set: guard.varnish},
 		{name: nobody, crowds: true, attacks: true},
 	}
 }

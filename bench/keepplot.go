@@ -34,7 +34,7 @@ func (ks *keeps) plot() ([]byte, error) {
 			list := r.of(peer)
 			b := bar{Name: peer, Class: "peer", Y: y, TextY: y + 13, Width: figure(list, keptOf) * (plotRight - plotLeft),
 				Text: fmt.Sprintf("%s, %.0f/s", keptText(list), figure(list, goodputOf))}
-			if strings.HasPrefix(peer, justDeichPrefix) {
+			if strings.HasPrefix(peer, justDeich) {
 				b.Class = "deich"
 			}
 			p.Bars = append(p.Bars, b)
@@ -50,6 +50,3 @@ func (ks *keeps) plot() ([]byte, error) {
 	})
 	return b.Bytes(), err
 }
-
-// justDeichPrefix begins the names of all that is Deich.
-const justDeichPrefix = "Deich"

@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,17 +61,7 @@ const keepsFile = "users.json"
 
 func openKeeps(dir string, order []string) (*keeps, error) {
 	ks := &keeps{dir: dir, order: order}
-	b, err := os.ReadFile(filepath.Join(dir, keepsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return ks, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(b, ks); err != nil {
-		return nil, fmt.Errorf("%s: %w", keepsFile, err)
-	}
-	return ks, nil
+	return ks, readBack(filepath.Join(dir, keepsFile), ks)
 }
 
 // result gives the scenario's, made if missing. The trials of peers that are

@@ -57,8 +57,8 @@ func (r *keptResult) table(b *bytes.Buffer, order []string) {
 	for _, g := range r.groups() {
 		fmt.Fprintf(b, " %s |", g)
 	}
-	b.WriteString(" users with 95 % | denied | proofs | served/s | mitigated | after | shield's cores | others | host | runs |\n")
-	b.WriteString("| --- |" + strings.Repeat(" ---: |", 12+len(r.groups())) + "\n")
+	b.WriteString(" users with 95 % | denied | proofs | served/s | mitigated | after | shield's cores | platform's/s | others | host | runs |\n")
+	b.WriteString("| --- |" + strings.Repeat(" ---: |", 13+len(r.groups())) + "\n")
 	for _, peer := range r.peers(order) {
 		r.row(b, peer)
 	}
@@ -89,11 +89,12 @@ func (r *keptResult) row(b *bytes.Buffer, peer string) {
 	counted := func(of func(*keptGroup) int) func(*keptTrial) float64 {
 		return func(t *keptTrial) float64 { return float64(t.count(of)) }
 	}
-	fmt.Fprintf(b, " %.0f of %.0f | %.0f | %.0f | %.0f | %s | %.1f %% | %.2f | %.2f | %.2f | %s |\n",
+	fmt.Fprintf(b, " %.0f of %.0f | %.0f | %.0f | %.0f | %s | %.1f %% | %.2f | %.0f | %.2f | %.2f | %s |\n",
 		mean(counted(func(g *keptGroup) int { return g.UsersIn })), mean(counted(func(g *keptGroup) int { return g.Users })),
 		mean(counted(func(g *keptGroup) int { return g.Denied })), mean(counted(func(g *keptGroup) int { return g.Challenged })),
 		mean(goodputOf), r.mitigated(list), 100*mean(func(t *keptTrial) float64 { return t.After }),
-		mean(func(t *keptTrial) float64 { return t.Cores }), mean(func(t *keptTrial) float64 { return t.Others }),
+		mean(func(t *keptTrial) float64 { return t.Cores }), mean(func(t *keptTrial) float64 { return t.Mix }),
+		mean(func(t *keptTrial) float64 { return t.Others }),
 		mean(func(t *keptTrial) float64 { return t.Stolen }), runsText(list))
 }
 

@@ -21,8 +21,8 @@ type keptTrial struct {
 	Busy     float64     `json:"origin_busy"`
 	// Mitigated is the time in seconds until all groups with a target were back at it; nil: never, or nobody attacked.
 	Mitigated *float64 `json:"mitigated_s,omitempty"`
-	Attack    float64  `json:"attack_rate"`
-	Holding   bool     `json:"attack_held"` // its rate
+	Attack    float64  `json:"attack_rate,omitempty"`
+	Holding   bool     `json:"attack_held,omitempty"` // its rate
 	Reached   int64    `json:"attack_reached"`
 	Cores     float64  `json:"shield_cores"` // of all the peer's processes
 	Drill     float64  `json:"drill_cores"`  // users and attackers
@@ -152,6 +152,13 @@ func spread(trials []*keptTrial, of func(*keptTrial) float64) (low, high float64
 
 func keptOf(t *keptTrial) float64    { return t.Kept }
 func goodputOf(t *keptTrial) float64 { return t.Goodput }
+
+// Names that mean more than a row: justDeich also begins those of Deich with a
+// setting, nobody leaves users and attackers to the platform itself.
+const (
+	justDeich = "Deich"
+	nobody    = "nothing"
+)
 
 // byOrder sorts peers as guardians are listed.
 func byOrder(order []string) func(a, b string) int {

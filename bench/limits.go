@@ -50,6 +50,7 @@ const (
 	flameNarrow   = 0.004
 	// flameLineMax is the longest line of perf's; a longer one is an error.
 	flameLineMax = 64 << 10
+
 	// keptRunsMax is how often a scenario is rehearsed behind a peer until two runs agree.
 	keptRunsMax = 4
 	// keptFlood and keptAfter are the longest flood and the longest time after it.

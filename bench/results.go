@@ -101,17 +101,22 @@ type results struct {
 
 func openResults(file string) (*results, error) {
 	rs := &results{file: file}
+	return rs, readBack(file, rs)
+}
+
+// readBack fills in what was written before; nothing yet is no error.
+func readBack(file string, into any) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return rs, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := json.Unmarshal(b, rs); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	return rs, nil
+	return nil
 }
 
 // put takes a result over, in the place of the contest's last one.

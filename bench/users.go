@@ -38,6 +38,7 @@ func usersCommand(ctx context.Context, args []string) error {
 	out := set.String("out", "bench/results", "where results are written")
 	asked := set.String("peers", "", "only these, with semicolons between them")
 	add := set.Bool("add", false, "run each once and add it to the results that are there, instead of beginning anew")
+	table := set.Bool("table", false, "rehearse nothing: write the tables and the plot anew from the results that are there")
 	set.Usage = func() {
 		w := set.Output()
 		fmt.Fprintln(w, "Usage: bench users [flags] [SCENARIO…]")
@@ -60,15 +61,18 @@ func usersCommand(ctx context.Context, args []string) error {
 	if len(names) == 0 {
 		names = usersDefault
 	}
-	b, err := newBench(*deich, 1)
-	if err != nil {
-		return err
-	}
 	var order []string
 	for _, g := range guardians() {
 		order = append(order, g.name)
 	}
 	ks, err := openKeeps(*out, order)
+	if err != nil {
+		return err
+	}
+	if *table {
+		return ks.write()
+	}
+	b, err := newBench(*deich, 1)
 	if err != nil {
 		return err
 	}

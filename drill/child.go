@@ -19,8 +19,7 @@ type child struct {
 	cmd  *exec.Cmd
 	out  *tail
 	done chan struct{}
-	err  error     // set before done is closed
-	left sync.Once // guards the end of its group: later its number may be another's
+	err  error // set before done is closed
 }
 
 // launch starts a process. It dies with this one, has its own process group
@@ -38,6 +37,10 @@ func launch(name string, cores []int, binary string, args ...string) (*child, er
 			return
 		}
 		started <- nil
+		// What it started and left holds on to its output, which Wait reads to the
+		// end; and until Wait its number, the group's, cannot be another's.
+		awaitEnd(c.pid())
+		endGroup(c.pid())
 		c.err = c.cmd.Wait()
 	}()
 	if err := <-started; err != nil {
@@ -88,11 +91,7 @@ func (c *child) ended() bool {
 // stop ends the process and waits for it: first it is asked to. What it started
 // and left in its group ends, too.
 func (c *child) stop() {
-	if c == nil {
-		return
-	}
-	defer c.left.Do(func() { endGroup(c.pid()) })
-	if c.ended() {
+	if c == nil || c.ended() {
 		return
 	}
 	resume(c.cmd.Process)

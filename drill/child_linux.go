@@ -34,5 +34,11 @@ func startOn(cmd *exec.Cmd, cores []int) error {
 func halt(p *os.Process)   { _ = p.Signal(unix.SIGSTOP) }
 func resume(p *os.Process) { _ = p.Signal(unix.SIGCONT) }
 
+// awaitEnd waits until a process of this one has ended, and leaves it to Wait.
+func awaitEnd(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
 // endGroup ends what is left of the group that a process led; mostly nothing is.
 func endGroup(leader int) { _ = unix.Kill(-leader, unix.SIGKILL) }

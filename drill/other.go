@@ -32,6 +32,8 @@ func usageOf(int) (usage, error) { return usage{}, errNotLinux }
 
 func usageOfGroups([]int) (usage, error) { return usage{}, errNotLinux }
 
+func awaitEnd(int) {}
+
 func endGroup(int) {}
 
 func busyOf() (busy, error) { return busy{}, errNotLinux }
