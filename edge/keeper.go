@@ -58,7 +58,8 @@ func (k *keeper) start(ctx context.Context, c Config, listeners []*listener, fil
 	return k.change(c, listeners, files)
 }
 
-// swap keeps what c names from now on.
+// swap begins to keep what c names. Names that are no longer wanted are kept
+// until release: handshakes ask for them until c is in force.
 func (k *keeper) swap(c Config, listeners []*listener, files []*tls.Certificate) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -82,7 +83,11 @@ func (k *keeper) change(c Config, listeners []*listener, files []*tls.Certificat
 		}
 	}
 	r := k.running.Load()
-	k.drop(r, want)
+	// The library manages a name with one issuer at a time.
+	k.drop(r, func(name string, acme bool) bool {
+		now, wanted := want[name]
+		return wanted && now != acme
+	})
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if _, kept := k.names[name]; kept {
 			continue
@@ -171,11 +176,26 @@ func hostPort(a net.Addr) (string, int) {
 	return host, port
 }
 
-// drop forgets names that are no longer wanted, or wanted from somebody else.
-func (k *keeper) drop(r *keeping, want map[string]bool) {
+// release forgets the names that c, which is in force, does not name.
+func (k *keeper) release(c Config) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.running.Load()
+	if r == nil {
+		return
+	}
+	want := c.managedNames()
+	k.drop(r, func(name string, _ bool) bool {
+		_, wanted := want[name]
+		return !wanted
+	})
+}
+
+// drop forgets the kept names of which that is true.
+func (k *keeper) drop(r *keeping, which func(name string, acme bool) bool) {
 	var gone []certmagic.SubjectIssuer
 	for name, acme := range k.names {
-		if now, wanted := want[name]; !wanted || now != acme {
+		if which(name, acme) {
 			gone = append(gone, certmagic.SubjectIssuer{Subject: name})
 			delete(k.names, name)
 		}

@@ -40,7 +40,14 @@ func (s *Server) tlsConfigQUIC() *tls.Config {
 }
 
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return s.state.Load().certificate(hello)
+	st := s.state.Load()
+	cert, err := st.certificate(hello)
+	// A reload may have released what the state of a moment ago names.
+	for now := s.state.Load(); err != nil && now != st; now = s.state.Load() {
+		st = now
+		cert, err = st.certificate(hello)
+	}
+	return cert, err
 }
 
 // fingerprintOf gives the JA4 of the client behind r; empty without TLS, and

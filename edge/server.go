@@ -329,6 +329,7 @@ func (s *Server) Swap(c Config, g guard.Config) error {
 		return err
 	}
 	st.keeper = s.keeper
+	defer func() { s.keeper.release(s.state.Load().config) }() // of whichever is in force by then
 	if err := s.keeper.swap(c, s.listeners, st.files); err != nil {
 		return errors.Join(err, s.keeper.swap(old.config, s.listeners, old.files))
 	}
