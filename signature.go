@@ -28,6 +28,8 @@ const (
 	hotPoolMax    = 4096
 	collateralMax = .001 // upper bound of the share of known-good that all rules together may touch
 	suspectMax    = .01  // the same for rules that only ask for a proof
+	usualWeighs   = 1    // what a rule meets of the usual counts so much against what it covers
+	usualMost     = .1   // of the usual: what one rule may meet, whoever that is
 	goodToAsk     = 100  // so many known-good sightings, none of them touched, allow a challenge
 	goodToDeny    = 3000 // so many a denial
 	sightingsMin  = 100  // fewer of the present say nothing
@@ -172,8 +174,15 @@ func (s *search) cover(most float64, out *Rules) {
 type candidate struct {
 	parts          []int // of items, rising
 	now, peace, ok bitset
-	excess, score  float64
+	excess, score  float64 // requests a second; how promising
+	gain           float64 // excess less what it meets of the usual: by it candidates are compared
 	good           int
+}
+
+// weigh sets what a candidate covers.
+func (s *search) weigh(c *candidate, now, peace int) {
+	c.excess = s.excessOf(now, peace)
+	c.gain = c.excess - usualWeighs*float64(peace)*s.perPeace
 }
 
 func (s *search) excessOf(now, peace int) float64 {
@@ -181,8 +190,8 @@ func (s *search) excessOf(now, peace int) float64 {
 }
 
 // best searches conjunctions of up to depthMax conditions and gives the one
-// that covers most within the collateral that may be; a longer one only where
-// it covers more than moreForLess times as much.
+// that gains most within the collateral that may be; a longer one only where
+// it gains more than moreForLess times as much.
 func (s *search) best(most float64) (best candidate, found bool) {
 	beam := []candidate{{now: s.left, peace: s.leftPeace, ok: s.leftGood}}
 	for range depthMax {
@@ -200,7 +209,7 @@ func (s *search) best(most float64) (best candidate, found bool) {
 				if d == nil || !s.feasible(d, most) {
 					continue
 				}
-				if !found || d.excess > best.excess*moreForLess && d.excess > best.excess {
+				if !found || d.gain > best.gain*moreForLess && d.gain > best.gain {
 					best, found = s.keep(d), true
 				}
 			}
@@ -235,7 +244,8 @@ func (s *search) extend(c *candidate, i, width int, next *[]candidate) *candidat
 		return nil
 	}
 	peace, good := c.peace.both(it.peace), c.ok.both(it.ok)
-	d := candidate{excess: s.excessOf(now, peace), good: good}
+	d := candidate{good: good}
+	s.weigh(&d, now, peace)
 	if d.excess < excessLeast*s.excess {
 		return nil
 	}
@@ -280,7 +290,7 @@ func (s *search) feasible(c *candidate, most float64) bool {
 		}
 	}
 	weak := sources > 0 || most > collateralMax || !s.speaksOfClient(c)
-	if sources == len(c.parts) || weak && c.excess < suspectLeast*s.excess {
+	if sources == len(c.parts) || weak && c.excess < suspectLeast*s.excess || c.excess-c.gain > usualWeighs*usualMost*s.usual {
 		return false
 	}
 	if len(s.good) < goodToDeny {
@@ -293,7 +303,7 @@ func (s *search) feasible(c *candidate, most float64) bool {
 func (s *search) simplify(c *candidate, most float64) {
 	for i := len(c.parts) - 1; i >= 0 && len(c.parts) > 1; i-- {
 		d := s.conjoin(append(slices.Clone(c.parts[:i]), c.parts[i+1:]...))
-		if s.feasible(&d, most) && d.excess >= c.excess {
+		if s.feasible(&d, most) && d.gain >= c.gain {
 			*c = d
 		}
 	}
@@ -306,7 +316,7 @@ func (s *search) conjoin(parts []int) candidate {
 		it := &s.items[p]
 		now, peace, d.good = d.now.and(it.now, d.now), d.peace.and(it.peace, d.peace), d.ok.and(it.ok, d.ok)
 	}
-	d.excess = s.excessOf(now, peace)
+	s.weigh(&d, now, peace)
 	return d
 }
 
@@ -358,8 +368,10 @@ func (s *search) collect() {
 	for i := range s.items {
 		it := &s.items[i]
 		it.now, it.peace, it.ok = meets(&it.cond, s.now), meets(&it.cond, s.peace), meets(&it.cond, s.good)
-		if columns[it.cond.column].first == TraitCookie {
-			// The good have passes; people like them who come for the first time have none.
+		switch columns[it.cond.column].first {
+		case TraitCookie, TraitReuse:
+			// The good have passes and open connections; people like them who come for the
+			// first time have neither.
 			it.ok.fill(len(s.good))
 		}
 	}

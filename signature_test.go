@@ -2,6 +2,7 @@ package deich
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -165,6 +166,39 @@ func conditionsText(all []Condition) (s string) {
 		s += " " + c.Compare.String()
 	}
 	return s
+}
+
+// Programs that come for every request anew are few among the good, and many
+// in peace: a flood that does so, too, is described by more than that.
+func TestUsualStrangersAreNotTheFlood(t *testing.T) {
+	users := newCrowd(11)
+	kept := func(t *Traits) { t[TraitReuse] = 2 }
+	programs := func(n int) []sighting {
+		return users.many(n, func(t *Traits) { t[TraitReuse], t[TraitCookie], t[TraitReferer] = 1, 520, 0 })
+	}
+	flood := func(n int) []sighting { // half of it differs from the programs by one word
+		all := programs(n)
+		for i := range all {
+			if i%2 == 0 {
+				all[i].traits[TraitAgent] = 990
+			}
+		}
+		return all
+	}
+	now := slices.Concat(users.many(600, kept), programs(400), flood(6000))
+	j := &Job{now: now, peace: append(users.many(4800, kept), programs(3200)...), good: users.many(8000, kept), rate: 3500, usual: 500}
+	got := j.Run()
+	var set ruleSet
+	for _, f := range got.Found {
+		set.live = append(set.live, &liveRule{conditions: f.Conditions})
+		t.Logf("%v %.1f %% of the excess: %s", f.Act, 100*f.Share, conditionsText(f.Conditions))
+	}
+	if met := share(&set, flood(5000)); met < .45 {
+		t.Errorf("%.2f %% of the flood met, of which half can be told", 100*met)
+	}
+	if met := share(&set, programs(5000)); met > .02 {
+		t.Errorf("%.2f %% of the programs that come in peace met", 100*met)
+	}
 }
 
 // A crowd that wants a new page is no flood: what all its members share is
