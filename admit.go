@@ -48,6 +48,7 @@ type origin struct {
 	usedAt   Time
 	load     float64 // its mean over the last tick
 	queueMax int
+	patient  bool // a crowd is served: in turn, and whoever waits may wait longer
 	observed bool // nobody is held back
 	lowWater int  // fewest queued, or above, since the last tick
 	turned   int  // turned away by a full or late queue since the last tick
@@ -105,12 +106,13 @@ const (
 	limitMin     = 2
 	roomBelow    = .8 // of the limit in use: the origin has room
 	queueLeast   = 64
-	samplesMin   = 10   // so many answers say something about latency
-	routeKnown   = 8    // so many answers make a baseline
-	votersMin    = 3    // so many answers on routes known in peace outvote all others
-	slowTarget   = 1.5  // median slowdown the limit steers for
-	slackLatency = 1e-3 // seconds: differences below this are noise, not load
-	nearly       = .75  // of the limit: who is placed above this feels it
+	queueWait    = QueueWaitMax / 8 // in a flood: better told at once than served when nobody waits any more
+	samplesMin   = 10               // so many answers say something about latency
+	routeKnown   = 8                // so many answers make a baseline
+	votersMin    = 3                // so many answers on routes known in peace outvote all others
+	slowTarget   = 1.5              // median slowdown the limit steers for
+	slackLatency = 1e-3             // seconds: differences below this are noise, not load
+	nearly       = .75              // of the limit: who is placed above this feels it
 	shrinkMost   = .7
 	growMost     = 1.1
 	explore      = .25 // times √limit: how far the limit reaches above what is proven
@@ -289,7 +291,7 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	o.done, o.finished, o.waits = 0, 0, 0
 	o.peak = o.inflight
 	// As many may queue as can be answered before the last of them waited too long.
-	o.queueMax = min(max(queueLeast, int(2*o.limit), int(o.goodput*QueueWaitMax.Seconds())), QueueMax)
+	o.queueMax = min(max(queueLeast, int(2*o.limit), int(o.goodput*o.patience().Seconds())), QueueMax)
 }
 
 // steer moves the limit by one step: towards the latency of an origin without

@@ -35,6 +35,7 @@ const (
 const (
 	// TickEvery is how often Tick is to be called.
 	TickEvery = 100 * time.Millisecond
-	// QueueWaitMax is how long a request may stay in the queue.
-	QueueWaitMax = 250 * time.Millisecond
+	// QueueWaitMax is how long a request may stay in the queue while a crowd is
+	// served; at all other times it is an eighth of that.
+	QueueWaitMax = 2 * time.Second
 )

@@ -53,7 +53,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 		return t, Admitted, NoReason
 	}
 	sl.rank = o.fair(v.Rank, sl.principal)
-	sl.until = at.Add(QueueWaitMax)
+	sl.until = at.Add(o.patience())
 	if r.Deadline != 0 {
 		sl.until = min(sl.until, r.Deadline)
 	}
@@ -150,7 +150,7 @@ func (o *origin) release(e *Engine, i int, at Time, out *Out) {
 		o.end(e, i, o.slab.oldest, Wake{State: TurnedAway, Reason: QueueLate}, out)
 	}
 	for o.slab.queued > 0 && o.room() && len(out.Wakes) < cap(out.Wakes) {
-		n := o.slab.best()
+		n := o.slab.best(o.patient)
 		sl := &o.slab.slots[n]
 		if sl.until <= at {
 			o.turned++

@@ -13,6 +13,7 @@ func (e *Engine) weigh(i int, at Time, dt float64, out *Out) {
 	asked := float64(o.asked.Swap(0)) / dt
 	o.demand += min(1, .5*dt) * (asked - o.demand)
 	o.pressed(at)
+	o.becomePatient()
 	pressure := o.pressure.Load()
 	if !pressure && o.since.Load() == 0 {
 		o.usual += min(1, dt/(300*ticksSecond)) * (asked - o.usual)
@@ -74,6 +75,34 @@ func (o *origin) pressed(at Time) {
 		o.ownFault.Store(false)
 		o.quiet, o.calm = at, 0
 	}
+}
+
+// becomePatient decides how the queue is served. People of a crowd wait two
+// seconds rather than be turned away, first come first served within their
+// rank: who is turned away comes again. In a flood the queue holds what will
+// never be served, so who is newest is served, and who is late is told.
+func (o *origin) becomePatient() {
+	was := o.patient
+	o.patient = o.pressure.Load() && Cause(o.cause.Load()) == CauseCrowd && !o.ownFault.Load() && !o.down.Load()
+	if was && !o.patient {
+		o.slab.hurry(queueWait)
+	}
+}
+
+// mayWait is how many may stand in the queue while the waiting room goes on
+// calling: in a crowd as many as are answered in a quarter of its patience.
+func (o *origin) mayWait() int {
+	if !o.patient {
+		return 0
+	}
+	return int(o.goodput * QueueWaitMax.Seconds() / 4)
+}
+
+func (o *origin) patience() time.Duration {
+	if o.patient {
+		return QueueWaitMax
+	}
+	return queueWait
 }
 
 // press begins pressure; the episode's beginning stays what it was. Pressure
@@ -154,9 +183,9 @@ func (o *origin) call(at Time, dt float64) {
 	}
 	shows := float64(o.shows.Swap(0)) / dt
 	switch {
-	case o.lowWater > 0 || shows > o.capacity:
+	case o.lowWater > o.mayWait() || shows > o.capacity:
 		o.callSpeed = max(o.callSpeed*.7, .02)
-	case o.load < roomBelow:
+	case o.load < roomBelow || o.lowWater < o.mayWait()/2:
 		o.callSpeed = min(o.callSpeed*1.3, 50)
 	}
 	called := Time(o.called.Load())

@@ -3,6 +3,7 @@ package deich
 import (
 	"math/bits"
 	"sync/atomic"
+	"time"
 )
 
 // slab holds one origin's places, queued requests and streams in fixed slots.
@@ -139,14 +140,30 @@ func (s *slab) unlink(i int32) {
 	s.queued--
 }
 
-// best gives the newest queued slot of the highest rank, or -1.
-func (s *slab) best() int32 {
+// best gives a queued slot of the highest rank, the newest or the oldest of
+// it, or -1.
+func (s *slab) best(oldest bool) int32 {
 	for w := len(s.filled) - 1; w >= 0; w-- {
 		if f := s.filled[w]; f != 0 {
-			return s.buckets[w*64+63-bits.LeadingZeros64(f)]
+			r := w*64 + 63 - bits.LeadingZeros64(f)
+			if oldest {
+				return s.tails[r]
+			}
+			return s.buckets[r]
 		}
 	}
 	return -1
+}
+
+// hurry lets nobody wait longer than wait who is queued already.
+func (s *slab) hurry(wait time.Duration) {
+	for i := s.oldest; i >= 0; i = s.slots[i].next {
+		sl := &s.slots[i]
+		sl.until = min(sl.until, sl.at.Add(wait))
+	}
+	if s.oldest >= 0 {
+		s.due.Store(int64(s.slots[s.oldest].until))
+	}
 }
 
 // worst gives the oldest queued slot of the lowest rank, or -1.

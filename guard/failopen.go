@@ -143,7 +143,7 @@ func (s *semaphore) enter(ctx context.Context) deich.Reason {
 		return deich.QueueFull
 	}
 	defer s.waiting.Add(-1)
-	late := time.NewTimer(deich.QueueWaitMax)
+	late := time.NewTimer(failopenWait)
 	defer late.Stop()
 	for {
 		select {

@@ -99,7 +99,7 @@ func TestPlainLimitHolds(t *testing.T) {
 				statuses <- w.Code
 			}()
 		}
-		time.Sleep(2 * deich.QueueWaitMax)
+		time.Sleep(2 * failopenWait)
 		close(let)
 		got := map[int]int{}
 		for range cap(statuses) {

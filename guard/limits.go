@@ -108,6 +108,9 @@ const (
 	failopenPause = 10 * time.Second
 	// failopenLimit is the semaphore's size where the engine never said a limit.
 	failopenLimit = 64
+	// failopenWait is how long a request waits at the semaphore: nothing says there
+	// whether a crowd is served.
+	failopenWait = 250 * time.Millisecond
 	// failopenQueueMax bounds those who wait at the semaphore; more are refused with queue_full.
 	failopenQueueMax = 1024
 
