@@ -41,6 +41,9 @@ func (c Cause) String() string {
 // MarshalText gives the cause's word.
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads the cause's word.
+func (c *Cause) UnmarshalText(b []byte) error { return readWord(c, "cause", causeNames[:], b) }
+
 // Term is one piece of evidence: what was measured, and what it weighs. Above
 // zero it speaks for a flood, below for a crowd; terms of other causes weigh
 // nothing and say what was measured.

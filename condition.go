@@ -19,6 +19,9 @@ var compareNames = [...]string{"is", "novel", "hot"}
 // MarshalText gives the word.
 func (c Compare) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads the word.
+func (c *Compare) UnmarshalText(b []byte) error { return readWord(c, "compare", compareNames[:], b) }
+
 func (c Compare) String() string { return compareNames[min(int(c), len(compareNames)-1)] }
 
 // Condition is one part of a rule. With is the second trait of a pair, else

@@ -134,7 +134,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 		if l.act != Wait {
 			o.signs.ruled.Add(1)
 		}
-		if l.acting.Load() && Time(e.bypass.Load()) <= r.At {
+		if l.acting.Load() && (l.act != Wait || pressure) && Time(e.bypass.Load()) <= r.At {
 			v.Rule = l.id
 			return e.observe(e.ruled(r, o, v, addr, l))
 		}

@@ -23,12 +23,15 @@ type Hand struct {
 func (a Act) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // UnmarshalText reads the act's word.
-func (a *Act) UnmarshalText(b []byte) error {
-	i := slices.Index(actNames[:], string(b))
+func (a *Act) UnmarshalText(b []byte) error { return readWord(a, "act", actNames[:], b) }
+
+// readWord reads one of a kind's words into its number.
+func readWord[T ~uint8](into *T, kind string, words []string, b []byte) error {
+	i := slices.Index(words, string(b))
 	if i < 0 {
-		return fmt.Errorf("deich: act %q: one of %s", b, strings.Join(actNames[:], ", "))
+		return fmt.Errorf("deich: %s %.40q: one of %s", kind, b, strings.Join(words, ", "))
 	}
-	*a = Act(i)
+	*into = T(i)
 	return nil
 }
 

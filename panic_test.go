@@ -1,6 +1,8 @@
 package deich
 
 import (
+	"encoding"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -55,14 +57,24 @@ func TestPanicKeepsNoLock(t *testing.T) {
 	}
 }
 
-func FuzzAct(f *testing.F) {
-	f.Add([]byte("allow"))
-	f.Add([]byte("Deny "))
-	f.Add([]byte(""))
+func FuzzWord(f *testing.F) {
+	for _, word := range []string{"allow", "Deny ", "", "tls", "agent_class", "novel", "hot", "flood", "retry_storm", "unknown"} {
+		f.Add([]byte(word))
+	}
 	f.Fuzz(func(t *testing.T, word []byte) {
-		var a Act
-		if err := a.UnmarshalText(word); err == nil && a.String() != string(word) {
-			t.Fatalf("%q was read as %v", word, a)
+		var (
+			act     Act
+			trait   Trait
+			compare Compare
+			cause   Cause
+		)
+		for _, into := range []interface {
+			encoding.TextUnmarshaler
+			fmt.Stringer
+		}{&act, &trait, &compare, &cause} {
+			if err := into.UnmarshalText(word); err == nil && into.String() != string(word) {
+				t.Fatalf("%q was read as %v", word, into)
+			}
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // parsers lists, by folder, the functions that read what others wrote, each
 // with the fuzz target that reaches it.
 var parsers = map[string]map[string]string{
-	".": {"Load": "FuzzLoad", "ParseProof": "FuzzParseProof", "UnmarshalText": "FuzzAct"},
+	".": {"Load": "FuzzLoad", "ParseProof": "FuzzParseProof", "UnmarshalText": "FuzzWord"},
 	"guard": {
 		"showPass": "FuzzPass", "readTicket": "FuzzTicket", "readToken": "FuzzToken", "explain": "FuzzReference",
 		"ownCookies": "FuzzCookies", "stripCookies": "FuzzCookies", "returnPath": "FuzzReturnPath", "proofForm": "FuzzProofForm",

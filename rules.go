@@ -43,6 +43,7 @@ const (
 	ruleFirst    = time.Minute // then twice as long at each renewal
 	ruleLongest  = time.Hour
 	ruleIdle     = .02              // of capacity: a rule that meets less is not renewed
+	ruleFits     = .7               // of capacity: where all that comes is less, none is renewed
 	canaryPart   = 50               // one in so many is let through to admission all the same
 	rollbackHits = 5                // so many known clients met, and more than this
 	rollbackPart = .001             // part of all known clients' requests: it is taken back
@@ -69,12 +70,15 @@ type liveRule struct {
 
 	acting  atomic.Bool
 	hits    atomic.Uint64
+	cost    atomic.Uint64 // of what met it here, in sixteenths of an average request
 	known   atomic.Uint64
 	proven  atomic.Uint64
 	sources [sourceBitmap / 64]atomic.Uint64
 
 	counted uint64 // hits as of the last tick
 	rate    float64
+	spent   uint64  // cost as of the last tick
+	load    float64 // a tick, smoothed
 }
 
 const sourceBitmap = 1 << 16
@@ -100,8 +104,9 @@ func (s *ruleSet) match(t *Traits) *liveRule {
 }
 
 // note counts a request that met the rule.
-func (r *liveRule) note(addr uint64, known, proven bool) (n uint64) {
+func (r *liveRule) note(addr uint64, cost uint16, known, proven bool) (n uint64) {
 	n = r.hits.Add(1)
+	r.cost.Add(uint64(cost))
 	switch {
 	case known:
 		r.known.Add(1)
@@ -242,13 +247,16 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 	if len(old.live) == 0 {
 		return
 	}
-	capacity := e.answering()
+	capacity, fits := e.answering(), e.fits(old)
 	live := make([]*liveRule, 0, len(old.live))
 	for _, l := range old.live {
 		hits := l.hits.Load()
 		l.rate += min(1, .2*dt) * (float64(hits-l.counted)/dt*ticksSecond - l.rate)
 		l.counted = hits
-		kind, gone := e.fate(l, at, capacity)
+		cost := l.cost.Load()
+		l.load += min(1, .2*dt) * (float64(cost-l.spent)/dt - l.load)
+		l.spent = cost
+		kind, gone := e.fate(l, at, capacity, fits)
 		if gone {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
 			if kind == RuleWithdrawn {
@@ -283,8 +291,27 @@ func (e *Engine) prolong(at Time) {
 	}
 }
 
+// fits says whether the origins could do all that is asked of them now, with what
+// the rules hold back. Then none of these is needed: a rule that came of a
+// moment's trouble would be met for ever by those it is about. What its sources
+// are refused at accept is not seen here, and counts as if each cost the average.
+func (e *Engine) fits(rules *ruleSet) bool {
+	demand, capacity := 0., 0.
+	for _, l := range rules.live {
+		demand += max(l.load, l.rate*costOne/ticksSecond)
+	}
+	for i := range e.origins {
+		o := &e.origins[i]
+		o.mu.Lock()
+		demand += o.demand
+		capacity += o.capacity
+		o.mu.Unlock()
+	}
+	return demand < ruleFits*capacity
+}
+
 // fate says whether a rule has come to its end, and which.
-func (e *Engine) fate(l *liveRule, at Time, capacity float64) (EventKind, bool) {
+func (e *Engine) fate(l *liveRule, at Time, capacity float64, fits bool) (EventKind, bool) {
 	hits, known, proven := l.hits.Load(), l.known.Load(), l.proven.Load()
 	switch {
 	case known > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load(), 1)) && l.act != Wait,
@@ -292,7 +319,7 @@ func (e *Engine) fate(l *liveRule, at Time, capacity float64) (EventKind, bool) 
 		return RuleWithdrawn, true
 	case at < l.until:
 		return 0, false
-	case l.rate < max(ruleIdle*capacity, .5):
+	case l.rate < max(ruleIdle*capacity, .5), fits:
 		return RuleExpired, true
 	}
 	l.renewed++
@@ -365,7 +392,7 @@ func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
 	if l == nil {
 		return nil
 	}
-	n := l.note(addr, known && !s.here, proven) // an address alone takes no rule back
+	n := l.note(addr, o.cost(r.Route), known && !s.here, proven) // an address alone takes no rule back
 	switch {
 	case known, proven,
 		r.Place != 0 && Time(r.Place) <= Time(o.called.Load()) && e.mayShow(r, addr),

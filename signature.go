@@ -29,6 +29,7 @@ const (
 	collateralMax = .001 // upper bound of the share of known-good that all rules together may touch
 	suspectMax    = .01  // the same for rules that only ask for a proof
 	usualWeighs   = 1    // what a rule meets of the usual counts so much against what it covers
+	sourceMost    = .5   // of the usual: what a rule that names a source may meet without naming it
 	usualMost     = .1   // of the usual: what one rule may meet, whoever that is
 	goodToAsk     = 100  // so many known-good sightings, none of them touched, allow a challenge
 	goodToDeny    = 3000 // so many a denial
@@ -289,6 +290,9 @@ func (s *search) feasible(c *candidate, most float64) bool {
 			sources++
 		}
 	}
+	if sources > 0 && !s.narrows(c) {
+		return false
+	}
 	weak := sources > 0 || most > collateralMax || !s.speaksOfClient(c)
 	if sources == len(c.parts) || weak && c.excess < suspectLeast*s.excess || c.excess-c.gain > usualWeighs*usualMost*s.usual {
 		return false
@@ -297,6 +301,20 @@ func (s *search) feasible(c *candidate, most float64) bool {
 		return s.touched+c.good == 0
 	}
 	return upper(s.touched+c.good, len(s.good)) <= most
+}
+
+// narrows says whether what a rule says beside where requests come from leaves
+// most of the usual out: else it would be a block of the source after all.
+func (s *search) narrows(c *candidate) bool {
+	all := newBitset(len(s.peace))
+	all.fill(len(s.peace))
+	n := len(s.peace)
+	for _, p := range c.parts {
+		if it := &s.items[p]; columns[it.cond.column].about() != ofSource {
+			n = all.and(it.peace, all)
+		}
+	}
+	return float64(n) < sourceMost*float64(len(s.peace))
 }
 
 // simplify drops conditions that change nothing: a rule should say what matters.

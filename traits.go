@@ -74,6 +74,9 @@ var traitNames = [TraitsMax]string{
 // MarshalText gives the trait's word.
 func (t Trait) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
+// UnmarshalText reads the trait's word.
+func (t *Trait) UnmarshalText(b []byte) error { return readWord(t, "trait", traitNames[:], b) }
+
 func (t Trait) String() string {
 	if t < traitsAll {
 		return traitNames[t]

@@ -1,0 +1,88 @@
+package deich
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// ruleOf puts a rule about one agent in force, as if it had been found at at.
+func ruleOf(e *Engine, at Time, act Act) *liveRule {
+	l := &liveRule{id: e.nextID(), act: act, foundAt: at, since: at, until: at.Add(ruleFirst),
+		conditions: []Condition{{Trait: TraitAgent, With: TraitAgent, Value: 7, column: uint8(TraitAgent)}}}
+	l.acting.Store(true)
+	e.ruling.set.Store(&ruleSet{[]*liveRule{l}})
+	return l
+}
+
+// What meets a rule keeps it in force only where the origin could not do it all:
+// a rule of a moment's trouble would else be met for ever by whom it is about.
+func TestRulesThatAreNotNeededEnd(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		capacity float64 // requests a second
+		renewed  bool
+	}{{"the origin could do it all", 1000, false}, {"it could not", 100, true}} {
+		e := newEngine(t, Policy{Sources: SourcesMin})
+		at, out := Time(time.Hour), NewOut()
+		ruleOf(e, at, Deny)
+		o := &e.origins[0]
+		for range int((ruleFirst + time.Second) / TickEvery) {
+			at = at.Add(TickEvery)
+			for i := range 20 {
+				r := Request{At: at, Client: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Kind: API, Safe: true}
+				r.Traits[TraitAgent] = 7
+				e.Decide(&r)
+			}
+			o.capacity, o.goodput = c.capacity*costOne/ticksSecond, c.capacity
+			out.Reset()
+			e.Tick(at, out)
+		}
+		if left := len(e.Rules(at)); left != map[bool]int{true: 1}[c.renewed] {
+			t.Errorf("%s: %d rules after %v of 200 requests a second", c.name, left, ruleFirst)
+		}
+	}
+}
+
+// A rule that paces has nothing to do while the origin keeps up.
+func TestPacingRestsWithoutPressure(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin})
+	at := Time(time.Hour)
+	ruleOf(e, at, Wait)
+	r := Request{At: at, Client: netip.MustParseAddr("192.0.2.1"), Kind: API, Safe: true}
+	r.Traits[TraitAgent] = 7
+	for range 5 { // none is the one in canaryPart that passes
+		if v := e.Decide(&r); v.Act != Allow {
+			t.Errorf("without pressure: %v", v.Act)
+		}
+	}
+	e.origins[0].pressure.Store(true)
+	for range 5 {
+		if v := e.Decide(&r); v.Act != Wait || v.Reason != ByRule {
+			t.Errorf("under pressure: %v, %v", v.Act, v.Reason)
+		}
+	}
+}
+
+// Commands read what the private API writes.
+func TestRulesAreReadAsTheyAreWritten(t *testing.T) {
+	was := Rule{ID: 3, Act: Challenge, Conditions: []Condition{{Trait: TraitTLS, With: TraitHeaders, Compare: Novel, Pool: 4},
+		{Trait: TraitRoute, With: TraitRoute}}}
+	text, err := json.Marshal(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var is Rule
+	if err := json.Unmarshal(text, &is); err != nil || !reflect.DeepEqual(is, was) {
+		t.Errorf("%s was read as %+v: %v", text, is, err)
+	}
+	var judged Judgement
+	if text, err = json.Marshal(Judgement{Cause: CauseMixed}); err == nil {
+		err = json.Unmarshal(text, &judged)
+	}
+	if err != nil || judged.Cause != CauseMixed {
+		t.Errorf("%s was read as %+v: %v", text, judged, err)
+	}
+}
