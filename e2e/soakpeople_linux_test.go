@@ -58,14 +58,14 @@ type person struct {
 	client *http.Client
 	random *rand.Rand
 	asked  int
-	start  time.Duration // after the soak's begin
+	known  bool // was served before
+	passer bool // is gone before it could be known
 	close  func()
 }
 
 // newPerson is the n-th; each has a /24 of its own.
 func newPerson(n int, s *soak) *person {
 	u := &person{s: s, kind: n % kinds, addr: net.IPv4(127, byte(32+n>>8), byte(n), 10), random: rand.New(rand.NewPCG(uint64(n), 7))}
-	u.start = time.Duration(n) * min(s.plan.length/10, 30*time.Second) / soakUsersMax
 	jar, _ := cookiejar.New(nil) // without options it cannot fail
 	u.client = &http.Client{Timeout: patience, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	u.base = s.secure
@@ -117,9 +117,9 @@ func (u *person) arriveQUIC() {
 
 func (u *person) leave() { u.close() }
 
-// live visits with pauses around gap, until stop.
-func (u *person) live(stop chan struct{}, gap time.Duration) {
-	if gap > 0 && !sleep(stop, u.start) {
+// live visits with pauses around gap, from begin on until stop.
+func (u *person) live(stop chan struct{}, begin, gap time.Duration) {
+	if !sleep(stop, begin) {
 		return
 	}
 	for {
@@ -171,7 +171,7 @@ func (u *person) visit() {
 	default:
 		path = fmt.Sprintf("/search?q=%x", u.random.Uint32())
 	}
-	u.s.told(u.addr, false, func() (*http.Response, error) { return u.send(method, path, kind, body) })
+	u.s.told(u, func() (*http.Response, error) { return u.send(method, path, kind, body) })
 }
 
 func (u *person) send(method, path, kind string, body []byte) (*http.Response, error) {
@@ -179,6 +179,16 @@ func (u *person) send(method, path, kind string, body []byte) (*http.Response, e
 	if err != nil {
 		return nil, err
 	}
+	u.dress(r, kind)
+	if method == "POST" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return u.client.Do(r)
+}
+
+// dress sets the headers that a browser sends for a kind of request (mode,
+// destination, what it accepts), or for none those of a program.
+func (u *person) dress(r *http.Request, kind string) {
 	if f := strings.Fields(kind); len(f) == 3 {
 		r.Header.Set("Sec-Fetch-Mode", f[0])
 		r.Header.Set("Sec-Fetch-Dest", f[1])
@@ -190,10 +200,6 @@ func (u *person) send(method, path, kind string, body []byte) (*http.Response, e
 		r.Header.Set("Authorization", "Bearer of "+u.addr.String())
 		r.Header.Set("User-Agent", "Notifier/2.1")
 	}
-	if method == "POST" {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	return u.client.Do(r)
 }
 
 var agents = []string{
@@ -204,44 +210,52 @@ var agents = []string{
 }
 
 // told sends a request, reads its answer to the end, and counts how it went.
-// newcomer says that nobody knows who sends it.
-func (s *soak) told(addr net.IP, newcomer bool, send func() (*http.Response, error)) bool {
+func (s *soak) told(u *person, send func() (*http.Response, error)) bool {
 	began := s.at()
 	a, err := send()
 	if err == nil {
 		_, err = io.Copy(io.Discard, a.Body)
 		a.Body.Close()
 	}
-	return s.counted(addr, newcomer, began, a, err)
+	return s.counted(u, began, a, err)
 }
 
 // counted counts how a request went; it says whether it was served.
-func (s *soak) counted(addr net.IP, newcomer bool, began time.Duration, a *http.Response, err error) bool {
+func (s *soak) counted(u *person, began time.Duration, a *http.Response, err error) bool {
 	c := &s.tally
-	peace := !s.plan.flooding(began, calmAfter) && s.peace()
+	peace := !s.plan.flooding(began, s.plan.calmAfter) && s.peace()
 	reason := ""
 	if err == nil {
 		reason = a.Header.Get("Deich-Reason")
 	}
-	if !peace && !newcomer {
+	known := u.known && !u.passer
+	if known && peace {
+		c.askedPeace.Add(1)
+	} else if known {
 		c.askedFlood.Add(1)
 	}
 	switch {
 	case err != nil || a.StatusCode >= 400 && (reason == "" || strings.HasPrefix(reason, "origin_")):
 		c.broken.Add(1)
-		c.example("broken", fmt.Sprintf("%.1f s, %s: %v", began.Seconds(), addr, said(a, err, reason)))
+		c.example("broken", fmt.Sprintf("%.1f s, %s: %v", began.Seconds(), u.addr, said(a, err, reason)))
 		return false
 	case a.StatusCode < 400:
 		c.served.Add(1)
+		u.known = true
 		return true
-	case newcomer:
-		return false // whoever sent it says whether that is right
-	case peace:
-		c.refusedPeace.Add(1)
-		c.example("refused", fmt.Sprintf("%.1f s, %s: %s\n%s", began.Seconds(), addr, said(a, err, reason), s.explain(a)))
-	default:
+	case !known:
+		if !u.passer {
+			c.newWaited.Add(1)
+		} // else whoever sent it says whether that is right
+	case !peace:
 		c.refusedFlood.Add(1)
 		c.reason(reason)
+	case reason == "rule" || a.StatusCode < 500: // over_budget, by_hand, …: denied, not asked to wait
+		c.deniedPeace.Add(1)
+		c.example("denied", fmt.Sprintf("%.1f s, %s: %s\n%s", began.Seconds(), u.addr, said(a, err, reason), s.explain(a)))
+	default:
+		c.waitedPeace.Add(1)
+		c.example("waited", fmt.Sprintf("%.1f s, %s: %s\n%s", began.Seconds(), u.addr, said(a, err, reason), s.explain(a)))
 	}
 	return false
 }
@@ -255,7 +269,7 @@ func said(a *http.Response, err error, reason string) string {
 
 // explain is what the operator is told of a refusal, the first few.
 func (s *soak) explain(a *http.Response) string {
-	if s.tally.refusedPeace.Load() > examplesMost {
+	if s.explained.Add(1) > 3*examplesMost {
 		return ""
 	}
 	ref := a.Header.Get("Deich-Reference")
@@ -272,7 +286,7 @@ func (s *soak) explain(a *http.Response) string {
 func (s *soak) newcomers(stop chan struct{}) {
 	for n := 0; sleep(stop, time.Second); n++ {
 		u := newPerson(kindPlain+n%2*(kindH1-kindPlain), s)
-		u.addr = net.IPv4(127, byte(208+n>>8&31), byte(n), 20)
+		u.addr, u.passer = net.IPv4(127, byte(208+n>>8&31), byte(n), 20), true
 		u.leave()
 		u.arrive()
 		for range 3 {
@@ -284,7 +298,7 @@ func (s *soak) newcomers(stop chan struct{}) {
 				a.Body.Close()
 			}
 			s.tally.newAsked.Add(1)
-			if s.counted(u.addr, true, began, a, err) || err != nil {
+			if s.counted(u, began, a, err) || err != nil {
 				continue
 			}
 			if calm && s.calm() && s.peace() {
@@ -360,19 +374,20 @@ func (s *soak) bot(addr net.IP, word uint32) bool {
 func (s *soak) lasting(stop chan struct{}, n int) {
 	random := rand.New(rand.NewPCG(uint64(n), 9))
 	unit := min(s.plan.length/8, 30*time.Second)
-	addr := net.IPv4(127, 30, byte(n), 10)
 	u := newPerson(kindH1, s)
-	u.addr = addr
+	u.addr = net.IPv4(127, 30, byte(n), 10)
 	u.leave()
 	u.arrive()
 	defer u.leave()
 	for sleep(stop, time.Duration(random.Int64N(int64(2*time.Second)))) {
+		// A page comes first, as in life; it also brings the pass.
+		s.told(u, func() (*http.Response, error) { return u.send("GET", "/", "navigate document text/html", nil) })
 		until := time.Now().Add(unit + time.Duration(random.Int64N(int64(2*unit))))
 		switch n % lastingKinds {
 		case 0:
 			s.listens(stop, u, until)
 		case 1:
-			s.echoes(stop, addr, until)
+			s.echoes(stop, u, until)
 		case 2:
 			s.readsSlowly(stop, u)
 		default:
@@ -391,7 +406,7 @@ func (s *soak) listens(stop chan struct{}, u *person, until time.Time) {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	r, _ := http.NewRequestWithContext(ctx, "GET", s.secure+"/events", nil) // well formed
-	r.Header.Set("Accept", "text/event-stream")
+	u.dress(r, "cors empty text/event-stream")
 	began := s.at()
 	long := *u.client
 	long.Timeout = 0
@@ -399,7 +414,7 @@ func (s *soak) listens(stop chan struct{}, u *person, until time.Time) {
 	if err == nil {
 		defer a.Body.Close()
 	}
-	if !s.counted(u.addr, false, began, a, err) {
+	if !s.counted(u, began, a, err) {
 		return
 	}
 	lines := bufio.NewReader(a.Body)
@@ -420,28 +435,41 @@ func (s *soak) listens(stop chan struct{}, u *person, until time.Time) {
 	}
 }
 
-func (s *soak) echoes(stop chan struct{}, addr net.IP, until time.Time) {
+func (s *soak) echoes(stop chan struct{}, u *person, until time.Time) {
 	began := s.at()
-	raw, err := bound(addr).Dial("tcp", strings.TrimPrefix(s.secure, "https://"))
+	raw, err := bound(u.addr).Dial("tcp", strings.TrimPrefix(s.secure, "https://"))
 	if err != nil {
-		s.broke(addr, "tunnel", err)
+		s.broke(u.addr, "tunnel", err)
 		return
 	}
 	c := tls.Client(raw, unverified)
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(silence))
-	fmt.Fprintf(c, "GET /tunnel HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	in := bufio.NewReader(c)
 	ask, _ := http.NewRequest("GET", s.secure+"/tunnel", nil) // well formed
+	u.dress(ask, "websocket websocket */*")
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+		"Accept-Encoding": "gzip, deflate, br", "Origin": s.secure,
+	} {
+		ask.Header.Set(name, value)
+	}
+	for _, cookie := range u.client.Jar.Cookies(ask.URL) {
+		ask.AddCookie(cookie)
+	}
+	if err := ask.Write(c); err != nil {
+		s.broke(u.addr, "tunnel", err)
+		return
+	}
 	a, err := http.ReadResponse(in, ask)
-	if !s.counted(addr, false, began, a, err) {
+	if !s.counted(u, began, a, err) {
 		return
 	}
 	for time.Now().Before(until) && sleep(stop, sign) {
 		c.SetDeadline(time.Now().Add(silence))
 		fmt.Fprint(c, "are you there?\n")
 		if line, err := in.ReadString('\n'); err != nil || line != "are you there?\n" {
-			s.broke(addr, "tunnel", fmt.Errorf("%q %w", line, err))
+			s.broke(u.addr, "tunnel", fmt.Errorf("%q %w", line, err))
 			return
 		}
 		s.tally.signs.Add(1)
@@ -455,7 +483,7 @@ func (s *soak) readsSlowly(stop chan struct{}, u *person) {
 	if err == nil {
 		defer a.Body.Close()
 		piece := make([]byte, downloadBytes/16)
-		for err == nil {
+		for a.StatusCode < 400 && err == nil {
 			if _, err = io.ReadFull(a.Body, piece); err == nil && !sleep(stop, 200*time.Millisecond) {
 				_, err = io.Copy(io.Discard, a.Body)
 				break
@@ -465,7 +493,7 @@ func (s *soak) readsSlowly(stop chan struct{}, u *person) {
 			err = nil
 		}
 	}
-	s.counted(u.addr, false, began, a, err)
+	s.counted(u, began, a, err)
 }
 
 // slowly gives a body piece by piece.
@@ -482,12 +510,13 @@ func (b *slowly) Read(p []byte) (int, error) {
 }
 
 func (s *soak) sendsSlowly(u *person) {
-	s.told(u.addr, false, func() (*http.Response, error) {
+	s.told(u, func() (*http.Response, error) {
 		r, err := http.NewRequest("POST", s.secure+"/upload", &slowly{24 << 10})
 		if err != nil {
 			return nil, err
 		}
 		r.ContentLength = 24 << 10
+		u.dress(r, "cors empty */*")
 		r.Header.Set("Content-Type", "application/octet-stream")
 		return u.client.Do(r)
 	})
@@ -498,11 +527,13 @@ const examplesMost = 10
 
 // tally counts how requests went. It is safe for concurrent use.
 type tally struct {
-	served, broken, refusedPeace, refusedFlood, askedFlood atomic.Int64
-	newAsked, newWaited, newRefused, signs                 atomic.Int64
-	mu                                                     sync.Mutex
-	kept                                                   map[string][]string
-	reasons                                                map[string]int
+	served, broken, signs                atomic.Int64
+	askedPeace, deniedPeace, waitedPeace atomic.Int64 // of known users
+	askedFlood, refusedFlood             atomic.Int64 // of known users
+	newAsked, newWaited, newRefused      atomic.Int64
+	mu                                   sync.Mutex
+	kept                                 map[string][]string
+	reasons                              map[string]int
 }
 
 func (c *tally) example(of, text string) {
@@ -533,7 +564,8 @@ func (c *tally) reason(r string) {
 }
 
 func (c *tally) reset() {
-	for _, n := range []*atomic.Int64{&c.served, &c.broken, &c.refusedPeace, &c.refusedFlood, &c.askedFlood, &c.newAsked, &c.newWaited, &c.newRefused, &c.signs} {
+	for _, n := range []*atomic.Int64{&c.served, &c.broken, &c.signs, &c.askedPeace, &c.deniedPeace, &c.waitedPeace,
+		&c.askedFlood, &c.refusedFlood, &c.newAsked, &c.newWaited, &c.newRefused} {
 		n.Store(0)
 	}
 	c.mu.Lock()
@@ -543,6 +575,6 @@ func (c *tally) reset() {
 }
 
 func (c *tally) String() string {
-	return fmt.Sprintf("%d served, %d broken off, %d refused in peace, %d of %d in floods", c.served.Load(), c.broken.Load(),
-		c.refusedPeace.Load(), c.refusedFlood.Load(), c.askedFlood.Load())
+	return fmt.Sprintf("%d served, %d broken off; of known users' %d were denied in peace and %d told to wait, %d of %d refused in floods",
+		c.served.Load(), c.broken.Load(), c.deniedPeace.Load(), c.waitedPeace.Load(), c.refusedFlood.Load(), c.askedFlood.Load())
 }

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -31,8 +32,9 @@ type sample struct {
 	Rules       float64 `json:"rules"`
 	Rate        float64 `json:"served_per_second"`
 	Cores       float64 `json:"cores"`
+	Others      float64 `json:"other_cores"` // used by all other processes but the users and the origin
 
-	served, cpu float64
+	served, cpu, busy float64
 }
 
 // console gives what the private server says at a path.
@@ -95,8 +97,27 @@ func (p *process) sample(at time.Duration) (sample, error) {
 		At: at.Seconds(), Goroutines: sums["go_goroutines"], Descriptors: sums["process_open_fds"],
 		Resident: sums["process_resident_memory_bytes"], Live: sums["go_gc_heap_live_bytes"],
 		Collections: sums["go_gc_cycles_total_gc_cycles_total"], Pressure: sums["deich_pressure"], Rules: sums["deich_rules"],
-		served: sums["deich_served_total"], cpu: sums["process_cpu_seconds_total"],
+		served: sums["deich_served_total"], cpu: sums["process_cpu_seconds_total"], busy: busy(),
 	}, nil
+}
+
+// busy is how many seconds of processors this machine has used, without those
+// of this process: the users and the origin.
+func busy() float64 {
+	b, err := os.ReadFile("/proc/stat")
+	var own syscall.Rusage
+	if err != nil || syscall.Getrusage(syscall.RUSAGE_SELF, &own) != nil {
+		return 0
+	}
+	f := strings.Fields(strings.SplitN(string(b), "\n", 2)[0])
+	ticks := 0.
+	for _, i := range []int{1, 2, 3, 6, 7} { // user, nice, system, irq, softirq
+		if i < len(f) {
+			n, _ := strconv.ParseFloat(f[i], 64) // the kernel writes numbers
+			ticks += n
+		}
+	}
+	return ticks/100 - time.Duration(own.Utime.Nano()+own.Stime.Nano()).Seconds()
 }
 
 // soaked is what a soak measured.
@@ -139,7 +160,8 @@ func (s *soak) report(capacity, rate float64, users int, idle, end sample) {
 		Kernel: strings.TrimSpace(string(kernel)), Go: runtime.Version(), Version: strings.TrimSpace(s.b.must(s.t, "version")),
 		Capacity: math.Round(capacity), Half: math.Round(rate), Users: users, Reloads: s.loads, Rotated: s.rotats,
 		Counts: map[string]int64{
-			"served": c.served.Load(), "broken_off": c.broken.Load(), "known_refused_in_peace": c.refusedPeace.Load(),
+			"served": c.served.Load(), "broken_off": c.broken.Load(), "known_asked_in_peace": c.askedPeace.Load(),
+			"known_denied_in_peace": c.deniedPeace.Load(), "known_waited_in_peace": c.waitedPeace.Load(),
 			"known_asked_in_floods": c.askedFlood.Load(), "known_refused_in_floods": c.refusedFlood.Load(),
 			"newcomers_asked": c.newAsked.Load(), "newcomers_waited": c.newWaited.Load(), "newcomers_refused_in_calm": c.newRefused.Load(),
 			"signs_of_life": c.signs.Load(), "flood_sent": s.floods.Load(), "flood_not_served": s.turned.Load(),
@@ -148,7 +170,7 @@ func (s *soak) report(capacity, rate float64, users int, idle, end sample) {
 	}
 	for _, k := range growth {
 		early, late, _ := s.windows(k.of)
-		r.Windows = append(r.Windows, window{k.name, k.unit, early, late, early*(1+k.part) + k.more})
+		r.Windows = append(r.Windows, window{k.name, k.unit, early, late, k.allowed(s.plan, early)})
 	}
 	text := r.table()
 	s.t.Logf("\n%s", text)
@@ -172,6 +194,7 @@ func (r *soaked) table() string {
 	p("# Soak: %s at half load\n", r.Length)
 	p("%s, %d cores for Deich, its origin and its users together, Linux %s, %s, %s.", r.Date, r.Cores, r.Kernel, r.Go, r.Version)
 	p("This machine serves %.0f requests a second of this kind; %.0f were asked, by %d users with an address each.", r.Capacity, r.Half, r.Users)
+	p("Other processes used %.2f cores meanwhile (median).", r.others())
 	p("%d reloads, each with another certificate, %d rotations of the log.\n", r.Reloads, r.Rotated)
 	p("![The process over time](soak.svg)\n")
 	p("| | second fifth | last fifth | allowed |\n| --- | ---: | ---: | ---: |")
@@ -184,7 +207,8 @@ func (r *soaked) table() string {
 		r.Idle.Goroutines, r.End.Goroutines, r.Idle.Descriptors, r.End.Descriptors, r.Idle.Resident/(1<<20), r.End.Resident/(1<<20))
 	p("| requests and streams | |\n| --- | ---: |")
 	for _, row := range [][2]string{
-		{"served", "served"}, {"of known users, refused in peace", "known_refused_in_peace"}, {"broken off", "broken_off"},
+		{"served", "served"}, {"broken off", "broken_off"}, {"of known users in peace", "known_asked_in_peace"},
+		{"of them denied", "known_denied_in_peace"}, {"of them told to wait", "known_waited_in_peace"},
 		{"of known users in floods", "known_asked_in_floods"}, {"of them refused", "known_refused_in_floods"},
 		{"of newcomers", "newcomers_asked"}, {"told to wait in a flood or while its rules hold", "newcomers_waited"},
 		{"refused in calm", "newcomers_refused_in_calm"},
@@ -196,6 +220,14 @@ func (r *soaked) table() string {
 		p("\nWhy known users were refused in floods: %v.", strings.TrimSuffix(strings.TrimPrefix(fmt.Sprint(r.Refused), "map["), "]"))
 	}
 	return strings.ReplaceAll(b.String(), ", |", " |")
+}
+
+func (r *soaked) others() float64 {
+	all := []float64{0}
+	for i := range r.Samples {
+		all = append(all, r.Samples[i].Others)
+	}
+	return middle(all)
 }
 
 func short(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
