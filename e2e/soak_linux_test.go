@@ -32,6 +32,8 @@ const (
 	// calmAfter is how long after a flood nobody is asked for more than that
 	// known users are served; then strangers are, too, once no rule is in force.
 	calmAfter = 5 * time.Second
+	// knownAfter is how long a user has been there before it counts as known.
+	knownAfter = 10 * time.Second
 	// waitedMost is the largest share of known users' requests that may be told
 	// to wait in peace: other processes of the machine may take it for a moment.
 	waitedMost = .001
@@ -80,6 +82,7 @@ const rest = 16
 type plan struct {
 	length, sampleEvery, reloadEvery, rotateEvery time.Duration
 	floodEvery, floodFor, calmAfter               time.Duration
+	knownAfter                                    time.Duration // a user counts as known so long after the first answer
 	warmUp                                        time.Duration // until all users are there
 	rateMax                                       float64
 	short                                         bool
@@ -91,9 +94,10 @@ func newPlan(length time.Duration) plan {
 		p.sampleEvery, p.reloadEvery, p.rotateEvery = length/60, max(length/20, 2*time.Second), max(length/8, 3*time.Second)
 	}
 	p.floodEvery, p.warmUp, p.calmAfter, p.rateMax = min(6*time.Minute, max(length/3, time.Minute)), min(length/10, 30*time.Second), calmAfter, soakRateMax
-	p.floodFor = p.floodEvery / 6
+	p.floodFor, p.knownAfter = p.floodEvery/6, knownAfter
 	if length < 2*time.Minute {
 		p.floodEvery, p.floodFor, p.calmAfter, p.rateMax, p.short = length, length/8, calmAfter/2, shortRate, true
+		p.knownAfter = knownAfter / 5
 	}
 	return p
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,8 @@ const (
 	// lastingKinds are: an event stream, a tunnel, a phone that reads slowly,
 	// one that sends slowly; lastingEach of each at any time.
 	lastingKinds, lastingEach = 4, 8
+	// restMost is how long people wait at most before they ask again.
+	restMost = 20 * time.Second
 	// sign is how often what lasts gives a sign of life, silence after which it
 	// counts as broken off.
 	sign, silence = time.Second, 15 * time.Second
@@ -58,8 +61,9 @@ type person struct {
 	client *http.Client
 	random *rand.Rand
 	asked  int
-	known  bool // was served before
-	passer bool // is gone before it could be known
+	first  time.Duration // when it was served first; 0: not yet
+	passer bool          // is gone before it could be known
+	rest   time.Duration // after a refusal, as it was asked for
 	close  func()
 }
 
@@ -124,7 +128,7 @@ func (u *person) live(stop chan struct{}, begin, gap time.Duration) {
 	}
 	for {
 		// Pauses between half and one and a half, lest all come in step.
-		if gap > 0 && !sleep(stop, gap/2+time.Duration(u.random.Int64N(int64(gap)))) {
+		if gap > 0 && !sleep(stop, u.rest+gap/2+time.Duration(u.random.Int64N(int64(gap)))) {
 			return
 		}
 		select {
@@ -157,6 +161,7 @@ func (u *person) visit() {
 	switch n := u.random.IntN(100); {
 	case u.kind >= kindProgram && u.kind < kindFresh:
 		path, kind = fmt.Sprint("/api/items?after=", u.random.IntN(1000)), ""
+	case u.first == 0: // it comes by the front page
 	case n < 45:
 		path = fmt.Sprint("/posts/", u.random.IntN(500))
 	case n < 70:
@@ -228,11 +233,17 @@ func (s *soak) counted(u *person, began time.Duration, a *http.Response, err err
 	if err == nil {
 		reason = a.Header.Get("Deich-Reason")
 	}
-	known := u.known && !u.passer
+	known := u.first > 0 && began > u.first+s.plan.knownAfter && !u.passer
+	u.rest = 0
 	if known && peace {
 		c.askedPeace.Add(1)
 	} else if known {
 		c.askedFlood.Add(1)
+	}
+	if err == nil && a.StatusCode >= 400 {
+		// Whoever asks again at once is taken for what does not listen.
+		seconds, _ := strconv.Atoi(a.Header.Get("Retry-After")) // absent: the usual pause
+		u.rest = min(time.Duration(seconds)*time.Second, restMost)
 	}
 	switch {
 	case err != nil || a.StatusCode >= 400 && (reason == "" || strings.HasPrefix(reason, "origin_")):
@@ -241,7 +252,9 @@ func (s *soak) counted(u *person, began time.Duration, a *http.Response, err err
 		return false
 	case a.StatusCode < 400:
 		c.served.Add(1)
-		u.known = true
+		if u.first == 0 {
+			u.first = s.at()
+		}
 		return true
 	case !known:
 		if !u.passer {
@@ -379,9 +392,11 @@ func (s *soak) lasting(stop chan struct{}, n int) {
 	u.leave()
 	u.arrive()
 	defer u.leave()
-	for sleep(stop, time.Duration(random.Int64N(int64(2*time.Second)))) {
+	for sleep(stop, u.rest+time.Duration(random.Int64N(int64(2*time.Second)))) {
 		// A page comes first, as in life; it also brings the pass.
-		s.told(u, func() (*http.Response, error) { return u.send("GET", "/", "navigate document text/html", nil) })
+		if !s.told(u, func() (*http.Response, error) { return u.send("GET", "/", "navigate document text/html", nil) }) {
+			continue
+		}
 		until := time.Now().Add(unit + time.Duration(random.Int64N(int64(2*unit))))
 		switch n % lastingKinds {
 		case 0:
