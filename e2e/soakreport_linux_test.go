@@ -164,7 +164,7 @@ func (s *soak) report(capacity, rate float64, users int, idle, end sample) {
 			"known_denied_in_peace": c.deniedPeace.Load(), "known_waited_in_peace": c.waitedPeace.Load(),
 			"known_asked_in_floods": c.askedFlood.Load(), "known_refused_in_floods": c.refusedFlood.Load(),
 			"newcomers_asked": c.newAsked.Load(), "newcomers_waited": c.newWaited.Load(), "newcomers_refused_in_calm": c.newRefused.Load(),
-			"signs_of_life": c.signs.Load(), "flood_sent": s.floods.Load(), "flood_not_served": s.turned.Load(),
+			"late_timers": s.late.Load(), "signs_of_life": c.signs.Load(), "flood_sent": s.floods.Load(), "flood_not_served": s.turned.Load(),
 		},
 		Refused: c.reasons, Idle: idle, End: end, Seen: s.notes, Samples: s.lasts,
 	}
@@ -194,7 +194,7 @@ func (r *soaked) table() string {
 	p("# Soak: %s at half load\n", r.Length)
 	p("%s, %d cores for Deich, its origin and its users together, Linux %s, %s, %s.", r.Date, r.Cores, r.Kernel, r.Go, r.Version)
 	p("This machine serves %.0f requests a second of this kind; %.0f were asked, by %d users with an address each.", r.Capacity, r.Half, r.Users)
-	p("Other processes used %.2f cores meanwhile (median).", r.others())
+	p("Other processes used %.2f cores meanwhile (median); %d timers of the users came more than %v late.", r.others(), r.Counts["late_timers"], lateBy)
 	p("%d reloads, each with another certificate, %d rotations of the log.\n", r.Reloads, r.Rotated)
 	p("![The process over time](soak.svg)\n")
 	p("| | second fifth | last fifth | allowed |\n| --- | ---: | ---: | ---: |")
