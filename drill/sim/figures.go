@@ -55,7 +55,16 @@ func (r *Report) judged(b Bound) (x float64, ok bool) {
 		}
 		return x
 	}
+	if r.Calm == nil && (b.Figure == CalmRefused || b.Figure == CalmRules || b.Figure == CalmCause) {
+		return 0, false
+	}
 	switch b.Figure {
+	case CalmRefused:
+		return float64(r.Calm.Refused), true
+	case CalmRules:
+		return float64(r.Calm.Rules), true
+	case CalmCause:
+		return r.Calm.wrong(), true
 	case Covered:
 		return r.Rules.Covered, true
 	case Rules:
