@@ -5,12 +5,14 @@ import (
 	"testing"
 )
 
-// TestDay holds a day of the platform against its promises: within an hour, and
-// with DEICH_EXAM the whole of it, by a fresh seed.
+// TestDay holds a day of the platform against its promises, with -short one that
+// is told within an hour, with DEICH_EXAM by a fresh seed.
 func TestDay(t *testing.T) {
 	name, seed := "day-hour", uint64(1)
 	if os.Getenv("DEICH_EXAM") != "" {
 		name, seed = "day", freshSeed()
+	} else if !testing.Short() {
+		name = "day"
 	}
 	rep := rehearse(t, scenario(t, name), seed)
 	for _, u := range rep.Unmet {

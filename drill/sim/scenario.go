@@ -179,7 +179,7 @@ const (
 	Orders     Figure = "orders"  // orders that met a user's address
 	RightCause Figure = "cause"   // seconds until the cause was right
 	// Of the time in which nothing happened nor had lately, in the flood phase.
-	CalmRefused Figure = "calm_refused" // users' requests that were refused
+	CalmRefused Figure = "calm_refused" // share of users' requests that were refused
 	CalmRules   Figure = "calm_rules"   // rules that began to act
 	CalmCause   Figure = "calm_cause"   // share of ticks with a cause
 
