@@ -48,7 +48,7 @@ bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
-	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^TestExam$$' ./drill/sim
+	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^Test(Exam|Day)$$' ./drill/sim
 	$(BIN) drill
 	DEICH_EXAM=1 $(GO) test -v -run TestHTTPCacheTests ./e2e
 	$(MAKE) fuzz
