@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell packaging/version.sh 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam lint deps clean goldens pages
+.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam soak lint deps clean goldens pages
 
 all: build
 
@@ -48,10 +48,13 @@ bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
-	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^TestExam$$' ./drill/sim
+	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^Test(Exam|Day)$$' ./drill/sim
 	$(BIN) drill
 	DEICH_EXAM=1 $(GO) test -v -run TestHTTPCacheTests ./e2e
 	$(MAKE) fuzz
+
+soak: ## an hour at half load with reloads and floods: nothing may grow; figures to bench/results (SOAK=3m for less)
+	DEICH_SOAK=$${SOAK:-1h} DEICH_SOAK_OUT=$(CURDIR)/bench/results $(GO) test -count=1 -timeout 26h -v -run '^TestSoak$$' ./e2e
 
 lint:
 	@out=$$(gofmt -l . ); [ -z "$$out" ] || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }

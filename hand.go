@@ -198,8 +198,8 @@ func (e *Engine) Undo(at Time, id uint32, out *Out) bool {
 // revokeOf takes back the orders that a rule sent; the lock is held. What finds
 // no room in out lapses by itself.
 func (e *Engine) revokeOf(rule uint32, at Time, out *Out) {
-	for p, o := range e.orders.live {
-		if o.rule == rule && o.until > at && len(out.Orders) < cap(out.Orders) {
+	for _, p := range e.orders.sorted() {
+		if o := e.orders.live[p]; o.rule == rule && o.until > at && len(out.Orders) < cap(out.Orders) {
 			o.until, o.candidate, o.strikes = at, at, 0
 			out.Orders = append(out.Orders, Order{Prefix: p})
 		}
@@ -212,8 +212,8 @@ func (e *Engine) Revoke(at Time, p netip.Prefix, out *Out) int {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	n := 0
-	for q, o := range e.orders.live {
-		if o.until > at && p.Overlaps(q) && len(out.Orders) < cap(out.Orders) {
+	for _, q := range e.orders.sorted() {
+		if o := e.orders.live[q]; o.until > at && p.Overlaps(q) && len(out.Orders) < cap(out.Orders) {
 			o.until, o.candidate, o.strikes = at, at, 0
 			out.Orders = append(out.Orders, Order{Prefix: q})
 			n++

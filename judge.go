@@ -2,7 +2,9 @@ package deich
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -174,6 +176,12 @@ func (o *order) order(p netip.Prefix) Order {
 		why = ByRule
 	}
 	return Order{Prefix: p, Until: o.until, Reason: why, Rule: o.rule}
+}
+
+// sorted gives the prefixes always in the same order: where not all find room in
+// an Out, the same are told of each time, and a seed gives the same run.
+func (os *orders) sorted() []netip.Prefix {
+	return slices.SortedFunc(maps.Keys(os.live), netip.Prefix.Compare)
 }
 
 // Seen reports what was refused elsewhere under an order: it keeps the debt of

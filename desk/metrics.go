@@ -9,12 +9,13 @@ import (
 )
 
 // serveMetrics writes Prometheus' text format, version 0.0.4. It is written
-// here by hand: everything comes from one State, so a client library's
+// here by hand: everything comes from one State and the process itself, so a client library's
 // registry, collectors and tree of dependencies would only stand in between.
 func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s := d.state()
 	writeMetrics(w, &s)
+	metrics{w}.writeProcess(readProcess(), s.Started)
 }
 
 func writeMetrics(w io.Writer, s *State) {
@@ -79,7 +80,6 @@ func writeMetrics(w io.Writer, s *State) {
 	m.single("deich_engine_panics_total", "counter", "Failures of the engine that were caught; requests went on.", float64(s.Panics))
 	m.single("deich_observe", "gauge", "1 while Deich only observes.", truth(s.Observe))
 	m.single("deich_bypass", "gauge", "1 while an operator lets everything pass.", truth(!s.Bypass.IsZero()))
-	m.single("deich_start_time_seconds", "gauge", "When this process started, Unix time.", float64(s.Started.Unix()))
 	m.family("deich_info", "gauge", "The version that runs.")
 	m.value("deich_info", 1, "version", s.Version)
 }

@@ -175,7 +175,7 @@ func TestDocsNameEveryMetric(t *testing.T) {
 	if len(known) < 10 {
 		t.Fatalf("only %d metrics served", len(known))
 	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(deich_[a-z_]+)`").FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:deich|go|process)_[a-z_]+)`").FindAllStringSubmatch(page, -1) {
 		if !slices.Contains(known, m[1]) {
 			t.Errorf("metrics.md: there is no %s", m[1])
 		}

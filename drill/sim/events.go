@@ -17,6 +17,7 @@ const (
 	evSolved            // a bot: its proof reaches the shield
 	evWeather           // the origin: slow or down, or well again
 	evAdopt             // the engine: what a synthesis found
+	evReload            // the engine: another policy
 )
 
 // event is compact so that hundreds of thousands fit a processor's cache.

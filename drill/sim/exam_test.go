@@ -15,7 +15,7 @@ func TestExam(t *testing.T) {
 	if n, _ := strconv.Atoi(os.Getenv("DEICH_EXAM")); n > 0 {
 		seeds = nil
 		for i := range n {
-			seeds = append(seeds, uint64(time.Now().UnixNano())%1e9+uint64(i))
+			seeds = append(seeds, freshSeed()+uint64(i))
 		}
 	}
 	var all []Report
@@ -39,3 +39,5 @@ func TestExam(t *testing.T) {
 	}
 	t.Logf("seeds %v\n%s", seeds, b.String())
 }
+
+func freshSeed() uint64 { return uint64(time.Now().UnixNano()) % 1e9 }

@@ -55,7 +55,16 @@ func (r *Report) judged(b Bound) (x float64, ok bool) {
 		}
 		return x
 	}
+	if r.Calm == nil && (b.Figure == CalmRefused || b.Figure == CalmRules || b.Figure == CalmCause) {
+		return 0, false
+	}
 	switch b.Figure {
+	case CalmRefused:
+		return part([2]uint64{r.Calm.Refused, r.Calm.Requests}), true
+	case CalmRules:
+		return float64(r.Calm.Rules), true
+	case CalmCause:
+		return r.Calm.wrong(), true
 	case Covered:
 		return r.Rules.Covered, true
 	case Rules:
@@ -115,9 +124,9 @@ func (r *Report) unmet(bounds []Bound) []string {
 		case !ok:
 			all = append(all, fmt.Sprintf("%s of %q: there is no such figure", b.Figure, b.Group))
 		case x < b.Min:
-			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at least %.4f", b.Group, b.Figure, x, b.Min))
+			all = append(all, fmt.Sprintf("%s %s is %.4g, expected at least %.4g", b.Group, b.Figure, x, b.Min))
 		case x > b.Max && (b.Max > 0 || b.Min == 0):
-			all = append(all, fmt.Sprintf("%s %s is %.4f, expected at most %.4f", b.Group, b.Figure, x, b.Max))
+			all = append(all, fmt.Sprintf("%s %s is %.4g, expected at most %.4g", b.Group, b.Figure, x, b.Max))
 		}
 	}
 	return all

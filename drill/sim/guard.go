@@ -204,6 +204,7 @@ func (r *run) tick() {
 	r.synthesise(r.out.Job)
 	r.handle()
 	r.askCause()
+	r.calmTick()
 	r.stats.pulse(r.now, r.engine.Pulse(0))
 	if r.now < r.end || r.places.placed+r.places.parked > 0 || r.open > 0 {
 		r.events.push(r.now+int64(deich.TickEvery), evTick, 0, 0)

@@ -53,6 +53,13 @@ func (r *Report) Print(w io.Writer) error {
 	for _, x := range r.Rules.Texts {
 		fmt.Fprintln(t, "rule: "+x)
 	}
+	if c := r.Calm; c != nil {
+		fmt.Fprintf(t, "while nothing happened: %d of %d requests refused (%s), %d rules began to act, a cause named in %d of %d ticks (%s); %d reloads\n",
+			c.Refused, c.Requests, words(c.Reasons), c.Rules, int(c.wrong()*float64(c.Ticks)+.5), c.Ticks, tickWords(c.Named), c.Reloads)
+		for _, x := range c.Words {
+			fmt.Fprintln(t, "cause named while nothing happened: "+x)
+		}
+	}
 	if c := r.Cause; c != nil {
 		fmt.Fprintf(t, "cause: %s", r.causeWord())
 		for _, x := range c.Wrong {

@@ -15,7 +15,8 @@ func (r *run) revives(c *client, i int) {
 	all := r.world.hours
 	c.like = uint16(i % min(len(all), 1<<16))
 	over := int64(r.scenario.Groups[c.group].Over)
-	c.came = min(r.flood+int64(r.scenario.Groups[c.group].From)+offset(r.like(c)[0])%max(over, 1), r.end)
+	again := int64(i/len(all)) * int64(copyShift) // more than the log has: the same once more, a little later
+	c.came = min(r.flood+int64(r.scenario.Groups[c.group].From)+(offset(r.like(c)[0])+again)%max(over, 1), r.end)
 }
 
 func (r *run) like(c *client) []profile.Visit { return r.world.hours[c.like].Visits }

@@ -23,6 +23,7 @@ type Report struct {
 	Engine          EngineReport   `json:"engine"`
 	Rules           RulesReport    `json:"rules"`
 	Cause           *CauseReport   `json:"cause,omitempty"`
+	Calm            *CalmReport    `json:"calm,omitempty"`   // of scenarios with reloads: the rest of the day
 	Cost            Cost           `json:"cost"`             // of this machine: not the same each time
 	Pulses          []Pulse        `json:"pulses,omitempty"` // one a second
 	Events          uint64         `json:"events"`           // of the simulation
@@ -179,6 +180,9 @@ func (r *run) report(seed uint64, took time.Duration) Report {
 		rep.Engine = EngineReport{r.engine.MemoryBytes(), r.places.most, r.places.limit, r.stats.most, r.refused.orders, r.words()}
 	}
 	r.reportRules(&rep)
+	if s.Reload > 0 {
+		rep.Calm = r.calmReport()
+	}
 	rep.Unmet = rep.unmet(s.Expect)
 	return rep
 }
@@ -299,13 +303,11 @@ func reasonWords(n *[32]uint64) map[string]uint64 {
 	return m
 }
 
-// words tells the engine's events but for judged sources, of which there may be many.
+// words tells the engine's events that were kept.
 func (r *run) words() []string {
 	var all []string
 	for _, e := range r.stats.events {
-		if e.Kind != deich.SourceJudged {
-			all = append(all, fmt.Sprintf("%+.1fs %v", time.Duration(int64(e.At)-r.flood).Seconds(), e.Kind))
-		}
+		all = append(all, fmt.Sprintf("%+.1fs %v", time.Duration(int64(e.At)-r.flood).Seconds(), e.Kind))
 	}
 	return all
 }

@@ -65,6 +65,9 @@ func (r *run) ruleEvent(ev deich.Event) {
 		if x.acted++; x.acted == 1 {
 			x.first = r.now
 		}
+		if r.quiet(r.now) {
+			r.calm.rules++
+		}
 	}
 	x.acting = x.acting[:0]
 	for _, rule := range r.engine.Rules(deich.Time(r.now)) {

@@ -48,6 +48,7 @@ type run struct {
 	refused refused
 	rules   rules
 	causes  causes
+	calm    lull
 	line    ring // of the semaphore
 	inside  int
 
@@ -115,17 +116,22 @@ func newRun(s Scenario, seed uint64) (*run, error) {
 		r.engine = e
 		r.places.slots = make([]held, e.Slots())
 		r.events.push(r.starts, evTick, 0, 0)
+		r.calm.memory = e.MemoryBytes()
+		if s.Reload > 0 {
+			r.events.push(r.flood+int64(s.Reload), evReload, 0, 0)
+		}
 	}
-	r.events.push(r.flood, evWeather, 1, 0)
+	r.events.push(r.flood+int64(s.Origin.At), evWeather, 1, 0)
 	r.cleared = r.floodEnd
 	if s.Origin.For > 0 {
-		r.cleared = min(r.floodEnd, r.flood+int64(s.Origin.For))
+		r.cleared = min(r.floodEnd, r.flood+int64(s.Origin.At+s.Origin.For))
 	}
 	r.events.push(r.cleared, evWeather, 0, 0)
 	r.addresses = uint32(seed) // other seeds, other addresses
 	r.welcome()
 	r.register()
 	r.muster()
+	r.forecast()
 	return r, nil
 }
 
@@ -153,6 +159,8 @@ func (r *run) loop() {
 			r.weather(ev.who == 1)
 		case evAdopt:
 			r.adopt()
+		case evReload:
+			r.reload()
 		default:
 			if f := &r.flights[ev.who]; f.gen == ev.gen {
 				r.flies(ev)
@@ -186,6 +194,9 @@ func (r *run) settled() error {
 	}
 	if r.places.placed != 0 || r.places.parked != 0 {
 		return fmt.Errorf("%d places and %d queued tickets never ended", r.places.placed, r.places.parked)
+	}
+	if r.engine != nil && r.engine.MemoryBytes() != r.calm.memory {
+		return fmt.Errorf("the engine's tables grew from %d to %d bytes", r.calm.memory, r.engine.MemoryBytes())
 	}
 	return nil
 }

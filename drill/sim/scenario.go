@@ -23,8 +23,9 @@ type Scenario struct {
 	Origin  Origin        `json:"origin"`
 	Groups  []Group       `json:"groups"`
 	Attacks []Attack      `json:"attacks,omitempty"`
-	Dark    bool          `json:"dark,omitempty"`  // neither TLS nor networks can be told
-	Truth   []deich.Cause `json:"truth,omitempty"` // what a judge who saw everything might call it; empty: not asked
+	Reload  time.Duration `json:"reload,omitempty"` // the policy is swapped each so long
+	Dark    bool          `json:"dark,omitempty"`   // neither TLS nor networks can be told
+	Truth   []deich.Cause `json:"truth,omitempty"`  // what a judge who saw everything might call it; empty: not asked
 	Expect  []Bound       `json:"expect,omitempty"`
 }
 
@@ -62,6 +63,7 @@ type Origin struct {
 	Spread  float64       `json:"spread,omitempty"`  // sigma of the lognormal service times
 	Thrash  int           `json:"thrash,omitempty"`  // beyond this many at once capacity falls; 0: never
 	Backlog int           `json:"backlog,omitempty"` // beyond this many connections are refused
+	At      time.Duration `json:"at,omitempty"`      // when what follows begins in the flood phase
 	Slow    float64       `json:"slow,omitempty"`    // in the flood phase everything takes so many times as long
 	Down    bool          `json:"down,omitempty"`    // in the flood phase it refuses connections
 	Errors  float64       `json:"errors,omitempty"`  // in the flood phase this share of its answers says 500
@@ -176,6 +178,10 @@ const (
 	Acting     Figure = "acting"  // seconds from the first bad request until a rule acts
 	Orders     Figure = "orders"  // orders that met a user's address
 	RightCause Figure = "cause"   // seconds until the cause was right
+	// Of the time in which nothing happened nor had lately, in the flood phase.
+	CalmRefused Figure = "calm_refused" // share of users' requests that were refused
+	CalmRules   Figure = "calm_rules"   // rules that began to act
+	CalmCause   Figure = "calm_cause"   // share of ticks with a cause
 
 	Slowdown Figure = "slowdown" // the origin's time for the work of users' requests, in the flood over that in peace
 )

@@ -10,7 +10,7 @@ import (
 // Scenarios gives every rehearsal the simulator knows, by the names of the
 // drill's where both have one. Callers may change what they get.
 func Scenarios() []Scenario {
-	return slices.Concat(fewSources(), botnets(), farms(), shared(), crowds(), faults(), scales(), Strategies())
+	return slices.Concat(fewSources(), botnets(), farms(), shared(), crowds(), faults(), scales(), days(), Strategies())
 }
 
 // Find gives the scenario of a name.

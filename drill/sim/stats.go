@@ -166,6 +166,7 @@ func count(of *[2]uint64, ok bool) {
 }
 
 func (s *stats) act(f *flight, phase int) {
+	s.r.calmAct(f)
 	t := &s.groups[f.kind].tally[phase]
 	t.acts[f.v.Act&7]++
 	t.reasons[f.v.Reason&31]++
@@ -219,7 +220,7 @@ func (s *stats) delivered(phase int, f *flight) {
 }
 
 func (s *stats) event(e deich.Event) {
-	if len(s.events) < eventsMax {
+	if len(s.events) < eventsMax && e.Kind != deich.SourceJudged { // of those there may be many, and the report leaves them out
 		s.events = append(s.events, e)
 	}
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package desk
+
+// readSystem has nothing to read here.
+func (p *process) readSystem() {}
