@@ -173,6 +173,7 @@ func (e *Engine) propose(at Time, out *Out) {
 	j := &r.job
 	j.now, j.rate = w.present.gather(j.now[:0], at)
 	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, e.flooded()
+	j.settled = w.calm >= usualOver
 	if len(j.now) < sightingsMin || j.rate < excessTimes*j.usual {
 		return
 	}

@@ -29,7 +29,7 @@ const (
 	collateralMax = .001 // upper bound of the share of known-good that all rules together may touch
 	suspectMax    = .01  // the same for rules that only ask for a proof
 	usualWeighs   = 1    // what a rule meets of the usual counts so much against what it covers
-	sourceMost    = .5   // of the usual: what a rule that names a source may meet without naming it
+	sourceLift    = 3    // times more frequent among what comes from a source now than usual: what a rule says beside it
 	usualMost     = .1   // of the usual: what one rule may meet, whoever that is
 	goodToAsk     = 100  // so many known-good sightings, none of them touched, allow a challenge
 	goodToDeny    = 3000 // so many a denial
@@ -43,6 +43,7 @@ const (
 type Job struct {
 	now, peace, good []sighting
 	rate, usual      float64 // requests a second: now unexplained, and in peace
+	settled          bool    // what is usual was learned long enough to say where requests come from
 	flood            bool    // the whole was judged to be a flood: target-only rules may do more than pace
 }
 
@@ -290,7 +291,7 @@ func (s *search) feasible(c *candidate, most float64) bool {
 			sources++
 		}
 	}
-	if sources > 0 && !s.narrows(c) {
+	if sources > 0 && (!s.settled || !s.narrows(c)) {
 		return false
 	}
 	weak := sources > 0 || most > collateralMax || !s.speaksOfClient(c)
@@ -303,18 +304,24 @@ func (s *search) feasible(c *candidate, most float64) bool {
 	return upper(s.touched+c.good, len(s.good)) <= most
 }
 
-// narrows says whether what a rule says beside where requests come from leaves
-// most of the usual out: else it would be a block of the source after all.
+// narrows says whether what a rule says beside where requests come from is what
+// sets them apart: much more frequent among what comes from there now than it
+// usually is. Else it would be a block of the source after all, in slices.
 func (s *search) narrows(c *candidate) bool {
-	all := newBitset(len(s.peace))
-	all.fill(len(s.peace))
-	n := len(s.peace)
+	from, met, usual := newBitset(len(s.now)), newBitset(len(s.now)), newBitset(len(s.peace))
+	from.fill(len(s.now))
+	met.fill(len(s.now))
+	usual.fill(len(s.peace))
+	n, come, peace := 0, len(s.now), len(s.peace)
 	for _, p := range c.parts {
-		if it := &s.items[p]; columns[it.cond.column].about() != ofSource {
-			n = all.and(it.peace, all)
+		it := &s.items[p]
+		if n = met.and(it.now, met); columns[it.cond.column].about() == ofSource {
+			come = from.and(it.now, from)
+		} else {
+			peace = usual.and(it.peace, usual)
 		}
 	}
-	return float64(n) < sourceMost*float64(len(s.peace))
+	return float64(n)*float64(len(s.peace)) >= sourceLift*float64(peace)*float64(come)
 }
 
 // simplify drops conditions that change nothing: a rule should say what matters.

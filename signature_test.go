@@ -220,6 +220,42 @@ func TestACrowdIsPacedAtMost(t *testing.T) {
 	}
 }
 
+// Where requests come from says nothing until it is known where they come from
+// at other times; and what everyone does makes no rule of it.
+func TestSourcesNeedHistory(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		settled bool
+		route   uint32
+		want    bool
+	}{{"after a start", false, 699, false}, {"later", true, 699, true}, {"a network alone", true, 0, false}} {
+		users := newCrowd(5)
+		from := func(t *Traits) {
+			t[TraitPrefix], t[TraitNet], t[TraitASN], t[TraitCountry] = 0, 77777, 0, 0
+			if c.route != 0 {
+				t[TraitRoute], t[TraitPath] = c.route, 10998
+			}
+		}
+		elsewhere := func(t *Traits) { // the same is asked for from elsewhere, by known users too
+			if c.route != 0 && users.r.IntN(20) == 0 {
+				t[TraitRoute], t[TraitPath] = c.route, 10998
+			}
+		}
+		now := append(users.many(1000, elsewhere), users.many(3000, from)...)
+		j := &Job{now: now, peace: users.many(8000, elsewhere), good: users.many(8000, elsewhere), rate: 2000, usual: 500, settled: c.settled}
+		named := false
+		for _, f := range j.Run().Found {
+			t.Logf("%s: %v for %s", c.name, f.Act, conditionsText(f.Conditions))
+			for _, cond := range f.Conditions {
+				named = named || columns[cond.column].about() == ofSource
+			}
+		}
+		if named != c.want {
+			t.Errorf("%s: a source was named: %v", c.name, named)
+		}
+	}
+}
+
 // Short histories allow less: nothing below a hundred, no denial below three thousand.
 func TestShortHistory(t *testing.T) {
 	for good, act := range map[int]Act{60: Allow, 500: Challenge, 4000: Deny} {
