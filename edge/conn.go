@@ -75,7 +75,12 @@ func unwrap(nc net.Conn) *conn {
 // closed is left open and unread for a while, see Close.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.announce != nil {
-		if n, err := c.announce.read(c.tcp, p); n > 0 || err != nil {
+		n, err := c.announce.read(c.tcp, p)
+		if errors.Is(err, errProxyHeader) {
+			c.set.silentBy.Store(&c.peer)
+			c.set.silent.Add(1)
+		}
+		if n > 0 || err != nil {
 			return n, err
 		}
 	}

@@ -25,6 +25,9 @@ type conns struct {
 	full    atomic.Uint64 // at accept, no room or too many of one address
 	slow    atomic.Uint64 // did not take their answer
 
+	silent   atomic.Uint64 // of trusted proxies, without the header that is due, since the operator was last told
+	silentBy atomic.Pointer[netip.Addr]
+
 	mu    sync.Mutex
 	open  []*conn // in no order; conn.index is its place
 	peers map[netip.Addr]int32

@@ -277,6 +277,9 @@ func (s *Server) house(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.conns.tick()
+			if n := s.conns.silent.Swap(0); n > 0 {
+				s.log.Warn("edge: a trusted proxy did not begin with a PROXY protocol header", "proxy", s.conns.silentBy.Load(), "connections", n)
+			}
 			if s.quic != nil {
 				s.quic.conns.tick(s.options.Config.Timeouts.Idle.Duration)
 			}
