@@ -29,6 +29,10 @@ type conn struct {
 
 	announce *announced // what a PROXY protocol header said; nil where none is due
 
+	greeted bool        // it was active before; of the server's goroutine
+	owes    atomic.Bool // a request began that has not come yet
+	heard   atomic.Bool // it sent anything
+
 	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one
 	judged  atomic.Bool
 	closed  atomic.Bool
@@ -85,6 +89,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := c.tcp.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
 	if c.judged.Load() {
 		return 0, io.EOF
 	}
