@@ -135,7 +135,7 @@ func callsOnlyAllowed(t *testing.T, r released) {
 			t.Errorf("the unit refuses sockets of %s, which Deich opens", m[1])
 		}
 	}
-	for _, call := range []string{"accept4", "epoll_ctl", "flock", "recvmsg", "AF_INET"} {
+	for _, call := range []string{"accept4", "epoll_ctl", "flock", "recvmmsg", "AF_INET"} {
 		if !seen[call] {
 			t.Errorf("%s was not seen: the trace holds only %d calls", call, len(seen))
 		}
