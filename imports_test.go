@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"drill/scenarios":      {},
 	"drill/sim":            {"", "drill/profile"},
 	"example/townsquare":   {},
+	"example/guestbook":    {"", "guard"},
 	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},
 	"e2e":   {""},

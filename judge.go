@@ -17,6 +17,7 @@ const (
 	debtRuled     = 6 * time.Second        // met a rule that denies
 	debtOver      = 250 * time.Millisecond // one request beyond the budget
 	debtMuch      = 10 * time.Second       // over budget and this deep: refused without a page
+	debtMalformed = 250 * time.Millisecond // what is no request; four a second are forgiven
 	debtJudged    = 30 * time.Second       // this deep: a candidate for an order
 	debtMost      = 10 * time.Minute
 )
@@ -42,11 +43,12 @@ type judged struct {
 type judgedSource struct {
 	ready atomic.Bool
 	over  bool   // over its budget, not just unproven
+	why   Reason // of the order, if no rule is
 	rule  uint32 // that it met; 0: none
 	addr  netip.Addr
 }
 
-func (j *judged) add(a netip.Addr, over bool, rule uint32) {
+func (j *judged) add(a netip.Addr, over bool, why Reason, rule uint32) {
 	if j.n.Load() >= JudgedMax {
 		return
 	}
@@ -54,7 +56,7 @@ func (j *judged) add(a netip.Addr, over bool, rule uint32) {
 	if i >= JudgedMax || j.addrs[i].ready.Load() {
 		return
 	}
-	j.addrs[i].addr, j.addrs[i].over, j.addrs[i].rule = a, over, rule
+	j.addrs[i].addr, j.addrs[i].over, j.addrs[i].why, j.addrs[i].rule = a, over, why, rule
 	j.addrs[i].ready.Store(true)
 }
 
@@ -68,9 +70,20 @@ func (e *Engine) owe(r *Request, o *origin, addr uint64, debt time.Duration, rul
 	}
 	level := e.budgets.Charge(addr^saltDebt, int64(r.At), debt, debtMost)
 	if level > debtJudged && r.Validated && r.Peer == r.Client {
-		e.judged.add(r.Client, debt == debtOver, rule)
+		e.judged.add(r.Client, debt == debtOver, OverBudget, rule)
 	}
 	return level
+}
+
+// Malformed tells of something that peer sent and that is no request. A
+// handshake with peer must have been seen, and it must be nobody's proxy. Who
+// sends little else is judged like those that keep sending what is refused.
+// Safe for concurrent use.
+func (e *Engine) Malformed(at Time, peer netip.Addr) {
+	level := e.budgets.Charge(e.sourceHash(peer)^saltDebt, int64(at), debtMalformed, debtMost)
+	if level > debtJudged {
+		e.judged.add(peer, false, BadRequest, 0)
+	}
 }
 
 // excuses says that an origin suffers by itself and nobody is known to flood it.
@@ -93,6 +106,7 @@ type order struct {
 	candidate Time // when its debt was first seen to be deep
 	until     Time // zero while it is a candidate
 	strikes   uint8
+	why       Reason // of the latest debt, if no rule is
 	rule      uint32 // that it met last
 	seen      Time
 }
@@ -146,10 +160,10 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 		if len(e.orders.live) >= ordersLive {
 			return
 		}
-		e.orders.live[p] = &order{candidate: at, seen: at, rule: j.rule}
+		e.orders.live[p] = &order{candidate: at, seen: at, why: j.why, rule: j.rule}
 		return
 	}
-	o.seen, o.rule = at, j.rule
+	o.seen, o.why, o.rule = at, j.why, j.rule
 	addr := e.sourceHash(a)
 	wait := probation
 	if j.over {
@@ -171,7 +185,7 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 }
 
 func (o *order) order(p netip.Prefix) Order {
-	why := OverBudget
+	why := o.why
 	if o.rule != 0 {
 		why = ByRule
 	}

@@ -38,7 +38,7 @@ func TestNoOrderWhileEverybodyPasses(t *testing.T) {
 			e.Bypass(at.Add(time.Hour))
 		}
 		for range 20 {
-			e.judgeOne(at, &judgedSource{addr: netip.MustParseAddr("192.0.2.1"), over: true}, out)
+			e.judgeOne(at, &judgedSource{addr: netip.MustParseAddr("192.0.2.1"), over: true, why: OverBudget}, out)
 			at = at.Add(time.Second)
 		}
 		if got := len(out.Orders) > 0; got == bypass {
@@ -73,5 +73,52 @@ func TestFailingOriginSendsNoOrders(t *testing.T) {
 		if got := orders > 0; got == down {
 			t.Errorf("down %v: %d orders", down, orders)
 		}
+	}
+}
+
+// What is no request is owed for by the source it came from, an IPv4 address
+// or an IPv6 /64; a little of it by nobody, nor by an address where people hold passes.
+func TestMalformedIsOwedFor(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		peers  []string // in turn
+		every  time.Duration
+		passes bool
+		policy Policy
+		want   string // the prefix of the order; "": none
+	}{
+		{"one address", []string{"192.0.2.1"}, 10 * time.Millisecond, false, Policy{}, "192.0.2.1/32"},
+		{"addresses of one /64", []string{"2001:db8:1:2::1", "2001:db8:1:2:ffff::2"}, 10 * time.Millisecond, false, Policy{}, "2001:db8:1:2::/64"},
+		{"three a second", []string{"192.0.2.1"}, 300 * time.Millisecond, false, Policy{}, ""},
+		{"where a pass is seen", []string{"192.0.2.1"}, 10 * time.Millisecond, true, Policy{}, ""},
+		{"while it only looks on", []string{"192.0.2.1"}, 10 * time.Millisecond, false, Policy{Observe: true}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.policy.Sources = SourcesMin
+			e := newEngine(t, c.policy)
+			at, out := Time(time.Hour), NewOut()
+			var orders []Order
+			tick := at
+			for i := range int(time.Minute / c.every) {
+				peer := netip.MustParseAddr(c.peers[i%len(c.peers)])
+				if c.passes && i%100 == 0 {
+					r := Request{At: at, Peer: peer, Client: peer, Validated: true, Kind: Page, Safe: true, Pass: Pass{ID: 7, First: at - Time(time.Hour)}}
+					k, _, _ := e.Enter(at, &r, e.Decide(&r), out)
+					e.Done(at, k, Outcome{Status: 200}, out)
+				}
+				e.Malformed(at, peer)
+				for at = at.Add(c.every); tick < at; tick = tick.Add(TickEvery) {
+					e.Tick(tick, out)
+					orders = append(orders, out.Orders...)
+					out.Reset()
+				}
+			}
+			switch {
+			case c.want == "" && len(orders) > 0:
+				t.Errorf("ordered %+v", orders)
+			case c.want != "" && (len(orders) == 0 || orders[0].Prefix.String() != c.want || orders[0].Reason != BadRequest):
+				t.Errorf("ordered %+v, want %s", orders, c.want)
+			}
+		})
 	}
 }

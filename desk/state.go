@@ -50,6 +50,8 @@ type Connections struct {
 	Full    uint64 `json:"full"`    // no room, or too many of one address
 	Evicted uint64 `json:"evicted"` // waiting ones that made room
 	Slow    uint64 `json:"slow"`    // did not take their answer
+
+	Malformed uint64 `json:"malformed"` // what was sent and is no request
 }
 
 // Origin is one platform behind, as the engine sees it.

@@ -16,16 +16,16 @@ import (
 	"time"
 )
 
-// certificate makes one for this machine, as two files, and a client that
-// believes it.
-func certificate(t *testing.T) (cert, key string, client *http.Client) {
+// certificate makes one for this machine and names, as two files, and a client
+// that believes it.
+func certificate(t *testing.T, names ...string) (cert, key string, client *http.Client) {
 	t.Helper()
 	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), DNSNames: append(names, "localhost"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}

@@ -221,6 +221,13 @@ func isAnImage(t *testing.T, r released) {
 		t.Fatal(err)
 	}
 	binary(name).must(t, "config", "check", configFile)
+	// No authorities lie in the image: the binary has its own, see cmd/deich/roots_test.go.
+	if _, err := os.Stat(filepath.Join(root, "etc/ssl")); err == nil {
+		t.Error("there are certificates in the image")
+	}
+	if out := do("go", "version", "-m", filepath.Join(root, "usr/bin/deich")); !strings.Contains(out, "golang.org/x/crypto/x509roots/fallback") {
+		t.Errorf("no authorities are in the image's binary:\n%s", out)
+	}
 	origin := platform(t, "hello")
 	p := binary(name).start(t, "", "protect", "--to", origin.URL, "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0")
 	if r, body := get(t, visitor(t), p.users+"/"); r.StatusCode != 200 || body != "hello" {

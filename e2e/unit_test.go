@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
@@ -84,14 +85,23 @@ func callsOnlyAllowed(t *testing.T, r released) {
 		t.Fatal(err)
 	}
 	origin, config := platform(t, "hello"), filepath.Join(dir, "deich.yaml")
-	text := edited(origin.URL) + fmt.Sprintf("data: %q\naccess_log: %q\n", filepath.Join(dir, "data"), filepath.Join(dir, "access.log"))
+	plain, secure, data := freePort(t), freePort(t), filepath.Join(dir, "data")
+	text := fmt.Sprintf("listen: [%q, %q]\nplain_http: true\nsites: [{names: [a.test], origins: [%q], internal: true}]\nconsole: 127.0.0.1:0\ndata: %q\naccess_log: %q\n",
+		"http://"+loopback(plain), "https://"+loopback(secure), origin.URL, data, filepath.Join(dir, "access.log"))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p := binary(traced).start(t, "", "run", "--config", config)
-	for range 20 {
-		get(t, visitor(t), p.users+"/")
+	roots := x509.NewCertPool()
+	if root := binary(deich).must(t, "certificate", "root", "--data", data); !roots.AppendCertsFromPEM([]byte(root)) {
+		t.Fatalf("no certificate: %s", root)
 	}
+	for range 20 {
+		get(t, asking(t, plain, nil), "http://a.test/")
+		get(t, asking(t, secure, roots), "https://a.test/")
+	}
+	overQUIC(t, secure, roots)
+	binary(deich).must(t, "top", "--seconds", "1", "--data", data)
 	p.signal(t, syscall.SIGHUP)
 	p.hear(t, "The configuration is in force.")
 	p.stop(t)
@@ -99,6 +109,16 @@ func callsOnlyAllowed(t *testing.T, r released) {
 	trace, err := os.ReadFile(calls)
 	if err != nil {
 		t.Fatal(err)
+	}
+	families := map[string]bool{}
+	unit, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^RestrictAddressFamilies=(.*)$`).FindAllStringSubmatch(string(unit), -1) {
+		for _, family := range strings.Fields(m[1]) {
+			families[family] = true
+		}
 	}
 	may, refused, seen := allowed(t, unitFile), map[string]bool{}, map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^\d+ +([a-z_0-9]+)\(`).FindAllStringSubmatch(string(trace), -1) {
@@ -108,7 +128,14 @@ func callsOnlyAllowed(t *testing.T, r released) {
 			t.Errorf("the filter refuses %s, which Deich calls", m[1])
 		}
 	}
-	for _, call := range []string{"accept4", "epoll_ctl", "flock"} {
+	for _, m := range regexp.MustCompile(`\bsocket\((AF_[A-Z0-9]+)`).FindAllStringSubmatch(string(trace), -1) {
+		seen[m[1]] = true
+		if !families[m[1]] && !refused[m[1]] {
+			refused[m[1]] = true
+			t.Errorf("the unit refuses sockets of %s, which Deich opens", m[1])
+		}
+	}
+	for _, call := range []string{"accept4", "epoll_ctl", "flock", "recvmmsg", "AF_INET"} {
 		if !seen[call] {
 			t.Errorf("%s was not seen: the trace holds only %d calls", call, len(seen))
 		}

@@ -29,6 +29,10 @@ type conn struct {
 
 	announce *announced // what a PROXY protocol header said; nil where none is due
 
+	greeted bool        // it was active before; of the server's goroutine
+	owes    atomic.Bool // a request began that has not come yet
+	heard   atomic.Bool // it sent anything
+
 	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one
 	judged  atomic.Bool
 	closed  atomic.Bool
@@ -75,11 +79,19 @@ func unwrap(nc net.Conn) *conn {
 // closed is left open and unread for a while, see Close.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.announce != nil {
-		if n, err := c.announce.read(c.tcp, p); n > 0 || err != nil {
+		n, err := c.announce.read(c.tcp, p)
+		if errors.Is(err, errProxyHeader) {
+			c.set.silentBy.Store(&c.peer)
+			c.set.silent.Add(1)
+		}
+		if n > 0 || err != nil {
 			return n, err
 		}
 	}
 	n, err := c.tcp.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
 	if c.judged.Load() {
 		return 0, io.EOF
 	}

@@ -25,6 +25,11 @@ type conns struct {
 	full    atomic.Uint64 // at accept, no room or too many of one address
 	slow    atomic.Uint64 // did not take their answer
 
+	malformed atomic.Uint64 // what was sent and is no request
+
+	silent   atomic.Uint64 // of trusted proxies, without the header that is due, since the operator was last told
+	silentBy atomic.Pointer[netip.Addr]
+
 	mu    sync.Mutex
 	open  []*conn // in no order; conn.index is its place
 	peers map[netip.Addr]int32
@@ -45,6 +50,8 @@ type ConnCounters struct {
 	Full    uint64 // no room, or too many of one address
 	Evicted uint64 // waiting ones that made room
 	Slow    uint64 // did not take their answer
+
+	Malformed uint64 // what was sent and is no request
 }
 
 // Connections takes a snapshot.
@@ -54,6 +61,7 @@ func (s *Server) Connections() ConnCounters {
 	out := ConnCounters{Open: len(c.open)}
 	c.mu.Unlock()
 	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
+	out.Malformed = c.malformed.Load()
 	if s.quic != nil {
 		q := s.quic.conns
 		q.mu.Lock()

@@ -10,10 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,33 +124,6 @@ func TestHTTP3Off(t *testing.T) {
 		t.Fatalf("somebody listens: %v", err)
 	}
 	udp.Close()
-}
-
-// Another implementation of both QUIC and TLS: ngtcp2 with GnuTLS.
-func TestHTTP3OtherClient(t *testing.T) {
-	name, err := exec.LookPath("gtlsclient")
-	if err != nil {
-		t.Skip("gtlsclient is not installed: Debian's package ngtcp2-client has it")
-	}
-	told := make(chan facts, 4)
-	s, _ := startQUIC(t, hello, telling(told))
-	_, port := hostPort(s.Addrs()[0])
-	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, name, "--quiet", "--exit-on-all-streams-close", "--no-quic-dump", "--download="+dir,
-		"127.0.0.1", strconv.Itoa(port), fmt.Sprintf("https://a.test:%d/answer", port)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if body, err := os.ReadFile(filepath.Join(dir, "answer")); err != nil || string(body) != "hello" {
-		t.Errorf("%q %v\n%s", body, err, out)
-	}
-	if f := <-told; !strings.HasPrefix(f.fingerprint, "q13") || !f.validated {
-		t.Errorf("%+v", f)
-	} else {
-		t.Logf("gtlsclient %s", f.fingerprint)
-	}
 }
 
 // What the engine is told of a client by QUIC: its address, proved, and its

@@ -157,23 +157,31 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 		return
 	}
 	switch to {
+	case http.StateActive:
+		c.began(nc)
 	case http.StateIdle:
+		s.settle(c, nc, false)
 		c.waited(s.now())
-	case http.StateActive, http.StateHijacked:
+	case http.StateHijacked:
 		c.working()
+	case http.StateClosed:
+		s.settle(c, nc, true)
 	}
 }
 
 // serve is where every request begins.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if c := connOf(r); c != nil {
+		c.came()
+	}
 	switch {
 	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
 	// standard server leaves it to its handler (RFC 9113, section 3.4).
 	case r.Method == http.MethodConnect, r.Method == "PRI":
-		reject(w, http.StatusMethodNotAllowed)
+		s.refuse(w, r, http.StatusMethodNotAllowed)
 		return
 	case !plainTarget(r):
-		reject(w, http.StatusBadRequest)
+		s.refuse(w, r, http.StatusBadRequest)
 		return
 	case looselyFramed(r):
 		w.Header()["Connection"] = []string{"close"}
@@ -277,6 +285,9 @@ func (s *Server) house(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			s.conns.tick()
+			if n := s.conns.silent.Swap(0); n > 0 {
+				s.log.Warn("edge: a trusted proxy did not begin with a PROXY protocol header", "proxy", s.conns.silentBy.Load(), "connections", n)
+			}
 			if s.quic != nil {
 				s.quic.conns.tick(s.options.Config.Timeouts.Idle.Duration)
 			}

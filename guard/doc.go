@@ -3,11 +3,13 @@
 //
 // It is plain middleware. In front of any handler:
 //
-//	engine, _ := deich.New(deich.Policy{}, seed)
 //	keys, _ := guard.OpenKeys("/var/lib/deich")
+//	engine, _ := deich.New(deich.Policy{}, keys.EngineSeed())
 //	h, _ := guard.New(guard.Options{Engine: engine, Keys: keys, Next: platform})
 //	go h.Run(ctx)
 //	http.ListenAndServe(":8080", h)
+//
+// A whole program of that kind is example/guestbook.
 //
 // What it answers itself are the paths under /.well-known/deich/ and the
 // refusals: a page for people, a problem document (RFC 9457) for programs, and

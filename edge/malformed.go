@@ -1,0 +1,66 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+)
+
+// The standard server answers what is no request by itself and tells nobody.
+// What it does tell is when a connection becomes active: a request began. One
+// that never came here before the connection rested or ended was malformed, or
+// cut off. So the engine hears of it, and a source that sends nothing else is
+// refused at accept. It does not hear of what follows a good request, which is
+// counted as such, of HTTP/2 below its requests, nor of QUIC below HTTP/3.
+
+// began notes that a connection became active.
+func (c *conn) began(nc net.Conn) {
+	c.working()
+	if !c.greeted {
+		c.greeted = true
+		if t, ok := nc.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+			return // HTTP/2 begins by a greeting, which is no request
+		}
+	}
+	c.owes.Store(true)
+}
+
+// came notes that a request did come.
+func (c *conn) came() {
+	if c.owes.Load() {
+		c.owes.Store(false)
+	}
+}
+
+// settle says what becomes of a connection that rests, or is closed, without
+// the request that began.
+func (s *Server) settle(c *conn, nc net.Conn, closed bool) {
+	wasted := c.owes.Swap(false)
+	if _, secured := nc.(*tls.Conn); secured && closed && c.fingerprint == "" && c.heard.Load() {
+		wasted = true // no ClientHello, but something
+	}
+	if wasted && !c.judged.Load() {
+		s.malformed(c)
+	}
+}
+
+// malformed tells the engine of something by c that is no request.
+func (s *Server) malformed(c *conn) {
+	if c.trusted {
+		return // others stand behind it
+	}
+	s.conns.malformed.Add(1)
+	s.options.Engine.Malformed(s.now(), c.peer)
+}
+
+// refuse answers what came as a request and has no place at a reverse proxy.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
+	if c := connOf(r); c != nil {
+		s.malformed(c)
+	}
+	if c := quicOf(r); c != nil && !s.quic.conns.trusted(c.peer()) {
+		s.conns.malformed.Add(1)
+		s.options.Engine.Malformed(s.now(), c.peer())
+	}
+	reject(w, status)
+}
