@@ -186,6 +186,10 @@ const (
 	// is not set anew with every write.
 	writeSlack = 2 * time.Second
 
+	// joinBytes is what is held back over HTTP/2 until those that are ready have
+	// run: a whole record with the next one's beginning. More is written at once.
+	joinBytes = 17 << 10
+
 	// logQueue bounds the access log's entries that wait to be written; one
 	// more is dropped, counted, and said.
 	logQueue = 4096
