@@ -199,4 +199,7 @@ const (
 
 	// shutdownPoll is how often a draining server looks whether it is empty.
 	shutdownPoll = 20 * time.Millisecond
+	// drainSilence is how long nothing has passed in a tunnel or a stream of events
+	// that a draining server ends at once.
+	drainSilence = 2 * time.Second
 )
