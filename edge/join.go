@@ -18,31 +18,41 @@ type joint struct {
 
 	mu     sync.Mutex // over writes, too: they stay in order
 	held   *[]byte    // of joinPool; nil: nothing is held
+	long   bool       // the last write was
 	failed error      // of a write whose caller had been told that it was done
 }
 
 var joinPool = sync.Pool{New: func() any { b := make([]byte, 0, joinBytes); return &b }}
 
-// join takes p to be written soon. Under a deadline from outside, as at the end
-// of a connection, it is written by the time this returns.
+// join takes p to be written soon. What is long is written at once, with what
+// is held: a body that flows has nothing to wait for. So is what follows it, as
+// the longest frame is by its head longer than a record; and what is written
+// under a deadline from outside, as at the end of a connection.
 func (c *conn) join(p []byte) (int, error) {
 	j := &c.joint
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	at := c.outer.Load() != 0 || len(p) > joinBytes
-	if at || j.held != nil && len(*j.held)+len(p) > joinBytes {
+	long := len(p) > joinLong
+	atOnce := long || j.long || c.outer.Load() != 0
+	j.long = long
+	if j.held != nil && len(*j.held)+len(p) > joinBytes {
 		c.writeHeld()
 	}
 	switch {
 	case j.failed != nil:
 		return 0, j.failed
-	case at:
+	case j.held == nil && atOnce:
 		return c.send(p)
 	case j.held == nil:
 		j.held = joinPool.Get().(*[]byte)
 		go c.writeSoon()
 	}
 	*j.held = append(*j.held, p...)
+	if atOnce {
+		if c.writeHeld(); j.failed != nil {
+			return 0, j.failed
+		}
+	}
 	return len(p), nil
 }
 

@@ -187,8 +187,9 @@ const (
 	writeSlack = 2 * time.Second
 
 	// joinBytes is what is held back over HTTP/2 until those that are ready have
-	// run: a whole record with the next one's beginning. More is written at once.
+	// run: more is written at once. So is a single write longer than joinLong.
 	joinBytes = 17 << 10
+	joinLong  = 4 << 10
 
 	// logQueue bounds the access log's entries that wait to be written; one
 	// more is dropped, counted, and said.
