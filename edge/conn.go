@@ -42,6 +42,8 @@ type conn struct {
 	window  time.Time    // until when the present write window lasts
 	written int64        // bytes handed to the kernel
 	acked   int64        // of them, taken by the client when the window began
+
+	joint joint // over it, where HTTP/2 is spoken
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
@@ -102,12 +104,19 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write hands p to the client. It may take as long as it takes, as long as the
-// client takes writeWindowBytes in every writeWindow.
+// Write hands p to the client; over HTTP/2, soon. It may take as long as it
+// takes, as long as the client takes writeWindowBytes in every writeWindow.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.judged.Load() {
 		return 0, errJudged
 	}
+	if c.joint.on.Load() {
+		return c.join(p)
+	}
+	return c.send(p)
+}
+
+func (c *conn) send(p []byte) (int, error) {
 	if now := time.Now(); c.window.Sub(now) < writeWindow || c.stale.Load() {
 		c.stale.Store(false)
 		c.openWindow(now)
@@ -155,6 +164,7 @@ func (c *conn) Close() error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}
+	c.writeLast()
 	if !c.judged.Load() {
 		c.set.remove(c)
 		return c.tcp.Close()

@@ -13,6 +13,7 @@ type copier struct {
 	x       *exchange
 	buf     []byte
 	control *http.ResponseController
+	pipe    *pipe // of a stream of events; else nil
 
 	window  time.Time     // until when the client's present write window lasts
 	blocked time.Duration // by the client, in all
@@ -33,6 +34,9 @@ func (c *copier) run() error {
 		}
 		n, err := resp.Body.Read(c.buf)
 		if n > 0 {
+			if c.pipe != nil {
+				c.pipe.touch()
+			}
 			if err := c.write(c.buf[:n]); err != nil {
 				return err
 			}

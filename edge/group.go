@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,24 +14,25 @@ import (
 // group is the platform behind one or more sites: one origin to the engine, on
 // one or more backends.
 type group struct {
-	key      string
-	index    uint16 // the engine's number for it
-	prefix   string // of the origins' paths
-	backends []*backend
-	timeouts atomic.Pointer[Timeouts]
-	turn     atomic.Uint32
-	open     atomic.Int64
-	health   health
-	fetching atomic.Int32 // the cache's own requests to it
+	key         string
+	index       uint16         // the engine's number for it
+	prefix      string         // of the origins' paths
+	authorities *x509.CertPool // for https; nil: the system's
+	backends    []*backend
+	timeouts    atomic.Pointer[Timeouts]
+	turn        atomic.Uint32
+	open        atomic.Int64
+	health      health
+	fetching    atomic.Int32 // the cache's own requests to it
 }
 
 func newGroup(s Site, index uint16, t *Timeouts, l Limits) (*group, error) {
-	g := &group{key: s.groupKey(), index: index}
-	g.timeouts.Store(t)
 	pool, err := s.authorities()
 	if err != nil {
 		return nil, fmt.Errorf("edge: origin_ca: %w", err)
 	}
+	g := &group{key: s.groupKey(), index: index, authorities: pool}
+	g.timeouts.Store(t)
 	config := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	for _, text := range s.Origins {
 		u, err := parseOrigin(text)

@@ -19,6 +19,7 @@ type proxy struct {
 	buffers buffers
 	cache   *cache       // nil: none
 	tunnels atomic.Int64 // open now
+	lasting lasting
 
 	// What the guard is told; see guard.Fail and guard.Streaming.
 	fail      func(http.ResponseWriter, *http.Request, deich.Reason)
@@ -178,7 +179,10 @@ func (p *proxy) stream(x *exchange, buf []byte) {
 	c := copier{x: x, buf: buf, control: http.NewResponseController(x.w)}
 	events := strings.HasPrefix(x.resp.Header.Get("Content-Type"), "text/event-stream")
 	if events {
-		x.line.receiveBody(x.line.backend.timeouts.Load().Stream.Duration)
+		pause := x.line.backend.timeouts.Load().Stream.Duration
+		x.line.receiveBody(pause)
+		c.pipe = newPipe(pause)
+		p.lasting.begin(c.pipe, x.line)
 	}
 	if events || x.resp.ContentLength >= streamingBytes {
 		p.streaming(x.w)
@@ -191,7 +195,9 @@ func (p *proxy) stream(x *exchange, buf []byte) {
 		x.w.Header()["Connection"] = []string{"close"}
 	}
 	x.w.WriteHeader(x.resp.StatusCode)
-	if err := c.run(); err != nil {
+	err := c.run()
+	p.lasting.end(c.pipe) // before the line is another's
+	if err != nil {
 		// The client must not take a broken answer for a whole one.
 		panic(http.ErrAbortHandler)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -190,6 +191,58 @@ func TestKeptConnectionOverTLSIsUsedAgain(t *testing.T) {
 	}
 	if n := len(o.seen()); n != 1 {
 		t.Errorf("%d connections for three requests", n)
+	}
+}
+
+// TestAuthoritiesOfTheOriginAreReadAnew: a reload takes what the file holds by
+// then, also for connections that are kept.
+func TestAuthoritiesOfTheOriginAreReadAnew(t *testing.T) {
+	pair, ca := certify(t, "127.0.0.1")
+	_, other := certify(t, "127.0.0.1")
+	o := playOver(t, &tls.Config{Certificates: []tls.Certificate{pair}}, func(c *playedConn) {
+		for c.request() != nil {
+			c.say(okSaid)
+		}
+	})
+	right, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{{Origins: []string{o.url()}, OriginCA: ca}}}
+	s := startUncached(t, c)
+	ask := func() int { return call(t, s.Addrs()[0].String()).ask("GET", plainGet).resp.StatusCode }
+	conns := 0
+	for i, step := range []struct {
+		file       []byte
+		want, more int // status, and connections the origin sees more
+	}{{right, 200, 1}, {wrong, 502, 1}, {right, 200, 1}, {right, 200, 0}} {
+		if err := os.WriteFile(ca, step.file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Swap(c, guard.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		was := s.state.Load().groups[0].index
+		if got := ask(); got != step.want || was != 0 {
+			t.Errorf("step %d: %d, want %d; number %d", i, got, step.want, was)
+		}
+		if n := len(o.seen()); n != conns+step.more {
+			t.Errorf("step %d: %d connections, want %d", i, n, conns+step.more)
+		}
+		conns = len(o.seen())
+	}
+	if err := os.WriteFile(ca, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Swap(c, guard.Config{}); err == nil {
+		t.Error("a file without an authority was taken")
+	}
+	if got := ask(); got != 200 {
+		t.Errorf("after the reload that failed: %d", got)
 	}
 }
 

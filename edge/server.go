@@ -354,8 +354,12 @@ func (s *Server) Swap(c Config, g guard.Config) error {
 }
 
 // Shutdown stops listening, lets every request end, and closes what is left
-// when ctx ends; then its error is returned. Nothing runs afterwards.
+// when ctx ends; then its error is returned. Tunnels and streams of events end
+// once they are silent. Nothing runs afterwards.
 func (s *Server) Shutdown(ctx context.Context) error {
+	draining, drained := context.WithCancel(ctx)
+	defer drained()
+	s.running.Go(func() { s.proxy.lasting.drain(draining) })
 	// Both at once: one must not use up the other's time.
 	byQUIC := make(chan error, 1)
 	go func() { byQUIC <- s.quic.shutdown(ctx) }()
@@ -364,6 +368,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = fmt.Errorf("edge: shutdown: %w", err)
 	}
 	s.drainTunnels(ctx)
+	drained()
 	s.conns.abortAll()
 	s.http.Close()
 	if s.cancel != nil {

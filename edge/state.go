@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/deichproject/deich"
@@ -85,16 +86,26 @@ func (st *state) name(name string, s *site, cert *credential) {
 }
 
 // makeGroups keeps the groups that the old state had, under their numbers, and
-// gives new ones the numbers that are free.
+// gives new ones the numbers that are free. One whose file of authorities holds
+// others by now is made anew, under its number.
 func (st *state) makeGroups(old *state, origins int) error {
 	timeouts := st.config.Timeouts
 	taken := make(map[uint16]bool)
 	if old != nil {
 		for _, g := range old.groups {
-			if st.config.hasGroup(g.key) {
-				st.groups = append(st.groups, g)
-				taken[g.index] = true
+			at := slices.IndexFunc(st.config.Sites, func(s Site) bool { return s.groupKey() == g.key })
+			if at < 0 {
+				continue
 			}
+			now, err := newGroup(st.config.Sites[at], g.index, &timeouts, st.config.Limits)
+			if err != nil {
+				return err
+			}
+			if !now.authorities.Equal(g.authorities) {
+				g = now
+			}
+			st.groups = append(st.groups, g)
+			taken[g.index] = true
 		}
 	}
 	next := uint16(0)
@@ -135,15 +146,6 @@ func (st *state) inForce(old *state) {
 			g.retire()
 		}
 	}
-}
-
-func (c Config) hasGroup(key string) bool {
-	for _, s := range c.Sites {
-		if s.groupKey() == key {
-			return true
-		}
-	}
-	return false
 }
 
 func (st *state) groupOf(key string) *group {

@@ -50,6 +50,86 @@ func TestEventsAreHandedOnAtOnce(t *testing.T) {
 	}
 }
 
+// TestSilentAnswersDoNotHoldUpTheEnd: a stream of events and a tunnel in which
+// nothing passes are ended, one that is alive and a request that is being
+// answered are waited for.
+func TestSilentAnswersDoNotHoldUpTheEnd(t *testing.T) {
+	release := make(chan struct{})
+	o := play(t, func(c *playedConn) {
+		r := c.request()
+		if r == nil {
+			return
+		}
+		switch r.URL.Path {
+		case "/silent":
+			c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+			io.Copy(io.Discard, c.br)
+		case "/tunnel":
+			c.say(switched + "hello")
+			io.Copy(io.Discard, c.br)
+		case "/alive":
+			c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+			for {
+				select {
+				case <-release:
+					return
+				case <-time.After(50 * time.Millisecond):
+					c.say("data: 1\n\n")
+				}
+			}
+		default:
+			<-release
+			c.say(okSaid)
+		}
+	})
+	s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}})
+	addr := s.Addrs()[0].String()
+	get := func(path, fields string) *caller {
+		c := call(t, addr)
+		c.say("GET " + path + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n")
+		return c
+	}
+	head := func(c *caller) *http.Response {
+		t.Helper()
+		resp, err := http.ReadResponse(c.br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	silent, alive, slow := get("/silent", ""), get("/alive", ""), get("/slow", "")
+	tunnel := get("/tunnel", "Connection: Upgrade\r\nUpgrade: websocket\r\n")
+	events, ticks := head(silent), head(alive)
+	if resp := head(tunnel); resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(resp.Status)
+	}
+	within(t, "the last request is on its way", func() bool { return len(o.seen()) == 4 })
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(t.Context()) }()
+	if got, err := io.ReadAll(events.Body); err == nil || string(got) != "data: 1\n\n" {
+		t.Errorf("the silent stream: %q %v", got, err)
+	}
+	if got, _ := io.ReadAll(tunnel.br); string(got) != "hello" {
+		t.Errorf("the tunnel: %q", got)
+	}
+	if _, err := io.ReadFull(ticks.Body, make([]byte, 90)); err != nil {
+		t.Errorf("the stream that is alive: %v", err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("ended before all was answered: %v", err)
+	default:
+	}
+	close(release)
+	if h := slow.hear("GET"); h.body != "ok" {
+		t.Errorf("the request that was being answered: %+v", h)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHeaderIsHandedOnBeforeTheBody: a client that waits for the header of a
 // long poll gets it although nothing follows yet.
 func TestHeaderIsHandedOnBeforeTheBody(t *testing.T) {

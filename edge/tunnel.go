@@ -36,6 +36,8 @@ func (p *proxy) tunnel(x *exchange) {
 	}
 	l.tcp.SetDeadline(time.Time{})
 	t := newPipe(l.backend.timeouts.Load().Stream.Duration)
+	p.lasting.begin(t, l)
+	defer p.lasting.end(t)
 	back := make(chan struct{})
 	go func() {
 		defer close(back)
@@ -60,7 +62,7 @@ func appendSwitch(b []byte, resp *http.Response) []byte {
 	return append(b, "\r\n"...)
 }
 
-// pipe is what both directions of a tunnel share.
+// pipe is what both directions of a tunnel share. A stream of events is half one.
 type pipe struct {
 	pause atomic.Int64 // ns
 	last  atomic.Int64 // Unix ns at which something passed, in either direction
