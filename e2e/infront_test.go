@@ -56,14 +56,14 @@ func (p *process) port(t *testing.T) string {
 	return p.users[strings.LastIndexByte(p.users, ':')+1:]
 }
 
-// person is somebody at one of this machine's addresses, who comes to at
+// caller is somebody at one of this machine's addresses, who comes to at
 // whatever the site's name is.
-type person struct {
+type caller struct {
 	*http.Client
 	url string
 }
 
-func personAt(t *testing.T, from, scheme, to string, roots *x509.CertPool) person {
+func personAt(t *testing.T, from, scheme, to string, roots *x509.CertPool) caller {
 	t.Helper()
 	c := visitor(t)
 	tr := c.Transport.(*http.Transport)
@@ -75,11 +75,11 @@ func personAt(t *testing.T, from, scheme, to string, roots *x509.CertPool) perso
 	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, to)
 	}
-	return person{c, scheme + "://www.example.org/"}
+	return caller{c, scheme + "://www.example.org/"}
 }
 
 // sees asks for a page and holds what the origin said against want.
-func (p person) sees(t *testing.T, status int, want string, header ...string) {
+func (p caller) sees(t *testing.T, status int, want string, header ...string) {
 	t.Helper()
 	r, body := request(t, p.Client, "GET", p.url, "", header...)
 	if r.StatusCode != status || status == 200 && body != want {
@@ -274,7 +274,7 @@ func headerOfNone(t *testing.T) {
 	p, roots := announcing(t, mirror(t))
 	at := "127.0.0.1:" + p.port(t)
 	const header = "PROXY TCP4 192.0.2.7 127.0.0.1 1 443\r\n"
-	saying := func(from, first string) person {
+	saying := func(from, first string) caller {
 		who := personAt(t, from, "https", at, roots)
 		tr := who.Transport.(*http.Transport)
 		dial := tr.DialContext
