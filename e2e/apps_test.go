@@ -84,9 +84,12 @@ func worksInWiki(t *testing.T, users, at, name string) {
 	open := func(title, more string) {
 		b.do(chromedp.Navigate(users + "/index.php?title=" + title + more))
 	}
-	write := func(text string) {
+	write := func(text string, passLost bool) {
 		open(name, "&action=edit")
 		b.waitFor(`!!document.querySelector("#wpTextbox1")`)
+		if passLost {
+			b.becomeStranger(users)
+		}
 		ask[bool](b, fmt.Sprintf(`(document.querySelector("#wpTextbox1").value = %q, document.querySelector("#wpSave").click(), true)`, text))
 		b.waitFor(fmt.Sprintf(`!document.querySelector("#wpTextbox1") && document.querySelector("#mw-content-text").innerText.includes(%q)`, text))
 	}
@@ -97,8 +100,8 @@ func worksInWiki(t *testing.T, users, at, name string) {
 			document.querySelector("#wpLoginAttempt").click(), true)`, wikiUser, wikiPassword))
 		b.waitFor(fmt.Sprintf(`!!document.querySelector("#pt-userpage") && document.querySelector("#pt-userpage").innerText.includes(%q)`, wikiUser))
 	})
-	step("write", func() { write("The land behind it stays in use.") })
-	step("edit", func() { write("The land behind it stays dry.") })
+	step("write", func() { write("The land behind it stays in use.", false) })
+	step("edit, the pass lost before it is sent", func() { write("The land behind it stays dry.", true) })
 	step("upload", func() { b.uploads(open, name, picture(t, len(name))) })
 	step("recent changes", func() {
 		open("Special:RecentChanges", "&hidebots=0&days=1&enhanced=0")
