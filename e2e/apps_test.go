@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -173,9 +174,18 @@ func needWiki(t *testing.T) {
 	}
 }
 
-// startWiki installs a fresh wiki with one user and starts it at a loopback
-// address; users see it at public.
+// startWiki installs a fresh wiki and starts it.
 func startWiki(t *testing.T, at, public string) {
+	t.Helper()
+	for _, program := range installWiki(t, at, public) {
+		runApp(t, program...)
+	}
+	readyApp(t, "http://"+at+"/index.php?title=Main_Page")
+}
+
+// installWiki installs a fresh wiki with one user for a loopback address; users
+// see it at public. It gives the programs that are to be started.
+func installWiki(t *testing.T, at, public string) [][]string {
 	t.Helper()
 	// Not t.TempDir: the workers of root's PHP are another user, who must get in.
 	data, err := os.MkdirTemp("", "deich-wiki-")
@@ -212,9 +222,10 @@ func startWiki(t *testing.T, at, public string) {
 		}
 	}
 	giveToWorkers(t, data)
-	runApp(t, fpm(), "--nodaemonize", "--fpm-config", data+"/php-fpm.conf")
-	runApp(t, "nginx", "-p", data, "-e", "stderr", "-c", data+"/nginx.conf")
-	readyApp(t, "http://"+at+"/index.php?title=Main_Page")
+	return [][]string{
+		{fpm(), "--nodaemonize", "--fpm-config", data + "/php-fpm.conf"},
+		{"nginx", "-p", data, "-e", "stderr", "-c", data + "/nginx.conf"},
+	}
 }
 
 // fpmUser names who PHP's workers are: root's may not be root.
@@ -246,8 +257,8 @@ func giveToWorkers(t *testing.T, data string) {
 	}
 }
 
-// runApp starts a part of an application, and ends it with the test.
-func runApp(t *testing.T, args ...string) {
+// runApp starts a part of an application; it ends with the test, or by stop.
+func runApp(t *testing.T, args ...string) (stop func()) {
 	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
@@ -255,15 +266,18 @@ func runApp(t *testing.T, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		cmd.Wait()
 		late.Stop()
-		if t.Failed() {
+	})
+	t.Cleanup(func() {
+		if stop(); t.Failed() {
 			t.Logf("%s said:\n%s", strings.Join(args, " "), said.String())
 		}
 	})
+	return stop
 }
 
 // readyApp waits until an application answers with 200.

@@ -124,6 +124,15 @@ type base struct{ url, token string }
 // startBase starts a fresh PocketBase at a loopback address, with a user and posts.
 func startBase(t *testing.T, program, at string) *base {
 	t.Helper()
+	runApp(t, installBase(t, program, at)...)
+	readyApp(t, "http://"+at+"/api/health")
+	return fillBase(t, at)
+}
+
+// installBase makes a fresh PocketBase with a superuser for a loopback address,
+// and gives what is to be started.
+func installBase(t *testing.T, program, at string) []string {
+	t.Helper()
 	dir := t.TempDir()
 	if out, err := output(t, "", nil, program, "superuser", "upsert", baseAdmin, basePassword, "--dir", dir); err != nil {
 		t.Fatalf("superuser: %v\n%s", err, out)
@@ -132,8 +141,12 @@ func startBase(t *testing.T, program, at string) *base {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runApp(t, program, "serve", "--dev=false", "--http", at, "--dir", dir, "--publicDir", public)
-	readyApp(t, "http://"+at+"/api/health")
+	return []string{program, "serve", "--dev=false", "--http", at, "--dir", dir, "--publicDir", public}
+}
+
+// fillBase gives a PocketBase that runs its settings, a user and posts.
+func fillBase(t *testing.T, at string) *base {
+	t.Helper()
 	a := &base{url: "http://" + at}
 	var entry struct{ Token string }
 	a.ask(t, "POST", "/api/collections/_superusers/auth-with-password", map[string]string{"identity": baseAdmin, "password": basePassword}, &entry)
