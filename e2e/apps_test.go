@@ -129,7 +129,8 @@ func (b *tab) uploads(open func(title, more string), name string, picture []byte
 		document.querySelector("[name=wpUpload]").click()
 		return true
 	})()`, base64.StdEncoding.EncodeToString(picture), name+".png"))
-	b.waitFor(`document.querySelector("#file img")?.naturalWidth === 40`)
+	// A picture may be told to wait like anything else; who misses it loads it again.
+	b.waitFor(`(img => !!img && (img.naturalWidth === 40 || img.complete && (img.src = img.src, false)))(document.querySelector("#file img"))`)
 }
 
 // picture is a small PNG, 40 wide: the wiki warns of one that it has already.
