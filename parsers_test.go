@@ -18,7 +18,7 @@ var parsers = map[string]map[string]string{
 	"guard": {
 		"showPass": "FuzzPass", "readTicket": "FuzzTicket", "readToken": "FuzzToken", "explain": "FuzzReference",
 		"ownCookies": "FuzzCookies", "stripCookies": "FuzzCookies", "returnPath": "FuzzReturnPath", "proofForm": "FuzzProofForm",
-		"language": "FuzzLanguage", "formText": "FuzzFormText", "keepPrivate": "FuzzKeepPrivate", "kindOf": "FuzzKind",
+		"language": "FuzzLanguage", "formText": "FuzzFormText", "partsText": "FuzzPartsText", "keepPrivate": "FuzzKeepPrivate", "kindOf": "FuzzKind",
 		"hashes": "FuzzRoutePath", "loadRoutes": "FuzzLoadRoutes", "parseKeys": "FuzzKeys", "remoteAddr": "FuzzRemoteAddr",
 	},
 	"desk": {"sameSession": "FuzzSession", "ownHost": "FuzzHost", "sameOrigin": "FuzzOrigin", "ReadToken": "FuzzReadToken"},

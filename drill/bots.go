@@ -25,6 +25,7 @@ type bot struct {
 // assault is an attack under way.
 type assault struct {
 	spec  scenarios.Attack
+	path  string // of a search, up to its words
 	ends  time.Duration
 	rng   *rand.Rand
 	bots  []bot
@@ -39,9 +40,9 @@ type assault struct {
 
 const none = -1
 
-func newAssault(spec scenarios.Attack, number int, s *scenarios.Scenario, where addresses, agents []string) *assault {
+func newAssault(spec scenarios.Attack, number int, s *scenarios.Scenario, where addresses, agents []string, search string) *assault {
 	a := &assault{
-		spec: spec, ends: s.Phases.Flood.D(),
+		spec: spec, path: search, ends: s.Phases.Flood.D(),
 		rng:   rand.New(rand.NewPCG(s.Seed, uint64(1000+number))),
 		bots:  make([]bot, spec.Sources),
 		order: make([]int32, spec.Sources),
@@ -144,7 +145,7 @@ func (a *assault) compose(to []byte, b *bot, now time.Duration) []byte {
 	}
 	switch a.face(now) {
 	case scenarios.Search:
-		to = append(to, "GET /search?q="...)
+		to = append(append(to, "GET "...), a.path...)
 		to = a.words(to, 2, '+')
 		return a.ending(a.fields(to, b, "text/html"))
 	case scenarios.API:

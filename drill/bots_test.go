@@ -17,7 +17,7 @@ func assaultOf(t *testing.T, name string) (*assault, scenarios.Scenario) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newAssault(s.Attacks[0], 0, &s, addresses{net: 127}, desktopAgents()), s
+	return newAssault(s.Attacks[0], 0, &s, addresses{net: 127}, desktopAgents(), "/search?q="), s
 }
 
 // What attackers send is HTTP that the standard library understands.

@@ -59,7 +59,7 @@ type link struct {
 	reason   string
 }
 
-func newFlood(clock clock, s *scenarios.Scenario, box *sandbox, at netip.AddrPort, agents []string, sums *strikes) (*flood, error) {
+func newFlood(clock clock, s *scenarios.Scenario, box *sandbox, at netip.AddrPort, agents []string, search string, sums *strikes) (*flood, error) {
 	f := &flood{clock: clock, in: make([]byte, 16<<10), sums: sums, most: min(scenarios.ConnectionsMax, raiseFiles()-FilesSpare)}
 	if f.most < 100 {
 		return nil, fmt.Errorf("drill: %d open files are too few for a flood: raise the limit (ulimit -n)", f.most+FilesSpare)
@@ -71,7 +71,7 @@ func newFlood(clock clock, s *scenarios.Scenario, box *sandbox, at netip.AddrPor
 		if spec.Networks > 0 && box.kind != Namespace {
 			return nil, fmt.Errorf("drill: %s needs IPv6 prefixes of its own, so a network namespace: %s", s.Name, box.why)
 		}
-		a := newAssault(spec, i, s, box.net, agents)
+		a := newAssault(spec, i, s, box.net, agents, search)
 		if spec.Solve && f.solvers == nil {
 			f.solvers = newSolvers(runtime.NumCPU())
 		}

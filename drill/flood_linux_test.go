@@ -61,7 +61,7 @@ func floodOnce(t *testing.T, attack string, h func(s *seen, w http.ResponseWrite
 	sums := newStrikes()
 	box := &sandbox{kind: Loopback, net: addresses{net: 127}}
 	at := netip.MustParseAddrPort(server.Listener.Addr().String())
-	f, err := newFlood(newClock(0), &spec, box, at, desktopAgents(), sums)
+	f, err := newFlood(newClock(0), &spec, box, at, desktopAgents(), "/search?q=", sums)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestFloodOfASilentListenerIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	sums := newStrikes()
-	f, err := newFlood(newClock(0), &spec, &sandbox{kind: Loopback, net: addresses{net: 127}}, l.Addr().(*net.TCPAddr).AddrPort(), desktopAgents(), sums)
+	f, err := newFlood(newClock(0), &spec, &sandbox{kind: Loopback, net: addresses{net: 127}}, l.Addr().(*net.TCPAddr).AddrPort(), desktopAgents(), "/search?q=", sums)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -199,9 +199,13 @@ func (r *rehearsal) watch(ctx context.Context) {
 		if r.with == nil {
 			r.gauges.take(gaugeShield, pidOf(r.get(&r.shield)), now)
 		} else {
-			r.gauges.takeGroups(gaugeShield, r.shieldPids(), now)
+			r.gauges.takeGroups(gaugeShield, r.pids(&r.shield, &r.beside), now)
 		}
-		r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
+		if r.platform == nil {
+			r.gauges.take(gaugeOrigin, pidOf(r.get(&r.origin)), now)
+		} else {
+			r.gauges.takeGroups(gaugeOrigin, r.pids(&r.origin, &r.behind), now)
+		}
 		r.gauges.take(gaugeDrill, os.Getpid(), now)
 		r.gauges.takeWhole(now)
 		quick, cancel := context.WithTimeout(ctx, 700*time.Millisecond)

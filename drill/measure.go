@@ -16,6 +16,7 @@ import (
 const (
 	measureClients = 6
 	measureFor     = 1500 * time.Millisecond
+	measureLong    = 4 * time.Second // applications answer a few times a second
 )
 
 // The origin sizes itself by its own CPU time. Over sockets, with the words
@@ -57,7 +58,7 @@ func (r *rehearsal) sizeOrigin(ctx context.Context) error {
 // measure finds out what the origin can do: searches, and what users ask for. It asks the origin directly.
 func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {
 	searches, err := r.drive(ctx, func(client, n int) string {
-		return "/search?q=" + squareWords[n%len(squareWords)] + strconv.Itoa(client*1000+n)
+		return r.asks.search + squareWords[n%len(squareWords)] + strconv.Itoa(client*1000+n)
 	})
 	if err != nil {
 		return Capacity{}, err
@@ -73,17 +74,19 @@ func (r *rehearsal) measure(ctx context.Context) (Capacity, error) {
 			return path
 		}
 		rank := walks[client].next().rank
-		if hasAvatar(rank) {
-			pictures[client] = avatar(rank)
-		}
-		return square(rank)
+		pictures[client] = r.asks.picture(rank)
+		return r.asks.page(rank)
 	})
 	return Capacity{Searches: searches, Mix: mix}, err
 }
 
 // drive gives the answers a second that the origin makes of the given paths.
 func (r *rehearsal) drive(ctx context.Context, path func(client, n int) string) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, measureFor)
+	long := measureFor
+	if r.platform != nil {
+		long = measureLong
+	}
+	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
 	var all sync.WaitGroup
 	var done atomic.Int64

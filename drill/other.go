@@ -40,7 +40,7 @@ func busyOf() (busy, error) { return busy{}, errNotLinux }
 
 type flood struct{}
 
-func newFlood(clock, *scenarios.Scenario, *sandbox, netip.AddrPort, []string, *strikes) (*flood, error) {
+func newFlood(clock, *scenarios.Scenario, *sandbox, netip.AddrPort, []string, string, *strikes) (*flood, error) {
 	return nil, errNotLinux
 }
 

@@ -46,7 +46,18 @@ func hasAvatar(rank int) bool { return rank%3 == 0 }
 // avatar is that picture.
 func avatar(rank int) string { return "/static/avatar/" + strconv.Itoa(rank%32) + ".svg" }
 
-// call gives what a program asks for: mostly the timeline, now and then a search or a profile.
+// squareAsks are what users and attackers ask of townsquare.
+func squareAsks() asks {
+	picture := func(rank int) string {
+		if hasAvatar(rank) {
+			return avatar(rank)
+		}
+		return ""
+	}
+	return asks{page: square, assets: squareAssets[:], picture: picture, call: callPath, search: "/search?q="}
+}
+
+// callPath gives what a program asks for: mostly the timeline, now and then a search or a profile.
 func callPath(n int) string {
 	switch n % 10 {
 	case 4:

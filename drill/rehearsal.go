@@ -26,7 +26,9 @@ type rehearsal struct {
 	box      *sandbox
 	sessions *sessions
 	shielded bool
-	with     *Shield      // in Deich's place; nil: Deich
+	with     *Shield   // in Deich's place; nil: Deich
+	platform *Platform // in Townsquare's place; nil: Townsquare
+	asks     asks
 	scan     int          // fixes what the origin can do; 0: it measures itself
 	door     net.Listener // where the console is to be seen from outside; nil: nowhere
 
@@ -43,6 +45,7 @@ type rehearsal struct {
 	origin *child
 	shield *child
 	beside []*child // further programs of a shield that is not Deich
+	behind []*child // further programs of a platform that is not Townsquare
 	gauges *gauges
 
 	capacity Capacity
@@ -59,7 +62,7 @@ func newRehearsal(o *Options, box *sandbox, s scenarios.Scenario, shielded bool)
 		return nil, err
 	}
 	own := *box // each rehearsal counts its ports anew
-	return &rehearsal{spec: s, o: o, box: &own, sessions: newSessions(p), shielded: shielded}, nil
+	return &rehearsal{spec: s, o: o, box: &own, sessions: newSessions(p), shielded: shielded, asks: squareAsks()}, nil
 }
 
 // run rehearses and gives what was found. Everything it started has ended
@@ -101,18 +104,20 @@ func (r *rehearsal) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	r.figures = near(r.figures)
+	r.target = r.inner
+	if r.shielded {
+		if r.target, err = r.box.listener(); err != nil {
+			return err
+		}
+	}
 	if err := r.startOrigin(ctx); err != nil {
 		return err
 	}
 	if err := r.sizeOrigin(ctx); err != nil {
 		return err
 	}
-	r.target = r.inner
 	if !r.shielded {
 		return nil
-	}
-	if r.target, err = r.box.listener(); err != nil {
-		return err
 	}
 	if err := r.openConsole(); err != nil {
 		return err
@@ -143,6 +148,9 @@ func (r *rehearsal) openConsole() error {
 }
 
 func (r *rehearsal) startOrigin(ctx context.Context) error {
+	if r.platform != nil {
+		return r.startPlatform(ctx)
+	}
 	args := []string{"townsquare", "--listen", r.box.bindable(r.inner), "--stats", r.figures.String(), "--data", filepath.Join(r.dir, "origin"),
 		"--searches", strconv.Itoa(r.spec.Origin.Searches)}
 	if fresh := r.spec.Origin.Fresh.D(); fresh > 0 {
@@ -190,13 +198,16 @@ func (r *rehearsal) get(slot **child) *child {
 
 func (r *rehearsal) stopAll() {
 	r.mu.Lock()
-	beside := r.beside
+	beside, behind := r.beside, r.behind
 	r.mu.Unlock()
 	for _, c := range slices.Backward(beside) {
 		c.stop()
 	}
 	r.get(&r.shield).stop()
 	r.get(&r.origin).stop()
+	for _, c := range slices.Backward(behind) {
+		c.stop()
+	}
 }
 
 // play lets everybody come, each in time, until the end.
@@ -211,7 +222,7 @@ func (r *rehearsal) play(ctx context.Context) error {
 	defer r.fail(nil)
 	var all sync.WaitGroup
 	if len(s.Attacks) > 0 {
-		f, err := newFlood(r.clock, s, r.box, r.target, append(desktopAgents(), mobileAgents()...), r.sums)
+		f, err := newFlood(r.clock, s, r.box, r.target, append(desktopAgents(), mobileAgents()...), r.asks.search, r.sums)
 		if err != nil {
 			return err
 		}
@@ -221,11 +232,22 @@ func (r *rehearsal) play(ctx context.Context) error {
 	for _, u := range r.users(solving) {
 		all.Go(func() { u.live(ctx) })
 	}
+	var visited error // counts even where everything ended before it
+	if p := r.platform; p != nil && p.Visit != nil {
+		all.Go(func() {
+			if visited = p.Visit(ctx, r.site(filepath.Join(r.dir, "platform")), r.clock.zero); visited != nil {
+				r.fail(visited)
+			}
+		})
+	}
 	r.gauges = newGauges(r.shieldName())
 	all.Go(func() { r.watch(ctx) })
 	all.Go(func() { r.turnPhases(ctx) })
 	all.Go(func() { r.befall(ctx) })
 	all.Wait()
+	if visited != nil {
+		return fmt.Errorf("drill: %s: %w", s.Name, visited)
+	}
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("drill: %s: %w", s.Name, err)
 	}
@@ -255,7 +277,7 @@ func (r *rehearsal) users(solving chan struct{}) []*user {
 				leaves = min(end, comes+spec.Stay.D())
 			}
 			all = append(all, &user{
-				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded, slow: &r.slow,
+				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded, slow: &r.slow, asks: &r.asks,
 				client: newFetcher(r.box.net.user(g, n, spec), r.target, agent, spec.Kind != scenarios.Program),
 				walk:   r.sessions.walk(len(all)+int(s.Seed), spec.Gap.D()), solvers: solving, comes: comes, leaves: leaves,
 			})
@@ -266,6 +288,9 @@ func (r *rehearsal) users(solving chan struct{}) []*user {
 
 // turnPhases has the origin's own figures read at the end of each phase.
 func (r *rehearsal) turnPhases(ctx context.Context) {
+	if r.platform != nil {
+		return // only Townsquare has any
+	}
 	phases := r.phases()
 	asks := newTeller(r.figures)
 	defer asks.close()

@@ -104,12 +104,12 @@ func (r *rehearsal) startOther(ctx context.Context) error {
 	return nil
 }
 
-// shieldPids are the shield's processes that run, as far as the drill started them.
-func (r *rehearsal) shieldPids() []int {
+// pids are those that run of a process and of those started with it.
+func (r *rehearsal) pids(first **child, others *[]*child) []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var pids []int
-	for _, c := range append([]*child{r.shield}, r.beside...) {
+	for _, c := range append([]*child{*first}, *others...) {
 		if pid := pidOf(c); pid > 0 {
 			pids = append(pids, pid)
 		}

@@ -20,6 +20,7 @@ type user struct {
 	clock    clock
 	tally    *tally
 	client   *fetcher
+	asks     *asks
 	walk     *walk
 	rng      *rand.Rand
 	solvers  chan struct{} // a place for each proof computed at once
@@ -46,7 +47,7 @@ func (u *user) live(ctx context.Context) {
 		s := u.walk.next()
 		if u.spec.Kind == scenarios.Program {
 			u.calls++
-			u.want(ctx, call, callPath(u.number+u.calls))
+			u.want(ctx, call, u.asks.call(u.number+u.calls))
 		} else {
 			u.open(ctx, s.rank)
 		}
@@ -58,17 +59,17 @@ func (u *user) live(ctx context.Context) {
 
 // open opens a page and loads what belongs to it.
 func (u *user) open(ctx context.Context, rank int) {
-	if !u.want(ctx, page, square(rank)) {
+	if !u.want(ctx, page, u.asks.page(rank)) {
 		return
 	}
 	if !u.cached {
 		u.cached = true
-		for _, path := range squareAssets {
+		for _, path := range u.asks.assets {
 			u.once(ctx, asset, path, u.clock.now())
 		}
 	}
-	if hasAvatar(rank) {
-		u.once(ctx, asset, avatar(rank), u.clock.now())
+	if path := u.asks.picture(rank); path != "" {
+		u.once(ctx, asset, path, u.clock.now())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -84,9 +85,12 @@ func worksInWiki(t *testing.T, users, at, name string) {
 	open := func(title, more string) {
 		b.do(chromedp.Navigate(users + "/index.php?title=" + title + more))
 	}
-	write := func(text string) {
+	write := func(text string, passLost bool) {
 		open(name, "&action=edit")
 		b.waitFor(`!!document.querySelector("#wpTextbox1")`)
+		if passLost {
+			b.becomeStranger(users)
+		}
 		ask[bool](b, fmt.Sprintf(`(document.querySelector("#wpTextbox1").value = %q, document.querySelector("#wpSave").click(), true)`, text))
 		b.waitFor(fmt.Sprintf(`!document.querySelector("#wpTextbox1") && document.querySelector("#mw-content-text").innerText.includes(%q)`, text))
 	}
@@ -97,8 +101,8 @@ func worksInWiki(t *testing.T, users, at, name string) {
 			document.querySelector("#wpLoginAttempt").click(), true)`, wikiUser, wikiPassword))
 		b.waitFor(fmt.Sprintf(`!!document.querySelector("#pt-userpage") && document.querySelector("#pt-userpage").innerText.includes(%q)`, wikiUser))
 	})
-	step("write", func() { write("The land behind it stays in use.") })
-	step("edit", func() { write("The land behind it stays dry.") })
+	step("write", func() { write("The land behind it stays in use.", false) })
+	step("edit, the pass lost before it is sent", func() { write("The land behind it stays dry.", true) })
 	step("upload", func() { b.uploads(open, name, picture(t, len(name))) })
 	step("recent changes", func() {
 		open("Special:RecentChanges", "&hidebots=0&days=1&enhanced=0")
@@ -125,7 +129,8 @@ func (b *tab) uploads(open func(title, more string), name string, picture []byte
 		document.querySelector("[name=wpUpload]").click()
 		return true
 	})()`, base64.StdEncoding.EncodeToString(picture), name+".png"))
-	b.waitFor(`document.querySelector("#file img")?.naturalWidth === 40`)
+	// A picture may be told to wait like anything else; who misses it loads it again.
+	b.waitFor(`(img => !!img && (img.naturalWidth === 40 || img.complete && (img.src = img.src, false)))(document.querySelector("#file img"))`)
 }
 
 // picture is a small PNG, 40 wide: the wiki warns of one that it has already.
@@ -170,9 +175,18 @@ func needWiki(t *testing.T) {
 	}
 }
 
-// startWiki installs a fresh wiki with one user and starts it at a loopback
-// address; users see it at public.
+// startWiki installs a fresh wiki and starts it.
 func startWiki(t *testing.T, at, public string) {
+	t.Helper()
+	for _, program := range installWiki(t, at, public) {
+		runApp(t, program...)
+	}
+	readyApp(t, "http://"+at+"/index.php?title=Main_Page")
+}
+
+// installWiki installs a fresh wiki with one user for a loopback address; users
+// see it at public. It gives the programs that are to be started.
+func installWiki(t *testing.T, at, public string) [][]string {
 	t.Helper()
 	// Not t.TempDir: the workers of root's PHP are another user, who must get in.
 	data, err := os.MkdirTemp("", "deich-wiki-")
@@ -209,9 +223,10 @@ func startWiki(t *testing.T, at, public string) {
 		}
 	}
 	giveToWorkers(t, data)
-	runApp(t, fpm(), "--nodaemonize", "--fpm-config", data+"/php-fpm.conf")
-	runApp(t, "nginx", "-p", data, "-e", "stderr", "-c", data+"/nginx.conf")
-	readyApp(t, "http://"+at+"/index.php?title=Main_Page")
+	return [][]string{
+		{fpm(), "--nodaemonize", "--fpm-config", data + "/php-fpm.conf"},
+		{"nginx", "-p", data, "-e", "stderr", "-c", data + "/nginx.conf"},
+	}
 }
 
 // fpmUser names who PHP's workers are: root's may not be root.
@@ -243,8 +258,8 @@ func giveToWorkers(t *testing.T, data string) {
 	}
 }
 
-// runApp starts a part of an application, and ends it with the test.
-func runApp(t *testing.T, args ...string) {
+// runApp starts a part of an application; it ends with the test, or by stop.
+func runApp(t *testing.T, args ...string) (stop func()) {
 	t.Helper()
 	var said bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
@@ -252,15 +267,18 @@ func runApp(t *testing.T, args ...string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		cmd.Wait()
 		late.Stop()
-		if t.Failed() {
+	})
+	t.Cleanup(func() {
+		if stop(); t.Failed() {
 			t.Logf("%s said:\n%s", strings.Join(args, " "), said.String())
 		}
 	})
+	return stop
 }
 
 // readyApp waits until an application answers with 200.

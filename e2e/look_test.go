@@ -28,6 +28,8 @@ var looks = []struct{ name, page, query string }{
 	{"by-hand", "refusal", "reason=by_hand"},
 	{"origin-down", "origin", "reason=origin_down&seconds=30"},
 	{"origin-slow", "origin", "reason=origin_slow&seconds=30"},
+	{"resend", "resend", "reason=queue_late&seconds=20"},
+	{"unsent", "unsent", "reason=below_cut&seconds=10"},
 	{"given-back", "given_back", "reason=queue_late&seconds=10&text=" + url.QueryEscape(
 		"Der Deich hält.\n\nWer an der Brücke helfen kann: Sandsäcke liegen am Sportplatz, bitte Handschuhe mitbringen.")},
 }

@@ -81,7 +81,10 @@ func (h *Handler) refuse(v *visit) {
 		// A program, or a text that would be lost: it is told, not shown.
 		v.verdict.Act = deich.Wait
 	}
-	text := h.textBack(v)
+	text := ""
+	if v.unsent = v.isUnsent(); !v.unsent || !v.sameOrigin() {
+		text = h.textBack(v)
+	}
 	v.spurn()
 	h.answer(v, v.w, text)
 	h.logRefusal(v)
@@ -108,7 +111,7 @@ func (h *Handler) answer(v *visit, w http.ResponseWriter, text string) {
 		header["Deich-Reference"] = []string{v.reference}
 	}
 	switch {
-	case v.req.Kind == deich.Page && wantsPage(first(v.r.Header, "Accept")):
+	case v.readsPage():
 		h.answerPage(v, w, retry, text)
 	case asset:
 		header["Cache-Control"], header["Content-Length"] = h.plain.noStore, h.plain.empty
@@ -130,6 +133,12 @@ func (h *Handler) answerPage(v *visit, w http.ResponseWriter, retry int, text st
 	switch {
 	case text != "":
 		pg.Name, pg.Text = "given_back", text
+	case v.unsent && v.sameOrigin():
+		if pg.Name = "resend"; v.req.Pass.ID == 0 {
+			pg.Bits = challengeBits(v.verdict)
+		}
+	case v.unsent:
+		pg.Name = "unsent"
 	case v.verdict.Act == deich.Challenge:
 		pg.Bits = challengeBits(v.verdict)
 		pg.Token = v.ring.writeToken(pg.Bits, v.req.Client, v.req.At)

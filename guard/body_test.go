@@ -303,6 +303,99 @@ func TestTextIsGivenBack(t *testing.T) {
 	}
 }
 
+// What a person sent and the platform has not seen, the browser sends again:
+// by itself only where a page of this site had sent it.
+func TestUnsentIsSentAgain(t *testing.T) {
+	below := deich.Verdict{Act: deich.Wait, Reason: deich.BelowCut, RetryAfter: 2 * time.Second}
+	asked := deich.Verdict{Act: deich.Challenge, Reason: deich.Unproven, Bits: 13, Place: 7, RetryAfter: 2 * time.Second}
+	const form, parts = "application/x-www-form-urlencoded", "multipart/form-data; boundary=xx"
+	own := []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate"}
+	for _, c := range []struct {
+		name    string
+		verdict deich.Verdict
+		pass    bool
+		kind    string
+		bytes   int
+		header  []string
+		page    string // its class; "": none
+		bits    string
+	}{
+		{"a form", below, false, form, 100, own, "resend", "12"},
+		{"of the holder of a pass", below, true, form, 100, own, "resend", "0"},
+		{"in parts", below, false, parts, 100, own, "resend", "12"},
+		{"a large one", below, false, parts, 2 << 20, own, "resend", "12"},
+		{"a large one that a script sends", below, false, parts, 2 << 20, []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Dest", "empty"}, "", ""},
+		{"in answer to a challenge", asked, false, form, 100, own, "resend", "13"},
+		{"an older browser's", below, false, form, 100, []string{"Origin", "http://example.com"}, "resend", "12"},
+		{"another site's, by an older browser", below, false, form, 100, []string{"Origin", "http://example.org"}, "unsent", ""},
+		{"another site's", below, false, form, 100, []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"}, "unsent", ""},
+		{"nobody knows whose", below, false, form, 100, nil, "unsent", ""},
+		{"not of the denied", deich.Verdict{Act: deich.Deny, Reason: deich.ByHand}, false, form, 100, own, "refusal", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript()
+			s.verdict = refusing(c.verdict)
+			h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") })
+			r := httptest.NewRequest("POST", "/messages", strings.NewReader(strings.Repeat("x", c.bytes)))
+			r.Header.Set("Accept", html)
+			r.Header.Set("Content-Type", c.kind)
+			for i := 0; i < len(c.header); i += 2 {
+				r.Header.Set(c.header[i], c.header[i+1])
+			}
+			if c.pass {
+				r.Header.Set("Cookie", "deich="+h.keys.ring.Load().writePass(freshPass(h.now(), deich.Served), r.Host, h.now()))
+			}
+			a := ask(h, r)
+			b, _ := io.ReadAll(a.Body)
+			body := string(b)
+			if c.page == "" {
+				if strings.Contains(body, "<html") {
+					t.Errorf("a page: %s", body)
+				}
+				return
+			}
+			if !strings.Contains(body, `<body class="`+c.page+`">`) {
+				t.Errorf("not the page %s: %s", c.page, body)
+			}
+			if strings.Contains(body, "http-equiv") {
+				t.Error("it comes again by itself, without what was sent")
+			}
+			if got := strings.Contains(body, "<script"); got != (c.page == "resend") {
+				t.Errorf("a script: %t", got)
+			}
+			if c.bits != "" && !strings.Contains(body, `data-bits="`+c.bits+`"`) {
+				t.Errorf("not %s bits: %s", c.bits, body)
+			}
+		})
+	}
+}
+
+func TestPartsAreGivenBack(t *testing.T) {
+	const form = "--xx\r\nContent-Disposition: form-data; name=\"wpTextbox1\"\r\n\r\nDear all,\r\nthis is mine.\r\n" +
+		"--xx\r\nContent-Disposition: form-data; name=\"wpEditToken\"\r\n\r\n123\r\n" +
+		"--xx\r\nContent-Disposition: form-data; name=\"wpUploadFile\"; filename=\"a.txt\"\r\n\r\nof a file\r\n" +
+		"--xx\r\nContent-Disposition: form-data; name=\"wpSummary\"\r\n\r\nHello\r\n--xx--\r\n"
+	if got, want := partsText([]byte(form), "xx"), "Dear all,\r\nthis is mine.\n\nHello"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := partsText([]byte(form[:60]+"x"), "xx"), ""; got != want {
+		t.Errorf("of a part of a form: %q", got)
+	}
+	if got := partsText([]byte(form), ""); got != "" {
+		t.Errorf("without a boundary: %q", got)
+	}
+}
+
+func FuzzPartsText(f *testing.F) {
+	f.Add([]byte("--xx\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--xx--"), "xx")
+	f.Add([]byte("--x--"), "x")
+	f.Fuzz(func(t *testing.T, form []byte, boundary string) {
+		if got := partsText(form, boundary); len(got) > 3*len(form) {
+			t.Fatalf("%d bytes became %d", len(form), len(got))
+		}
+	})
+}
+
 func FuzzFormText(f *testing.F) {
 	f.Add("a=b&c=d+e")
 	f.Add("password=x&m=%00%ff")

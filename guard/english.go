@@ -23,6 +23,8 @@ func english() words {
 			Queue:  "You are in the queue: {wait}. You keep your place if you leave this page open.",
 			Faster: "With JavaScript switched on, you would be let in within about a second.",
 			Late:   "If nothing happens here, try again.",
+			Resend: "Send again", Resent: "It is being sent again.", Soon: "It is sent again {retry}.",
+			Reload: "Please reload this page {retry}: your browser then sends it again.",
 		},
 		times: times{
 			wait:   timeForm{"a moment", "about "},
@@ -68,6 +70,14 @@ func english() words {
 				deich.OriginDown: unconfirmedEnglish(),
 				deich.OriginSlow: unconfirmedEnglish(),
 			},
+			"resend": {deich.NoReason: {
+				Title: "Not sent yet: many requests right now", Head: "What you sent is not lost.",
+				Says: []string{many, "Your browser still has it, with all files, and sends it again by itself. If it asks you about that, please agree."},
+			}},
+			"unsent": {deich.NoReason: {
+				Title: "Not sent yet: many requests right now", Head: "What you sent is not lost.",
+				Says: []string{many, "Your browser still has it, with all files. Please reload this page {retry}: your browser then sends it again."},
+			}},
 			"refusal": {
 				deich.NoReason:  none,
 				deich.BelowCut:  full,

@@ -23,6 +23,8 @@ func german() words {
 			Queue:  "Sie stehen in der Warteschlange: {wait}. Lassen Sie die Seite offen, Ihr Platz bleibt erhalten.",
 			Faster: "Mit eingeschaltetem JavaScript kämen Sie in etwa einer Sekunde hinein.",
 			Late:   "Falls hier nichts geschieht, versuchen Sie es noch einmal.",
+			Resend: "Noch einmal senden", Resent: "Es wird noch einmal gesendet.", Soon: "Es wird {retry} noch einmal gesendet.",
+			Reload: "Bitte laden Sie diese Seite {retry} neu: Ihr Browser sendet es dann noch einmal.",
 		},
 		times: times{
 			wait:   timeForm{"noch einen Moment", "noch etwa "},
@@ -68,6 +70,14 @@ func german() words {
 				deich.OriginDown: unconfirmedGerman(),
 				deich.OriginSlow: unconfirmedGerman(),
 			},
+			"resend": {deich.NoReason: {
+				Title: "Noch nicht gesendet: gerade sehr viele Anfragen", Head: "Was Sie abgeschickt haben, ist nicht verloren.",
+				Says: []string{many, "Ihr Browser hat es noch, mit allen Dateien, und sendet es von selbst noch einmal. Fragt er Sie danach, stimmen Sie bitte zu."},
+			}},
+			"unsent": {deich.NoReason: {
+				Title: "Noch nicht gesendet: gerade sehr viele Anfragen", Head: "Was Sie abgeschickt haben, ist nicht verloren.",
+				Says: []string{many, "Ihr Browser hat es noch, mit allen Dateien. Bitte laden Sie diese Seite {retry} neu: Ihr Browser sendet es dann noch einmal."},
+			}},
 			"refusal": {
 				deich.NoReason:  none,
 				deich.BelowCut:  full,

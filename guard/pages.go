@@ -32,14 +32,14 @@ const (
 
 // page is what one answer to a person says.
 type page struct {
-	Name       string        // challenge, wait, refusal, origin, given_back; any other is a refusal
+	Name       string        // challenge, wait, refusal, origin, given_back, resend, unsent; any other is a refusal
 	Lang       string        // en or de; any other is en
 	Reason     deich.Reason  // why, in a word
 	Status     int           // of HTTP
 	Reference  string        // sealed, for explain
 	RetryAfter time.Duration // when to come again; 0: soon
 	Token      string        // challenge: what the proof is over
-	Bits       int           // challenge: difficulty of each sub-puzzle
+	Bits       int           // challenge: difficulty of each sub-puzzle; resend: 0 where nothing is to be proved
 	Return     string        // challenge: same-origin path to go on to; else where "try again" leads, or nothing
 	Text       string        // given_back: the sender's own words
 }
@@ -200,7 +200,7 @@ func (p *pages) prepare(name, lang string, says text) (*prepared, error) {
 		return nil, err
 	}
 	policy := pagePolicy
-	if name == "challenge" {
+	if name == "challenge" || name == "resend" {
 		policy = challengePolicy
 	}
 	ready.language, ready.policy, ready.times = []string{lang}, []string{policy}, wording(lang).times
@@ -208,7 +208,7 @@ func (p *pages) prepare(name, lang string, says text) (*prepared, error) {
 }
 
 // wordsOnly says whether a page has nothing beside the words in its frame.
-func wordsOnly(name string) bool { return name == "refusal" || name == "origin" }
+func wordsOnly(name string) bool { return name == "refusal" || name == "origin" || name == "unsent" }
 
 const (
 	pagePolicy = "default-src 'none'; style-src 'self'; img-src 'self' data:; " +

@@ -19,7 +19,7 @@ import (
 // pageBytesMax is how much a page may weigh without the sender's own text.
 const pageBytesMax = 4 << 10
 
-var pageNames = []string{"challenge", "wait", "refusal", "origin", "given_back"}
+var pageNames = []string{"challenge", "wait", "refusal", "origin", "given_back", "resend", "unsent"}
 
 func testPages(t testing.TB) *pages {
 	t.Helper()
@@ -82,7 +82,7 @@ func TestPagesAnswer(t *testing.T) {
 		}
 		policy := answer.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") ||
-			strings.Contains(policy, "script-src") != (pg.Name == "challenge") {
+			strings.Contains(policy, "script-src") != (pg.Name == "challenge" || pg.Name == "resend") {
 			t.Errorf("%s: policy %q", what, policy)
 		}
 		if answer.StatusCode != pg.Status {

@@ -11,7 +11,7 @@ import (
 
 // Preview serves the pages as people meet them, for an operator who wants to
 // look at them, for the docs and for tests with a browser. GET /NAME shows the
-// page challenge, wait, refusal, origin or given_back; the query can name its
+// page challenge, wait, refusal, origin, given_back, resend or unsent; the query can name its
 // lang, reason, seconds (when to come again), token, bits, return and text.
 // What pages refer to is served too. It answers everyone and judges nobody:
 // it does not belong on a public address.

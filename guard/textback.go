@@ -1,8 +1,10 @@
 package guard
 
 import (
+	"bytes"
 	"io"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,14 +21,21 @@ func (h *Handler) textBack(v *visit) string {
 	if v.req.Safe || v.req.Kind != deich.Page || v.req.Pass.ID == 0 || v.verdict.Act == deich.Deny {
 		return ""
 	}
-	if kind, _, err := mime.ParseMediaType(first(r.Header, "Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+	kind, params, err := mime.ParseMediaType(first(r.Header, "Content-Type"))
+	if err != nil || kind != urlEncoded && kind != "multipart/form-data" {
 		return ""
+	}
+	words := func(form []byte) string {
+		if kind == urlEncoded {
+			return formText(string(form))
+		}
+		return partsText(form, params["boundary"])
 	}
 	if v.body != nil {
 		if v.body.rest != nil || len(v.body.data) > textBackMax {
 			return ""
 		}
-		return formText(string(v.body.data))
+		return words(v.body.data)
 	}
 	if r.ContentLength <= 0 || r.ContentLength > textBackMax || !h.bodies.take(r.ContentLength, v.set.Bodies/2) {
 		return ""
@@ -39,29 +48,62 @@ func (h *Handler) textBack(v *visit) string {
 		return ""
 	}
 	_ = control.SetReadDeadline(time.Time{})
-	return formText(string(form))
+	return words(form)
+}
+
+const urlEncoded = "application/x-www-form-urlencoded"
+
+// partsText is formText for a form in parts; files are no words.
+func partsText(form []byte, boundary string) string {
+	var all said
+	if boundary == "" {
+		return ""
+	}
+	parts := multipart.NewReader(bytes.NewReader(form), boundary)
+	for {
+		part, err := parts.NextPart()
+		if err != nil {
+			return all.String()
+		}
+		if part.FileName() != "" || isSecretName(part.FormName()) {
+			continue
+		}
+		value, err := io.ReadAll(part) // of form, which is in hand
+		if err != nil {
+			return all.String()
+		}
+		all.add(string(value))
+	}
+}
+
+// said is what a person wrote, field by field.
+type said struct{ strings.Builder }
+
+func (s *said) add(value string) {
+	if value = strings.TrimSpace(value); value == "" {
+		return
+	}
+	if s.Len() > 0 {
+		s.WriteString("\n\n")
+	}
+	s.WriteString(strings.ToValidUTF8(value, "\uFFFD"))
 }
 
 // formText joins a form's fields, in their order, without those that are not
 // the sender's words or should not stand on a screen.
 func formText(form string) string {
-	var b strings.Builder
+	var all said
 	for field := range strings.SplitSeq(form, "&") {
 		name, value, _ := strings.Cut(field, "=")
 		name, err := url.QueryUnescape(name)
 		if err != nil || isSecretName(name) {
 			continue
 		}
-		value, err = url.QueryUnescape(value)
-		if value = strings.TrimSpace(value); err != nil || value == "" {
-			continue
+		if value, err = url.QueryUnescape(value); err == nil {
+			all.add(value)
 		}
-		if b.Len() > 0 {
-			b.WriteString("\n\n")
-		}
-		b.WriteString(strings.ToValidUTF8(value, "\uFFFD"))
 	}
-	return b.String()
+	return all.String()
 }
 
 // isSecretName knows fields by what their names usually say.

@@ -37,6 +37,7 @@ type visit struct {
 	bytes     int64  // of the answer's body
 	reference string // on a refusal
 	back      string // where a proof returns to; empty: the request's own address
+	unsent    bool   // a person sent it, and the platform has not seen it
 	room      *room  // while a refusal is written
 }
 

@@ -32,6 +32,7 @@ type common struct {
 	Failed, Cookies                    string // challenge: what can go wrong
 	Queue, Faster                      string // challenge: without JavaScript
 	Late                               string // challenge: the script never came
+	Resend, Resent, Soon, Reload       string // resend: the button, when it goes on, when it waits, without JavaScript
 }
 
 // words is everything in one language.

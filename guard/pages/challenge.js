@@ -7,6 +7,7 @@
 
 const PUZZLES = 8;
 const WORKERS_MAX = 4; // more help little and make a phone hot
+const PROVED = "deich-proved", PROVED_MS = 30e3; // when what was sent went out again with a fresh pass
 const PATIENCE_MS = 100e3; // a proof older than two minutes is refused
 
 const START = Int32Array.of(
@@ -74,6 +75,7 @@ function page() {
 	const at = id => document.getElementById(id);
 	const form = document.forms[0], bar = document.querySelector("progress"), water = document.querySelector(".water g");
 	const source = document.currentScript.src, workers = [], answers = [];
+	const resends = document.body.className === "resend"; // there the browser holds what is to be sent again
 	let next = 0, solved = 0, over = false;
 
 	const say = id => { for (const p of at("says").children) p.hidden = p.id !== id; };
@@ -93,18 +95,30 @@ function page() {
 	const send = () => {
 		if (performance.now() > PATIENCE_MS) return location.reload();
 		form.elements.proof.value = answers.join("-");
+		if (resends) return ask({ method: "POST", body: new URLSearchParams(new FormData(form)) }).then(() => {
+			stop("done", false);
+			sessionStorage.setItem(PROVED, Date.now());
+			location.reload(); // with the pass
+		}).catch(fail);
 		form.action += location.hash; // a redirect keeps the fragment
 		stop("done", false);
 		form.submit();
+	};
+	const ask = async how => {
+		const answer = await fetch(form.action, { ...how, headers: { Accept: "application/json" } });
+		if (!answer.ok) throw new Error(answer.status);
+		return answer;
 	};
 	const give = worker => {
 		if (next < PUZZLES) worker.postMessage({ token: form.elements.token.value, puzzle: next++, bits: +form.dataset.bits });
 	};
 
 	at("late").hidden = at("again").hidden = true;
-	if (!navigator.cookieEnabled || turnedBack()) return stop("cookies", true);
+	if (resends) at("again").onclick = () => location.reload();
+	if (resends && form.dataset.bits === "0") return fail(); // nothing to prove
+	if (!navigator.cookieEnabled || turnedBack(resends)) return stop("cookies", true);
 	say("work");
-	try {
+	const begin = () => {
 		for (let i = Math.min(navigator.hardwareConcurrency || 1, WORKERS_MAX); i > 0; i--) {
 			const worker = new Worker(source);
 			workers.push(worker);
@@ -117,6 +131,15 @@ function page() {
 			};
 			give(worker);
 		}
+	};
+	try {
+		if (resends) {
+			ask({}).then(answer => answer.json()).then(({ token, bits }) => {
+				form.elements.token.value = token;
+				form.dataset.bits = bits;
+				begin();
+			}).catch(fail);
+		} else begin();
 	} catch (e) {
 		fail();
 	}
@@ -125,7 +148,8 @@ function page() {
 
 // turnedBack says whether a proof was just accepted and yet here we are again:
 // the pass was not kept. To solve on and on would only heat the phone.
-function turnedBack() {
+function turnedBack(resends) {
+	if (resends) return Date.now() - sessionStorage.getItem(PROVED) < PROVED_MS;
 	const visit = performance.getEntriesByType("navigation")[0];
 	return !!visit && visit.redirectCount > 0 && document.referrer.split("#")[0] === location.href.split("#")[0];
 }
