@@ -22,11 +22,12 @@ type cache struct {
 	guard   *guard.Handler
 	proxy   *proxy
 
-	errands chan errand
-	busy    atomic.Int64 // errands sent and not done
-	waiting atomic.Int64 // for others' answers
-	credit  atomic.Int64 // for copies, in requests of readers
-	counts  cacheCounts
+	errands  chan errand
+	watchers watchers
+	busy     atomic.Int64 // errands sent and not done
+	waiting  atomic.Int64 // for others' answers
+	credit   atomic.Int64 // for copies, in requests of readers
+	counts   cacheCounts
 }
 
 // CacheCounters say what the cache did since the start.
@@ -101,9 +102,15 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 		c.hit(w, &rd, true)
 		return true
 	case useRenewing:
+		if s.cache == cacheWitnessed && !rd.trouble.down && rd.entry.renew(rd.now) {
+			return false // this one asks the origin, as themselves, and shows what others get
+		}
 		c.renew(&rd)
 		c.hit(w, &rd, true)
 		return true
+	}
+	if s.cache == cacheWitnessed {
+		return false
 	}
 	if r.Method == http.MethodHead || len(r.Header["Range"]) > 0 || rd.now < alone || rd.trouble.down && rd.entry == nil {
 		return false
@@ -115,6 +122,12 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 func (c *cache) look(rd *reading, buf []byte) (alone deich.Time) {
 	rd.now = c.now()
 	rd.key = appendKey(buf, rd.st.scheme(rd.r), rd.r.Host, rd.r)
+	if rd.site.cache == cacheWitnessed {
+		if p, ok := c.printsOf(rd); ok {
+			rd.entry = c.store.witnessed(rd.key, p, rd.now)
+		}
+		return 0
+	}
 	rd.entry, rd.names, alone = c.store.find(rd.key, rd.r.Header)
 	return alone
 }

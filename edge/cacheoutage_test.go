@@ -205,7 +205,7 @@ func TestCacheOff(t *testing.T) {
 		t.Errorf("asked %d times, %+v", asked.Load(), got)
 	}
 	err := Config{Sites: []Site{{Origins: []string{up}, Cache: "sometimes"}}}.Defaults().Validate()
-	if err == nil || !strings.Contains(err.Error(), `sites[0].cache: "sometimes": write "pressure", "always" or "off"`) {
+	if err == nil || !strings.Contains(err.Error(), `sites[0].cache: "sometimes": write "witnessed", "pressure", "always" or "off"`) {
 		t.Errorf("%v", err)
 	}
 }

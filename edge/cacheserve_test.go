@@ -22,9 +22,12 @@ type weather struct {
 }
 
 // startCached runs a server whose cache sees the weather that the test makes.
-func startCached(t testing.TB, s Site) (*Server, *weather) {
+func startCached(t testing.TB, s Site, change ...func(*Config)) (*Server, *weather) {
 	t.Helper()
 	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{s}}
+	for _, f := range change {
+		f(&c)
+	}
 	engine, err := deich.New(deich.Policy{Sources: deich.SourcesMin}, [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
