@@ -245,11 +245,17 @@ func poisonWitnessed(t *testing.T, declare string, pressure, isDown, trusted boo
 		if rest != "" {
 			rest += "\r\n"
 		}
-		for network := range 2 * witnessesLeast {
-			if network%2 == 0 {
-				send(i, 100+network, "GET "+a.victim+" HTTP/1.1", "User-Agent: honest\r\n", "")
-			}
+		read := func(network int) { send(i, 100+network, "GET "+a.victim+" HTTP/1.1", "User-Agent: honest\r\n", "") }
+		strike := func(network int) {
 			send(i, network, line, strings.ReplaceAll(rest, "@", fmt.Sprint(network)), a.body)
+		}
+		for network := range witnessesLeast {
+			if read(network); trusted { // in turns; else the attack comes when all is read
+				strike(network)
+			}
+		}
+		for network := range witnessesLeast {
+			strike(network)
 		}
 	}
 	if isDown {

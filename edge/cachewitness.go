@@ -135,12 +135,14 @@ func ofOccasion(name string) bool {
 // printsOf gives a reader's prints before their request goes anywhere.
 func (c *cache) printsOf(rd *reading) (p prints, ok bool) {
 	h := c.proxy.headOf(rd.st, rd.site, rd.r)
-	var room, scratch [2 << 10]byte
-	wire, err := h.append(room[:0], rd.r)
+	buf := c.proxy.buffers.take()
+	defer c.proxy.buffers.give(buf)
+	const half = copyBytes / 2
+	wire, err := h.append((*buf)[:0:half], rd.r)
 	if err != nil {
 		return p, false
 	}
-	p, _, ok = h.printsOf(rd.st, rd.r, wire, scratch[:0])
+	p, _, ok = h.printsOf(rd.st, rd.r, wire, (*buf)[half:half])
 	return p, ok
 }
 
@@ -380,8 +382,8 @@ func (v *version) missing() (n int) {
 }
 
 // watches says whether an answer is worth a look, and whether its bytes are
-// wanted. In peace it is not where its like was seen a moment ago, nor where all
-// answers are new.
+// wanted. In peace it is not where its like was seen a moment ago, and never
+// while all answers are new.
 func (s *store) watches(w *sighting, pressed bool) (watch, keep bool) {
 	sh, _ := s.shard(w.key)
 	sh.mu.Lock()
@@ -390,19 +392,19 @@ func (s *store) watches(w *sighting, pressed bool) (watch, keep bool) {
 	if r == nil {
 		return true, false
 	}
+	at := slices.IndexFunc(r.sights, func(s sight) bool { return s.print == w.print })
+	if at >= 0 && !pressed && w.got.Sub(r.sights[at].at) < sightEvery {
+		if v := r.sights[at].version; v.entry != nil || slices.Contains(v.networks[:], w.network) {
+			return false, false
+		}
+	}
 	agreed := false
 	for _, v := range r.versions {
 		agreed = agreed || v.entry != nil
 		keep = keep || v.entry == nil && v.missing() <= 1
 	}
-	if !agreed {
-		return w.got >= r.rest, keep
-	}
-	if !pressed {
-		at := slices.IndexFunc(r.sights, func(s sight) bool { return s.print == w.print })
-		if at >= 0 && r.sights[at].version.entry != nil && w.got.Sub(r.sights[at].at) < sightEvery {
-			return false, false
-		}
+	if !agreed && w.got < r.rest {
+		return false, false
 	}
 	return true, keep
 }

@@ -131,8 +131,8 @@ const (
 	witnessLines = 64
 	// sightHeld is how long what a request's like was given speaks for it.
 	sightHeld = 10 * time.Minute
-	// sightEvery is how often what a kind of request is given is looked at in
-	// peace, once it is agreed on.
+	// sightEvery is how often, in peace, it is looked at what a kind of request is
+	// given, once that is agreed on or the same network was given it before.
 	sightEvery = 500 * time.Millisecond
 	// restless is after how many answers in a row that were all new an address is
 	// taken for one whose answers are always, and left alone for aloneFor.
