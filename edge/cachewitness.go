@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/deichproject/deich"
 )
@@ -181,6 +183,17 @@ type sighting struct {
 	got     deich.Time
 }
 
+// pace bounds what is looked at in peace.
+type pace struct{ second, bytes atomic.Int64 }
+
+// has says whether there is room in this second. A lost update costs a few looks.
+func (p *pace) has(now deich.Time) bool {
+	if second := int64(now) / int64(time.Second); p.second.Swap(second) != second {
+		p.bytes.Store(0)
+	}
+	return p.bytes.Load() < watchBytes
+}
+
 // watchers are pooled.
 type watchers struct{ pool sync.Pool }
 
@@ -233,7 +246,9 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 	keep := false
 	if watch {
 		pressure, down := c.pressed(s.group.index)
-		watch, keep = c.store.watches(&w.sighting, pressure || down)
+		pressed := pressure || down
+		watch, keep = c.store.watches(&w.sighting, pressed)
+		watch = watch && (pressed || c.pace.has(w.got))
 	}
 	if !watch {
 		c.watchers.give(w)
@@ -259,6 +274,7 @@ func (c *cache) watched(w *watcher) {
 	if w.ReadCloser != nil {
 		w.resp.Body = w.ReadCloser
 	}
+	c.pace.bytes.Add(w.read)
 	if w.whole() && w.read <= c.store.entryMax() {
 		w.text = w.sum.Sum(w.text[:0])
 		w.bytes = digest(w.text[:len(w.bytes)])
