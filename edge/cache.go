@@ -103,15 +103,15 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 		c.hit(w, &rd, true)
 		return true
 	case useRenewing:
-		if s.cache == cacheWitnessed && !rd.trouble.down && rd.entry.renew(rd.now) {
-			return false // this one asks the origin, as themselves, and shows what others get
+		if s.cache == cacheWitnessed && !rd.trouble.down && c.askOrGive(w, &rd) {
+			return true
 		}
 		c.renew(&rd)
 		c.hit(w, &rd, true)
 		return true
 	}
 	if s.cache == cacheWitnessed {
-		return false
+		return !rd.trouble.down && c.standsBy(&rd) && c.askOrGive(w, &rd)
 	}
 	if r.Method == http.MethodHead || len(r.Header["Range"]) > 0 || rd.now < alone || rd.trouble.down && rd.entry == nil {
 		return false
@@ -177,6 +177,23 @@ func (c *cache) hit(w http.ResponseWriter, rd *reading, stale bool) {
 		c.counts.hits.Add(1)
 	}
 	c.guard.ServeKept(w, rd.r, func(w http.ResponseWriter) { c.give(w, rd.r, rd.entry, how) })
+}
+
+// askOrGive lets one reader a second ask the origin as themselves, by whose answer
+// it is seen what others are to get; where there is no place, they are given what
+// is kept. False: it is another one's turn.
+func (c *cache) askOrGive(w http.ResponseWriter, rd *reading) bool {
+	g := rd.site.group
+	if !g.renewals.has(rd.now, renewalsMax) || !rd.entry.renew(rd.now) {
+		return false
+	}
+	g.renewals.n.Add(1)
+	c.counts.renewals.Add(1)
+	c.guard.ServeOrKept(w, rd.r, func(w http.ResponseWriter) {
+		c.counts.stale.Add(1)
+		c.give(w, rd.r, rd.entry, hitHow(rd, true))
+	})
+	return true
 }
 
 // Standby gives what is kept to a reader who would otherwise be told to wait:

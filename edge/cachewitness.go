@@ -183,15 +183,16 @@ type sighting struct {
 	got     deich.Time
 }
 
-// pace bounds what is looked at in peace.
-type pace struct{ second, bytes atomic.Int64 }
+// pace counts what is done in a second.
+type pace struct{ second, n atomic.Int64 }
 
-// has says whether there is room in this second. A lost update costs a few looks.
-func (p *pace) has(now deich.Time) bool {
+// has says whether less than most was done in this second. A lost update lets a
+// few more pass.
+func (p *pace) has(now deich.Time, most int64) bool {
 	if second := int64(now) / int64(time.Second); p.second.Swap(second) != second {
-		p.bytes.Store(0)
+		p.n.Store(0)
 	}
-	return p.bytes.Load() < watchBytes
+	return p.n.Load() < most
 }
 
 // watchers are pooled.
@@ -248,7 +249,7 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 		pressure, down := c.pressed(s.group.index)
 		pressed := pressure || down
 		watch, keep = c.store.watches(&w.sighting, pressed)
-		watch = watch && (pressed || c.pace.has(w.got))
+		watch = watch && (pressed || c.pace.has(w.got, watchBytes))
 	}
 	if !watch {
 		c.watchers.give(w)
@@ -274,7 +275,7 @@ func (c *cache) watched(w *watcher) {
 	if w.ReadCloser != nil {
 		w.resp.Body = w.ReadCloser
 	}
-	c.pace.bytes.Add(w.read)
+	c.pace.n.Add(w.read)
 	if w.whole() && w.read <= c.store.entryMax() {
 		w.text = w.sum.Sum(w.text[:0])
 		w.bytes = digest(w.text[:len(w.bytes)])

@@ -137,6 +137,9 @@ const (
 	// watchBytes is how much of answers is looked at in a second of peace, which
 	// takes about a hundredth of a core; the rest passes unseen.
 	watchBytes = 16 << 20
+	// renewalsMax is how many readers a second, at one platform, ask it although
+	// there is a copy for them; one more is given the copy.
+	renewalsMax = 128
 	// restless is after how many answers in a row that were all new an address is
 	// taken for one whose answers are always, and left alone for aloneFor.
 	restless = 8
