@@ -184,6 +184,9 @@ func (c *cache) hit(w http.ResponseWriter, rd *reading, stale bool) {
 // is kept. False: it is another one's turn.
 func (c *cache) askOrGive(w http.ResponseWriter, rd *reading) bool {
 	g := rd.site.group
+	if rd.r.Method != http.MethodGet || asksPart(rd.r.Header) {
+		return false // whose answer would not show it
+	}
 	if !g.renewals.has(rd.now, renewalsMax) || !rd.entry.renew(rd.now) {
 		return false
 	}

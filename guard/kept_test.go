@@ -180,6 +180,12 @@ func TestFetch(t *testing.T) {
 	if _, isDown := engine.Pressed(0); !isDown {
 		t.Error("Pressed does not say so")
 	}
+	if err := engine.Swap(deich.Policy{Sources: deich.SourcesMin, Observe: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, isDown := engine.Pressed(0); isDown {
+		t.Error("who only observes gives no copies, but Pressed says that it is down")
+	}
 	if c := h.Counters(); len(c.Verdicts) != 0 || c.Minted != 0 {
 		t.Errorf("%+v", c)
 	}
