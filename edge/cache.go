@@ -103,7 +103,7 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 		c.hit(w, &rd, true)
 		return true
 	case useRenewing:
-		if s.cache == cacheWitnessed && !rd.trouble.down && c.askOrGive(w, &rd) {
+		if s.cache == cacheWitnessed && c.askOrGive(w, &rd) {
 			return true
 		}
 		c.renew(&rd)
@@ -111,7 +111,7 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 		return true
 	}
 	if s.cache == cacheWitnessed {
-		return !rd.trouble.down && c.standsBy(&rd) && c.askOrGive(w, &rd)
+		return c.standsBy(&rd) && c.askOrGive(w, &rd)
 	}
 	if r.Method == http.MethodHead || len(r.Header["Range"]) > 0 || rd.now < alone || rd.trouble.down && rd.entry == nil {
 		return false
@@ -181,13 +181,14 @@ func (c *cache) hit(w http.ResponseWriter, rd *reading, stale bool) {
 
 // askOrGive lets one reader a second ask the origin as themselves, by whose answer
 // it is seen what others are to get; where there is no place, they are given what
-// is kept. False: it is another one's turn.
+// is kept. Of an origin that was down and has just answered more may ask. False:
+// it is another one's turn, or the origin is silent.
 func (c *cache) askOrGive(w http.ResponseWriter, rd *reading) bool {
 	g := rd.site.group
 	if rd.r.Method != http.MethodGet || asksPart(rd.r.Header) {
 		return false // whose answer would not show it
 	}
-	if !g.renewals.has(rd.now, renewalsMax) || !rd.entry.renew(rd.now) {
+	if rd.trouble.down && !g.health.answers() || !g.renewals.has(rd.now, renewalsMax) || !rd.trouble.down && !rd.entry.renew(rd.now) {
 		return false
 	}
 	g.renewals.n.Add(1)
