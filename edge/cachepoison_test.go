@@ -236,6 +236,7 @@ func poisonWitnessed(t *testing.T, declare string, pressure, isDown, trusted boo
 		return raw(t, s, fmt.Sprintf("%s%s\r\nHost: town%d\r\n%sConnection: close\r\n\r\n%s", preface, line, i, rest, body))
 	}
 	now.pressure.Store(pressure)
+	now.still.Store(int64(s.cache.now()))
 	list := attacks()
 	for _, name := range []string{"X-Host", "User-Agent", "Accept-Language", "X-Forwarded-For", "Forwarded", "Via", "Referer", "X-Request-Id", "Te"} {
 		list = append(list, attack{name: name + ", different each time", request: "GET /p HTTP/1.1\r\n" + name + ": evil, @", victim: "/p"})
