@@ -392,8 +392,12 @@ type Pulse struct {
 }
 
 // Pressed says whether demand exceeds what an origin can do, and whether most
-// of its answers fail: what Pulse says too, for every request. It takes no lock.
+// of its answers fail: what Pulse says too, for every request. Where it only
+// observes it says neither, for everything is to pass. It takes no lock.
 func (e *Engine) Pressed(origin uint16) (pressure, down bool) {
+	if e.policy.Load().Observe {
+		return false, false
+	}
 	o := &e.origins[int(origin)%len(e.origins)]
 	return o.pressure.Load(), o.down.Load()
 }

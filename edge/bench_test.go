@@ -267,9 +267,56 @@ func BenchmarkEngine(b *testing.B) {
 	}
 }
 
+// BenchmarkWitnessed holds what it costs in peace to watch answers pass against
+// the same server without: of one page, and of pages that are each asked for once.
+func BenchmarkWitnessed(b *testing.B) {
+	for _, size := range []int{1 << 10, 16 << 10} {
+		answer := strings.Replace(answerOf(strings.Repeat("x", size)), "no-cache", "max-age=0", 1)
+		for _, many := range []string{"", "/%d"} {
+			for _, word := range []string{cacheOff, cacheWitnessed} {
+				b.Run(fmt.Sprintf("%d%s/%s", size, many, word), func(b *testing.B) {
+					c, err := net.Dial("tcp", benchEdge(b, cannedOrigin(b, answer), true, word))
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer c.Close()
+					br := bufio.NewReader(c)
+					n := 0
+					ask := func() {
+						n++
+						path := "/timeline"
+						if many != "" {
+							path += fmt.Sprintf(many, n)
+						}
+						fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"+
+							"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n"+
+							"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nUpgrade-Insecure-Requests: 1\r\n\r\n", path)
+						resp, err := http.ReadResponse(br, nil)
+						if err == nil {
+							_, err = io.Copy(io.Discard, resp.Body)
+						}
+						if err != nil || resp.StatusCode != 200 {
+							b.Fatal(resp, err)
+						}
+					}
+					for range 2000 {
+						ask()
+					}
+					b.ReportAllocs()
+					before := cpuTime(b)
+					for b.Loop() {
+						ask()
+					}
+					b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+				})
+			}
+		}
+	}
+}
+
 // benchEdge runs a server, with all that belongs to it or with the bare way to
 // the origin, and gives its address.
-func benchEdge(b *testing.B, origin string, whole bool) string {
+func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string {
 	engine, err := deich.New(deich.Policy{}, [32]byte{1})
 	if err != nil {
 		b.Fatal(err)
@@ -279,6 +326,9 @@ func benchEdge(b *testing.B, origin string, whole bool) string {
 		b.Fatal(err)
 	}
 	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{{Origins: []string{origin}}}}
+	for _, word := range cache {
+		c.Sites[0].Cache = word
+	}
 	s, err := New(Options{Config: c, Engine: engine, Keys: keys})
 	if err != nil {
 		b.Fatal(err)

@@ -22,11 +22,13 @@ type cache struct {
 	guard   *guard.Handler
 	proxy   *proxy
 
-	errands chan errand
-	busy    atomic.Int64 // errands sent and not done
-	waiting atomic.Int64 // for others' answers
-	credit  atomic.Int64 // for copies, in requests of readers
-	counts  cacheCounts
+	errands  chan errand
+	watchers watchers
+	pace     pace
+	busy     atomic.Int64 // errands sent and not done
+	waiting  atomic.Int64 // for others' answers
+	credit   atomic.Int64 // for copies, in requests of readers
+	counts   cacheCounts
 }
 
 // CacheCounters say what the cache did since the start.
@@ -101,9 +103,15 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 		c.hit(w, &rd, true)
 		return true
 	case useRenewing:
+		if s.cache == cacheWitnessed && c.askOrGive(w, &rd) {
+			return true
+		}
 		c.renew(&rd)
 		c.hit(w, &rd, true)
 		return true
+	}
+	if s.cache == cacheWitnessed {
+		return c.standsBy(&rd) && c.askOrGive(w, &rd)
 	}
 	if r.Method == http.MethodHead || len(r.Header["Range"]) > 0 || rd.now < alone || rd.trouble.down && rd.entry == nil {
 		return false
@@ -115,6 +123,12 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 func (c *cache) look(rd *reading, buf []byte) (alone deich.Time) {
 	rd.now = c.now()
 	rd.key = appendKey(buf, rd.st.scheme(rd.r), rd.r.Host, rd.r)
+	if rd.site.cache == cacheWitnessed {
+		if p, ok := c.printsOf(rd); ok {
+			rd.entry = c.store.witnessed(rd.key, p, rd.now)
+		}
+		return 0
+	}
 	rd.entry, rd.names, alone = c.store.find(rd.key, rd.r.Header)
 	return alone
 }
@@ -163,6 +177,27 @@ func (c *cache) hit(w http.ResponseWriter, rd *reading, stale bool) {
 		c.counts.hits.Add(1)
 	}
 	c.guard.ServeKept(w, rd.r, func(w http.ResponseWriter) { c.give(w, rd.r, rd.entry, how) })
+}
+
+// askOrGive lets one reader a second ask the origin as themselves, by whose answer
+// it is seen what others are to get; where there is no place, they are given what
+// is kept. Of an origin that was down and has just answered more may ask. False:
+// it is another one's turn, or the origin is silent.
+func (c *cache) askOrGive(w http.ResponseWriter, rd *reading) bool {
+	g := rd.site.group
+	if rd.r.Method != http.MethodGet || asksPart(rd.r.Header) {
+		return false // whose answer would not show it
+	}
+	if rd.trouble.down && !g.health.answers() || !g.renewals.has(rd.now, renewalsMax) || !rd.trouble.down && !rd.entry.renew(rd.now) {
+		return false
+	}
+	g.renewals.n.Add(1)
+	c.counts.renewals.Add(1)
+	c.guard.ServeOrKept(w, rd.r, func(w http.ResponseWriter) {
+		c.counts.stale.Add(1)
+		c.give(w, rd.r, rd.entry, hitHow(rd, true))
+	})
+	return true
 }
 
 // Standby gives what is kept to a reader who would otherwise be told to wait:

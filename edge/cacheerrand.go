@@ -80,13 +80,18 @@ func (c *cache) send(r *http.Request, p *plan) bool {
 }
 
 // renew fetches anew what is being given, beside the request that was given it.
+// Of a site whose copies are witnessed nothing is taken in: there it is how an
+// outage's end is noticed.
 func (c *cache) renew(rd *reading) {
-	if !rd.entry.renew(rd.now) {
+	if rd.site.cache == cacheWitnessed && !rd.trouble.down || !rd.entry.renew(rd.now) {
 		return
 	}
 	p := &plan{
 		site: rd.site, key: append([]byte(nil), rd.key...), scheme: rd.st.scheme(rd.r), names: rd.names,
 		whole: rd.site.trustVary, stale: validated(rd.entry),
+	}
+	if rd.site.cache == cacheWitnessed {
+		p.whole, p.stale = false, nil
 	}
 	if c.send(rd.r, p) {
 		c.counts.renewals.Add(1)

@@ -197,6 +197,9 @@ func statusText(status int) string {
 func (c *cache) entryOf(x *exchange, p *plan, header http.Header, now deich.Time) *entry {
 	resp := x.resp
 	endless := resp.ContentLength < 0 && !slices.Contains(resp.TransferEncoding, "chunked") // its end proves nothing
+	if p.site.cache == cacheWitnessed {
+		return nil // nobody read it
+	}
 	if resp.ContentLength > c.store.entryMax() || endless && resp.Body != http.NoBody {
 		return nil
 	}

@@ -12,8 +12,8 @@ import (
 
 // anonymous says whether a request says nothing of who sends it: no
 // credentials, no cookies but Deich's own, no body. Unless the site's Vary is
-// trusted it bears no header either whose meaning is not known here: that one
-// may well make another request of it.
+// trusted, or all headers are compared, it bears no header either whose meaning
+// is not known here: that one may well make another request of it.
 func (st *state) anonymous(r *http.Request, s *site) bool {
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || guard.OwnPath(r.URL.Path) {
 		return false
@@ -26,7 +26,7 @@ func (st *state) anonymous(r *http.Request, s *site) bool {
 	if _, _, trusted := st.addresses(r); trusted && len(h[headerXForwardedHost]) > 0 && first(h, headerXForwardedHost) != r.Host {
 		return false
 	}
-	if s.trustVary {
+	if s.trustVary || s.cache == cacheWitnessed {
 		return true
 	}
 	for name := range h {

@@ -13,6 +13,12 @@ import (
 // What was read is readable while the origin is down, and says so; the rest
 // gets a clear page at once; and when the origin is back, its own words.
 func TestOutage(t *testing.T) {
+	for _, cache := range []string{cachePressure, cacheWitnessed} {
+		t.Run(cache, func(t *testing.T) { outage(t, cache) })
+	}
+}
+
+func outage(t *testing.T, cache string) {
 	var down atomic.Bool
 	var version atomic.Int64
 	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
@@ -21,10 +27,10 @@ func TestOutage(t *testing.T) {
 		}
 		fmt.Fprintf(w, "%s, version %d", r.URL.Path, version.Load())
 	})
-	s := start(t, Config{Sites: []Site{{Origins: []string{up}, Cache: cachePressure}}}) // the engine finds out by itself
 	c := client(t)
-	for i := range 5 {
-		resp, _ := ask(t, c, "GET", fmt.Sprint(s.url(), "/p/", i))
+	s := start(t, Config{Sites: []Site{{Origins: []string{up}, Cache: cache}}, TrustedProxies: []string{"127.0.0.1"}}) // the engine finds out by itself
+	for i := range 5 * witnessesLeast {
+		resp, _ := ask(t, c, "GET", fmt.Sprint(s.url(), "/p/", i%5), from(i/5, "Accept-Language", "de", "Accept", "text/html")...)
 		if resp.StatusCode != 200 || resp.Header.Get("Cache-Status") != "" {
 			t.Fatalf("in peace: %d %v", resp.StatusCode, resp.Header)
 		}
@@ -32,7 +38,7 @@ func TestOutage(t *testing.T) {
 	errands(t, s)
 	down.Store(true)
 	read := func(path string) (*http.Response, string) {
-		return ask(t, c, "GET", s.url()+path, "Accept-Language", "de", "Accept", "text/html")
+		return ask(t, c, "GET", s.url()+path, from(9, "Accept-Language", "de", "Accept", "text/html")...)
 	}
 	until(t, "the engine sees that the origin is down", func() bool {
 		resp, body := read("/p/3")
@@ -205,7 +211,7 @@ func TestCacheOff(t *testing.T) {
 		t.Errorf("asked %d times, %+v", asked.Load(), got)
 	}
 	err := Config{Sites: []Site{{Origins: []string{up}, Cache: "sometimes"}}}.Defaults().Validate()
-	if err == nil || !strings.Contains(err.Error(), `sites[0].cache: "sometimes": write "pressure", "always" or "off"`) {
+	if err == nil || !strings.Contains(err.Error(), `sites[0].cache: "sometimes": write "witnessed", "pressure", "always" or "off"`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -162,6 +162,129 @@ func TestCachePoisoningAndDeception(t *testing.T) {
 	}
 }
 
+// An attacker has a thousand addresses, so that what they send is agreed on; and
+// what they made of a page is given to those who send the same, and to nobody
+// else. Some send evil in a header that is another each time, lest a difference
+// between witnesses be taken for a sign that the header selects nothing.
+func TestWitnessedPoisoning(t *testing.T) {
+	for _, mode := range []struct {
+		name, declare  string
+		pressure, down bool
+	}{
+		{"undeclared", "", false, false},
+		{"declared public", "public, max-age=60", false, false},
+		{"under pressure", "", true, false},
+		{"under pressure, declared public", "public, max-age=60", true, false},
+		{"down", "max-age=0", false, true},
+	} {
+		for _, trusted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, addresses told %v", mode.name, trusted), func(t *testing.T) {
+				t.Parallel()
+				poisonWitnessed(t, mode.declare, mode.pressure, mode.down, trusted)
+			})
+		}
+	}
+}
+
+// mutterer is an origin that shows whatever it is sent, but for who sent it and
+// what tells two from each other: with that its readers would never agree.
+func mutterer(t testing.TB, down *atomic.Bool, declare string) string {
+	return origin(t, func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		if declare != "" {
+			w.Header().Set("Cache-Control", declare)
+		}
+		body, _ := io.ReadAll(r.Body)
+		if c, err := r.Cookie("session"); err == nil {
+			fmt.Fprintf(w, "secret of %s", c.Value)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/login") {
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "stolen"})
+		}
+		if r.Header.Get("Authorization") != "" {
+			fmt.Fprint(w, "secret")
+			return
+		}
+		fmt.Fprintf(w, "%s %s %s body=%q", r.Method, r.URL.Path, r.URL.RawQuery, body)
+		all := ""
+		for name, values := range r.Header {
+			if name != "X-Real-Ip" { // whose bytes nobody chooses
+				all += name + "=" + strings.Join(values, ",") + "\n"
+			}
+		}
+		if strings.Contains(all, "evil") {
+			fmt.Fprint(w, " evil")
+		}
+	})
+}
+
+func poisonWitnessed(t *testing.T, declare string, pressure, isDown, trusted bool) {
+	var down atomic.Bool
+	s, now := startCached(t, Site{Origins: []string{mutterer(t, &down, declare)}}, func(c *Config) {
+		c.TrustedProxies, c.ProxyProtocol = []string{"127.0.0.1"}, !trusted
+	})
+	send := func(i, network int, line, rest, body string) string {
+		preface := ""
+		if trusted {
+			rest = fmt.Sprintf("%sX-Forwarded-For: 198.18.%d.7\r\n", rest, network)
+		} else {
+			preface = fmt.Sprintf("PROXY TCP4 198.18.%d.7 127.0.0.1 4000 80\r\n", network)
+		}
+		return raw(t, s, fmt.Sprintf("%s%s\r\nHost: town%d\r\n%sConnection: close\r\n\r\n%s", preface, line, i, rest, body))
+	}
+	now.pressure.Store(pressure)
+	now.still.Store(int64(s.cache.now()))
+	list := attacks()
+	for _, name := range []string{"X-Host", "User-Agent", "Accept-Language", "X-Forwarded-For", "Forwarded", "Via", "Referer", "X-Request-Id", "Te"} {
+		list = append(list, attack{name: name + ", different each time", request: "GET /p HTTP/1.1\r\n" + name + ": evil, @", victim: "/p"})
+	}
+	for i, a := range list {
+		line, rest, _ := strings.Cut(a.request, "\r\n")
+		if rest != "" {
+			rest += "\r\n"
+		}
+		read := func(network int) { send(i, 100+network, "GET "+a.victim+" HTTP/1.1", "User-Agent: honest\r\n", "") }
+		strike := func(network int) {
+			send(i, network, line, strings.ReplaceAll(rest, "@", fmt.Sprint(network)), a.body)
+		}
+		for network := range witnessesLeast {
+			if read(network); trusted { // in turns; else the attack comes when all is read
+				strike(network)
+			}
+		}
+		for network := range witnessesLeast {
+			strike(network)
+		}
+	}
+	if isDown {
+		down.Store(true)
+		now.down.Store(true)
+	}
+	now.pressure.Store(!isDown)
+	honest, foul := 0, 0
+	for i, a := range list {
+		got := send(i, 200, "GET "+a.victim+" HTTP/1.1", "User-Agent: honest\r\n", "")
+		if strings.Contains(got, "evil") || strings.Contains(got, "secret") || strings.Contains(got, "stolen") && down.Load() {
+			t.Errorf("%d, %s: the victim gets\n%s", i, a.name, got)
+		}
+		if strings.Contains(got, "deich; hit") {
+			honest++
+		}
+		line, rest, _ := strings.Cut(a.request, "\r\n")
+		if rest != "" && a.body == "" && !strings.Contains(rest, "@") {
+			if strings.Contains(send(i, 201, line, rest+"\r\n", ""), "deich; hit") {
+				foul++ // who sends evil is shown it
+			}
+		}
+	}
+	if honest < len(list)/2 || foul < len(list)/3 {
+		t.Errorf("%d victims and %d attackers were answered from memory: the attacks hit nothing", honest, foul)
+	}
+}
+
 // errands waits until the cache has made all of its own requests.
 func errands(t testing.TB, s *Server) {
 	t.Helper()

@@ -19,12 +19,16 @@ import (
 type weather struct {
 	pressure, down atomic.Bool
 	ahead          atomic.Int64 // ns, of the cache's clock
+	still          atomic.Int64 // where that stands, however slow the machine is; 0: it goes
 }
 
 // startCached runs a server whose cache sees the weather that the test makes.
-func startCached(t testing.TB, s Site) (*Server, *weather) {
+func startCached(t testing.TB, s Site, change ...func(*Config)) (*Server, *weather) {
 	t.Helper()
 	c := Config{Listen: []string{"127.0.0.1:0"}, Sites: []Site{s}}
+	for _, f := range change {
+		f(&c)
+	}
 	engine, err := deich.New(deich.Policy{Sources: deich.SourcesMin}, [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +40,12 @@ func startCached(t testing.TB, s Site) (*Server, *weather) {
 	w := new(weather)
 	srv.cache.pressed = func(uint16) (bool, bool) { return w.pressure.Load(), w.down.Load() }
 	clock := srv.cache.now
-	srv.cache.now = func() deich.Time { return clock() + deich.Time(w.ahead.Load()) }
+	srv.cache.now = func() deich.Time {
+		if at := w.still.Load(); at != 0 {
+			return deich.Time(at + w.ahead.Load())
+		}
+		return clock() + deich.Time(w.ahead.Load())
+	}
 	if err := srv.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -42,11 +42,16 @@ type resource struct {
 	alone    deich.Time // until then its answers are not for all, and nobody waits for one
 	copied   deich.Time // when a copy was last asked for
 
+	versions []*version // what readers were seen to get, where that is watched
+	sights   []sight    // which kinds of requests got which of them
+	changes  uint8      // how many answers in a row were none of the versions
+	rest     deich.Time // until then its answers are not looked at, unless some are agreed on
+
 	older, newer *resource
 }
 
 // resourceOverhead is about what a resource takes beside its key and entries.
-const resourceOverhead = 256
+const resourceOverhead = 320
 
 func newStore(bytes int64) *store {
 	s := &store{seed: maphash.MakeSeed()}
@@ -139,7 +144,7 @@ func (s *store) drop(key []byte) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if r := sh.table[string(key)]; r != nil {
-		r.variants, r.copied = nil, 0
+		r.variants, r.copied, r.versions, r.sights = nil, 0, nil, nil
 		sh.resize(r)
 	}
 }
@@ -183,6 +188,13 @@ func (sh *shard) resize(r *resource) {
 	for _, e := range r.variants {
 		size += e.size
 	}
+	for _, v := range r.versions {
+		size += versionOverhead
+		if v.entry != nil {
+			size += v.entry.size
+		}
+	}
+	size += int64(len(r.sights)) * sightBytes
 	sh.bytes += size - r.bytes
 	sh.queue(r).bytes += size - r.bytes
 	r.bytes = size

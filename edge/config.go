@@ -73,9 +73,11 @@ type Site struct {
 	// clients have to trust: for a LAN, or a test.
 	Internal bool `json:"internal,omitempty"`
 	// Cache says when readers who are nobody in particular may be given an
-	// answer from memory: "off" (default); "pressure", while more ask than the
-	// platform can answer, or while it is down; "always", as a shared cache does.
-	// Fetches whose answers are kept tell the platform nothing of the client.
+	// answer from memory: "witnessed" (default), while more ask than the platform
+	// can answer or while it is down, with what several readers like them were
+	// given; "pressure", the same with copies that the cache fetches; "always", as
+	// a shared cache does; "off". With "pressure" and "always" fetches whose
+	// answers are kept tell the platform nothing of the client.
 	Cache string `json:"cache,omitempty"`
 	// CacheTrustVary says that the platform names in Vary all that its answers
 	// depend on. Then their requests reach it whole; else only with what Vary names.
@@ -84,9 +86,10 @@ type Site struct {
 
 // When a site is answered from memory.
 const (
-	cachePressure = "pressure"
-	cacheAlways   = "always"
-	cacheOff      = "off"
+	cacheWitnessed = "witnessed"
+	cachePressure  = "pressure"
+	cacheAlways    = "always"
+	cacheOff       = "off"
 )
 
 // Timeouts bound every wait. ReadHeader and Idle cannot change while running.
@@ -116,7 +119,7 @@ func (c Config) Defaults() Config {
 	c.Sites = slices.Clone(c.Sites)
 	for i := range c.Sites {
 		if c.Sites[i].Cache == "" {
-			c.Sites[i].Cache = cacheOff
+			c.Sites[i].Cache = cacheWitnessed
 		}
 	}
 	if c.ClientHeader == "" {
@@ -342,8 +345,8 @@ func (s Site) validate(f *faults, path string) {
 	if s.OriginHost != "" && !validName(s.OriginHost) {
 		f.add(path+".origin_host", "%q: write a host name", s.OriginHost)
 	}
-	if !slices.Contains([]string{"", cachePressure, cacheAlways, cacheOff}, s.Cache) {
-		f.add(path+".cache", "%q: write %q, %q or %q", s.Cache, cachePressure, cacheAlways, cacheOff)
+	if !slices.Contains([]string{"", cacheWitnessed, cachePressure, cacheAlways, cacheOff}, s.Cache) {
+		f.add(path+".cache", "%q: write %q, %q, %q or %q", s.Cache, cacheWitnessed, cachePressure, cacheAlways, cacheOff)
 	}
 	if _, err := s.authorities(); err != nil {
 		f.add(path+".origin_ca", "%v", err)

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/deichproject/deich"
 )
 
 // buffers are pooled pieces of copyBytes.
@@ -28,8 +30,9 @@ type exchange struct {
 	group *group
 	head  head
 
-	wire   []byte // the head, and a body that is held
-	held   bool   // the whole body is in wire, or there is none
+	wire   []byte     // the head, and a body that is held
+	asked  deich.Time // when it began, where that matters
+	held   bool       // the whole body is in wire, or there is none
 	sender *sender
 
 	line     *line

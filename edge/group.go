@@ -24,6 +24,7 @@ type group struct {
 	open        atomic.Int64
 	health      health
 	fetching    atomic.Int32 // the cache's own requests to it
+	renewals    pace         // readers who asked it although there was a copy for them
 }
 
 func newGroup(s Site, index uint16, t *Timeouts, l Limits) (*group, error) {

@@ -34,6 +34,9 @@ func (h *health) answered(now deich.Time, failed bool) {
 	}
 }
 
+// answers says whether the platform's last word was a good one.
+func (h *health) answers() bool { return h.good.Load() > h.bad.Load() }
+
 // outlives says whether an answer that came at got may still be given to who
 // would otherwise get none: it is no older than a copy is held, or was not when
 // the platform fell silent.

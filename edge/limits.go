@@ -116,6 +116,33 @@ const (
 	// cache may ask for copies; copyBurst is how many it may ask for at once.
 	copyShare = 10
 	copyBurst = 20
+	// witnessesLeast is from how many networks readers must have been given the
+	// same bytes before others are; networkBits4 and networkBits6 say how much of
+	// an address is its network.
+	witnessesLeast = 3
+	networkBits4   = 24
+	networkBits6   = 48
+	// sightsMax bounds the kinds of requests that are told apart for one address,
+	// versionsMax the answers they were given; what served least goes.
+	sightsMax   = 64
+	versionsMax = 8
+	// witnessLines bounds the header lines of a request that are compared; one
+	// with more is nobody's witness, and is given no copy that others witnessed.
+	witnessLines = 64
+	// sightHeld is how long what a request's like was given speaks for it.
+	sightHeld = 10 * time.Minute
+	// sightEvery is how often, in peace, it is looked at what a kind of request is
+	// given, once that is agreed on or the same network was given it before.
+	sightEvery = 500 * time.Millisecond
+	// watchBytes is how much of answers is looked at in a second of peace, which
+	// takes about a hundredth of a core; the rest passes unseen.
+	watchBytes = 16 << 20
+	// renewalsMax is how many readers a second, at one platform, ask it although
+	// there is a copy for them; one more is given the copy.
+	renewalsMax = 128
+	// restless is after how many answers in a row that were all new an address is
+	// taken for one whose answers are always, and left alone for aloneFor.
+	restless = 8
 	// renewEvery is how often an answer is tried to be fetched anew.
 	renewEvery = time.Second
 	// aloneFor is how long nobody waits for another's answer where the last one was not for all.

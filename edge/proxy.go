@@ -38,15 +38,12 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "508 Loop Detected: the origin leads back here", http.StatusLoopDetected)
 		return
 	}
-	x := exchange{proxy: p, w: w, r: r, group: site.group}
-	x.head = head{prefix: site.group.prefix, host: r.Host, via: p.via, upgrade: upgradeOf(r)}
-	if site.originHost != "" {
-		x.head.host = site.originHost
-	}
-	x.head.hop, x.head.client, x.head.trusted = st.addresses(r)
+	x := exchange{proxy: p, w: w, r: r, group: site.group, head: p.headOf(st, site, r)}
 	plan := planOf(r)
 	if plan != nil {
 		plan.dress(&x, p.cache.now())
+	} else if site.cache == cacheWitnessed && p.cache != nil {
+		x.asked = p.cache.now()
 	}
 
 	buf := p.buffers.take()
@@ -61,6 +58,16 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.answered(st, site, &x, plan, *buf)
+}
+
+// headOf is what the origin is told beside what the client sent.
+func (p *proxy) headOf(st *state, site *site, r *http.Request) head {
+	h := head{prefix: site.group.prefix, host: r.Host, via: p.via, upgrade: upgradeOf(r)}
+	if site.originHost != "" {
+		h.host = site.originHost
+	}
+	h.hop, h.client, h.trusted = st.addresses(r)
+	return h
 }
 
 // answered takes an answer to the client, and past the cache.
@@ -81,6 +88,12 @@ func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []b
 		p.cache.share(x, plan, buf)
 	case p.cache.covers(x, nil):
 		p.fail(x.w, x.r, deich.OriginDown)
+	case site.cache == cacheWitnessed:
+		seen := p.cache.watch(st, site, x)
+		p.forward(x, buf)
+		if seen != nil {
+			p.cache.watched(seen)
+		}
 	default:
 		p.forward(x, buf)
 		p.cache.notice(st, site, x.r, x.resp)

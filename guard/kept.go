@@ -28,6 +28,35 @@ func (h *Handler) ServeKept(w http.ResponseWriter, r *http.Request, give func(ht
 	h.visits.Put(v)
 }
 
+// ServeOrKept takes a request whose answer is kept to the origin, so that it is
+// seen what holds now, or answers it with what give writes where there is no
+// place. As by ServeKept no budget is spent and nothing is owed: the client could
+// have been given what is kept. Its place is one of the first, for its answer
+// serves others; the caller sees to it that such requests are few.
+func (h *Handler) ServeOrKept(w http.ResponseWriter, r *http.Request, give func(http.ResponseWriter)) {
+	v := h.visits.Get().(*visit)
+	v.begin(h, w, r)
+	h.read(v)
+	v.req.Fresh = true
+	h.decide(v)
+	v.req.Fresh = false
+	rank := v.verdict.Rank
+	v.verdict.Rank = max(rank, deich.RanksMax-1)
+	if v.verdict.Refused() {
+		h.refuse(v)
+	} else if _, ok := h.enter(v); ok {
+		h.forward(v)
+		return // something behind may hold on to it: left to the collector
+	} else if v.r.Context().Err() != nil {
+		h.counts.gone.Add(1)
+	} else {
+		v.verdict.Rank = rank
+		h.giveKept(v, give)
+	}
+	v.end()
+	h.visits.Put(v)
+}
+
 func (h *Handler) giveKept(v *visit, give func(http.ResponseWriter)) {
 	if v.verdict.Reason == deich.NoReason {
 		v.verdict.Reason = deich.Cached

@@ -70,6 +70,45 @@ func TestServeKept(t *testing.T) {
 	}
 }
 
+// Who asks the origin although an answer is kept gets its answer; what is kept
+// where it has no place for them; and nothing where they are denied.
+func TestServeOrKept(t *testing.T) {
+	placed := 0
+	var engine *deich.Engine
+	h, engine := keptHandler(t, Options{Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		placed = engine.Pulse(0).Inflight
+		io.WriteString(w, "new")
+	})})
+	give := func(w http.ResponseWriter) { io.WriteString(w, "kept") }
+	w := httptest.NewRecorder()
+	h.ServeOrKept(w, pageRequest(), give)
+	if w.Body.String() != "new" || placed != 1 || engine.Pulse(0).Inflight != 0 || verdictsOf(h, deich.Cached) != 0 {
+		t.Errorf("%q with %d placed: %+v", w.Body, placed, h.Counters().Verdicts)
+	}
+	var held []deich.Ticket
+	var out deich.Out
+	for range 1 << 20 { // until no place is left, nor one in the queue
+		r := deich.Request{At: h.now(), Safe: true, Client: netip.MustParseAddr("192.0.2.8"), Partner: true}
+		ticket, state, _ := engine.Enter(r.At, &r, deich.Verdict{Tier: deich.Partner, Rank: deich.RanksMax - 1}, &out)
+		if state == deich.TurnedAway {
+			break
+		}
+		held = append(held, ticket)
+	}
+	w = httptest.NewRecorder()
+	h.ServeOrKept(w, pageRequest(), give)
+	if w.Body.String() != "kept" || verdictsOf(h, deich.Cached) != 1 {
+		t.Errorf("with %d before: %q, %+v", len(held), w.Body, h.Counters().Verdicts)
+	}
+	if _, err := engine.List(1, deich.Hand{Act: deich.Deny, Prefix: netip.MustParsePrefix("192.0.2.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	w = httptest.NewRecorder()
+	if h.ServeOrKept(w, pageRequest(), give); w.Code != http.StatusForbidden {
+		t.Errorf("denied: %d %q", w.Code, w.Body)
+	}
+}
+
 // What is kept stands in where a reader would be told to wait, and only there.
 func TestStandby(t *testing.T) {
 	asked, kept := 0, true
@@ -140,6 +179,12 @@ func TestFetch(t *testing.T) {
 	}
 	if _, isDown := engine.Pressed(0); !isDown {
 		t.Error("Pressed does not say so")
+	}
+	if err := engine.Swap(deich.Policy{Sources: deich.SourcesMin, Observe: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, isDown := engine.Pressed(0); isDown {
+		t.Error("who only observes gives no copies, but Pressed says that it is down")
 	}
 	if c := h.Counters(); len(c.Verdicts) != 0 || c.Minted != 0 {
 		t.Errorf("%+v", c)
