@@ -242,7 +242,7 @@ func (e *Engine) done(at Time, t Ticket, outcome Outcome, out *Out) (_ *origin, 
 		o.streams--
 	case slotPlaced:
 		o.leave(sl, at)
-		if !outcome.Aborted {
+		if !outcome.Aborted || outcome.Status != 0 {
 			o.sample(sl, outcome, o.since.Load() == 0)
 		}
 	}

@@ -127,7 +127,7 @@ type Outcome struct {
 	Status     int           // the origin's status; 0 where it gave none
 	Wait       time.Duration // from the place to the first byte of the answer
 	Failed     bool          // no answer: refused, reset, timed out
-	Aborted    bool          // the client left first: says nothing about the origin
+	Aborted    bool          // the client left first: without a status, it says nothing about the origin
 	Credential bool          // the request held a credential
 }
 

@@ -22,6 +22,7 @@ type backend struct {
 	openMax  int64
 	busy     atomic.Int64 // requests it has at this moment
 	downTill atomic.Int64 // Unix ns; passed over until then
+	leavers  leavers
 
 	mu      sync.Mutex
 	idle    []*line // the one used last is at the end

@@ -42,7 +42,8 @@ func bare(t testing.TB, s Site, change ...func(*Config)) *proxy {
 		}
 	})
 	return &proxy{
-		state: func() *state { return st }, via: "deich-test",
+		pressed: func(uint16) (bool, bool) { return false, false },
+		state:   func() *state { return st }, via: "deich-test",
 		fail: func(w http.ResponseWriter, r *http.Request, why deich.Reason) {
 			status := http.StatusBadGateway
 			switch why {

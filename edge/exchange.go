@@ -90,7 +90,12 @@ func (x *exchange) attempt(mustDial bool) error {
 	x.unwatch = l.watch(ctx)
 	l.begin(x.held)
 	sent := x.send()
+	if x.held && sent == nil {
+		pressure, _ := x.proxy.pressed(x.group.index)
+		l.owed.Store(pressure)
+	}
 	x.resp, err = x.answer()
+	l.answered(ctx)
 	if err != nil && sent != nil && !timedOut(err) {
 		err = sent
 	}

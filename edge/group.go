@@ -86,7 +86,17 @@ func (g *group) prune(now time.Time, all bool) {
 }
 
 // retire closes what is unused, and lets nothing be kept any more.
-func (g *group) retire() { g.prune(time.Time{}, true) }
+func (g *group) retire() {
+	g.forsake()
+	g.prune(time.Time{}, true)
+}
+
+// forsake ends what is answered for clients who have gone, now and later.
+func (g *group) forsake() {
+	for _, b := range g.backends {
+		b.leavers.end()
+	}
+}
 
 // originPrefix is what an origin's URL puts in front of every path.
 func originPrefix(u *url.URL) string { return strings.TrimRight(u.EscapedPath(), "/") }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,18 +28,20 @@ type line struct {
 	probe   *probe
 	br      *bufio.Reader
 	hangUp  func() // closes tcp; one closure for all requests
+	left    func() // the client has gone; the same
 	one     [1]byte
 
 	reused    bool
 	idleSince time.Time
 
-	got      int64 // bytes received for the present request
-	headLeft int   // bytes of headers it may still send; negative: reading a body
+	owed     atomic.Bool // the request was sent whole, its answer has not come, and is waited for in any case
+	got      int64       // bytes received for the present request
+	headLeft int         // bytes of headers it may still send; negative: reading a body
 	pause    time.Duration
 	deadline time.Time // for reads of a body
 
-	mu       sync.Mutex // between the reader and a sender that finishes
-	answered bool
+	mu      sync.Mutex // between the reader and a sender that finishes
+	hasHead bool
 }
 
 func newLine(b *backend, tcp *net.TCPConn, secured *tls.Conn) (*line, error) {
@@ -52,6 +55,7 @@ func newLine(b *backend, tcp *net.TCPConn, secured *tls.Conn) (*line, error) {
 	}
 	l.br = bufio.NewReader(l)
 	l.hangUp = func() { tcp.Close() }
+	l.left = func() { b.leavers.leave(l) }
 	return l, nil
 }
 
@@ -78,7 +82,7 @@ func (l *line) Read(p []byte) (int, error) {
 // begin arms the line for a request. With wait, the time until the first byte
 // runs from now; else it runs from answerDue.
 func (l *line) begin(wait bool) {
-	l.got, l.headLeft, l.answered = 0, originHeaderMax, false
+	l.got, l.headLeft, l.hasHead = 0, originHeaderMax, false
 	due := time.Now().Add(l.backend.timeouts.Load().FirstByte.Duration)
 	if wait {
 		l.tcp.SetDeadline(due)
@@ -92,7 +96,7 @@ func (l *line) begin(wait bool) {
 func (l *line) answerDue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.answered {
+	if !l.hasHead {
 		l.tcp.SetReadDeadline(time.Now().Add(l.backend.timeouts.Load().FirstByte.Duration))
 	}
 }
@@ -125,12 +129,22 @@ func (l *line) answer(r *http.Request) (*http.Response, error) {
 func (l *line) receiveBody(pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.answered, l.headLeft, l.pause, l.deadline = true, -1, pause, time.Time{}
+	l.hasHead, l.headLeft, l.pause, l.deadline = true, -1, pause, time.Time{}
 }
 
-// watch hangs the line up when ctx ends. stop gives false when it has.
+// watch ends the line when ctx ends, unless its answer is owed: then it is among
+// the leavers. stop gives false when ctx has ended.
 func (l *line) watch(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, l.hangUp)
+	return context.AfterFunc(ctx, l.left)
+}
+
+// answered says that the line owes no answer any more. Where nobody is there to
+// take it, the line ends now.
+func (l *line) answered(ctx context.Context) {
+	if l.owed.CompareAndSwap(true, false) && ctx.Err() != nil {
+		l.backend.leavers.forget(l)
+		l.hangUp()
+	}
 }
 
 // fresh says whether an idle line can still be used.

@@ -20,6 +20,7 @@ type proxy struct {
 	cache   *cache       // nil: none
 	tunnels atomic.Int64 // open now
 	lasting lasting
+	pressed func(origin uint16) (pressure, down bool)
 
 	// What the guard is told; see guard.Fail and guard.Streaming.
 	fail      func(http.ResponseWriter, *http.Request, deich.Reason)

@@ -113,7 +113,7 @@ func (s *Server) makeHandlers() (err error) {
 		return err
 	}
 	s.cache = newCache(s.options.Config.Limits.CacheBytes, s.state.Load, s.now, s.options.Engine.Pressed)
-	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, fail: guard.Fail, streaming: guard.Streaming}
+	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, pressed: s.options.Engine.Pressed, fail: guard.Fail, streaming: guard.Streaming}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
 		Origin: s.origin, Addr: s.addr, Secured: s.secured, Fingerprint: fingerprintOf, Drop: s.drop, Standby: s.cache.standby, Orders: s.Refuse, Events: s.options.Events,
@@ -360,6 +360,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	draining, drained := context.WithCancel(ctx)
 	defer drained()
 	s.running.Go(func() { s.proxy.lasting.drain(draining) })
+	for _, g := range s.state.Load().groups {
+		g.forsake() // nobody is to be kept out for who has gone
+	}
 	// Both at once: one must not use up the other's time.
 	byQUIC := make(chan error, 1)
 	go func() { byQUIC <- s.quic.shutdown(ctx) }()
