@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -235,7 +236,9 @@ func TestReplaysUnderPressure(t *testing.T) {
 			all.Go(func() {
 				for n := 0; len(references) < refusals && time.Now().Before(late); n++ {
 					// Each time from another address, as a botnet shares a pass.
-					ask, _ := http.NewRequestWithContext(t.Context(), "GET", p.users+"/", nil)
+					// And each time for another page: a copy that readers witnessed costs the
+					// origin nothing, and no budget.
+					ask, _ := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprint(p.users, "/?", thief, "-", n), nil)
 					ask.Header.Set("Cookie", pass)
 					r, err := from(127, 90, byte(n), byte(thief+1)).Do(ask)
 					if err != nil {
