@@ -29,8 +29,8 @@ const (
 	collateralMax = .001 // upper bound of the share of known-good that all rules together may touch
 	suspectMax    = .01  // the same for rules that only ask for a proof
 	usualWeighs   = 1    // what a rule meets of the usual counts so much against what it covers
-	sourceLift    = 3    // times more frequent among what comes from a source now than usual: what a rule says beside it
 	usualMost     = .1   // of the usual: what one rule may meet, whoever that is
+	sourceLift    = 3    // times more frequent among what comes from a source now than usual: what a rule says beside it
 	goodToAsk     = 100  // so many known-good sightings, none of them touched, allow a challenge
 	goodToDeny    = 3000 // so many a denial
 	sightingsMin  = 100  // fewer of the present say nothing
@@ -181,8 +181,8 @@ type candidate struct {
 	good           int
 }
 
-// weigh sets what a candidate covers.
-func (s *search) weigh(c *candidate, now, peace int) {
+// appraise sets what a candidate covers.
+func (s *search) appraise(c *candidate, now, peace int) {
 	c.excess = s.excessOf(now, peace)
 	c.gain = c.excess - usualWeighs*float64(peace)*s.perPeace
 }
@@ -247,7 +247,7 @@ func (s *search) extend(c *candidate, i, width int, next *[]candidate) *candidat
 	}
 	peace, good := c.peace.both(it.peace), c.ok.both(it.ok)
 	d := candidate{good: good}
-	s.weigh(&d, now, peace)
+	s.appraise(&d, now, peace)
 	if d.excess < excessLeast*s.excess {
 		return nil
 	}
@@ -341,7 +341,7 @@ func (s *search) conjoin(parts []int) candidate {
 		it := &s.items[p]
 		now, peace, d.good = d.now.and(it.now, d.now), d.peace.and(it.peace, d.peace), d.ok.and(it.ok, d.ok)
 	}
-	s.weigh(&d, now, peace)
+	s.appraise(&d, now, peace)
 	return d
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // serveMetrics writes Prometheus' text format, version 0.0.4. It is written
-// here by hand: everything comes from one State and the process itself, so a client library's
-// registry, collectors and tree of dependencies would only stand in between.
+// here by hand: everything comes from one State and the process itself, so a
+// client library's registry, collectors and tree of dependencies would only stand in between.
 func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s := d.state()

@@ -29,7 +29,7 @@ const (
 // a browser works in them, as a newcomer while the flood lasts.
 func TestAppsUnderBotnet(t *testing.T) {
 	if os.Getenv("DEICH_APPS") == "" {
-		t.Skip("left out: it takes minutes, and does not pass yet (docs/operate/applications.md); DEICH_APPS=1 runs it")
+		t.Skip("left out: it takes minutes, and was not seen to pass yet (docs/operate/applications.md); DEICH_APPS=1 runs it")
 	}
 	shared.start(t)
 	if os.Getuid() != 0 {

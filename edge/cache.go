@@ -25,6 +25,7 @@ type cache struct {
 	errands  chan errand
 	watchers watchers
 	pace     pace
+	inHand   atomic.Int64 // bytes that watchers may collect
 	busy     atomic.Int64 // errands sent and not done
 	waiting  atomic.Int64 // for others' answers
 	credit   atomic.Int64 // for copies, in requests of readers

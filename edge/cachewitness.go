@@ -165,7 +165,8 @@ type watcher struct {
 	text   []byte // scratch
 	length int64  // what was said; -1: nothing
 	read   int64
-	keep   bool // the bytes are wanted, not only what they are
+	keep   bool  // the bytes are wanted, not only what they are
+	room   int64 // of cache.inHand, taken for them
 	body   []byte
 	ended  bool
 
@@ -255,7 +256,17 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 		c.watchers.give(w)
 		return nil
 	}
-	w.keep = keep
+	if w.keep = keep; keep {
+		w.room = resp.ContentLength
+		if w.room < 0 {
+			w.room = entryBytesMax
+		}
+		// Whoever reads slowly holds what was collected: only so much of it at once.
+		if c.inHand.Add(w.room) > inHandMax {
+			c.inHand.Add(-w.room)
+			w.keep, w.room = false, 0
+		}
+	}
 	w.text = appendSaid(w.text[:0], resp)
 	w.sum.Reset()
 	w.sum.Write(w.text)
@@ -263,7 +274,7 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 		w.length = 0
 	} else {
 		w.ReadCloser, resp.Body = resp.Body, w
-		if keep && w.length > 0 {
+		if w.keep && w.length > 0 {
 			w.body = make([]byte, 0, w.length)
 		}
 	}

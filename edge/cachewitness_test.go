@@ -356,3 +356,35 @@ func TestWitnessFlood(t *testing.T) {
 		t.Errorf("%d sights, %d versions", len(r.sights), len(r.versions))
 	}
 }
+
+// Whoever reads slowly makes the edge hold no more than inHandMax for copies.
+func TestWitnessesInHandAreBounded(t *testing.T) {
+	const slow = 2*inHandMax/entryBytesMax + 2
+	page := strings.Repeat("x", entryBytesMax-1)
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, page) })
+	s, now := startWitnessed(t, up)
+	c := client(t)
+	now.pressure.Store(true)
+	for i := range witnessesLeast - 1 {
+		ask(t, c, "GET", s.url()+"/", from(i)...)
+	}
+	held := make([]io.Closer, 0, slow)
+	for range slow { // of a known network: none of them settles it
+		req, _ := http.NewRequest("GET", s.url()+"/", nil)
+		for h := from(0); len(h) > 0; h = h[2:] {
+			req.Header.Set(h[0], h[1])
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, resp.Body)
+	}
+	if in := s.cache.inHand.Load(); in == 0 || in > inHandMax {
+		t.Errorf("%d bytes in hand for %d slow readers; the bound is %d", in, slow, inHandMax)
+	}
+	for _, body := range held {
+		body.Close()
+	}
+	until(t, "what was collected is let go", func() bool { return s.cache.inHand.Load() == 0 })
+}

@@ -122,6 +122,9 @@ const (
 	witnessesLeast = 3
 	networkBits4   = 24
 	networkBits6   = 48
+	// inHandMax bounds the bytes of answers that are collected while they go to their
+	// readers; beyond it they are compared, and kept when one comes again.
+	inHandMax = 16 << 20
 	// sightsMax bounds the kinds of requests that are told apart for one address,
 	// versionsMax the answers they were given; what served least goes.
 	sightsMax   = 64

@@ -91,10 +91,13 @@ func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []b
 		p.fail(x.w, x.r, deich.OriginDown)
 	case site.cache == cacheWitnessed:
 		seen := p.cache.watch(st, site, x)
-		p.forward(x, buf)
-		if seen != nil {
-			p.cache.watched(seen)
+		if seen == nil {
+			p.forward(x, buf)
+			return
 		}
+		defer p.cache.inHand.Add(-seen.room) // also where the answer breaks off
+		p.forward(x, buf)
+		p.cache.watched(seen)
 	default:
 		p.forward(x, buf)
 		p.cache.notice(st, site, x.r, x.resp)
