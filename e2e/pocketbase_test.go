@@ -40,7 +40,7 @@ func TestAppPocketBase(t *testing.T) {
 		return
 	}
 	believesDeich(t, admin, p.users)
-	calm := logInsToBase(t, at)
+	calm := searchesInBase(t, at)
 	t.Run("under flood", func(t *testing.T) {
 		floodAt(t, p.users+baseSearch)
 		untilPressed(t, p.users)
@@ -53,8 +53,8 @@ func TestAppPocketBase(t *testing.T) {
 		floodAt(t, "http://"+at+baseSearch)
 		rest := time.NewTimer(2 * time.Second) // until the bots' requests are many at once
 		<-rest.C
-		flooded := logInsToBase(t, at)
-		t.Logf("3 log-ins to the bare base: %v in peace, %v under flood", calm.Round(time.Millisecond), flooded.Round(time.Millisecond))
+		flooded := searchesInBase(t, at)
+		t.Logf("5 searches in the bare base: %v in peace, %v under flood", calm.Round(time.Millisecond), flooded.Round(time.Millisecond))
 		if flooded < 3*calm {
 			t.Error("the flood does not trouble the bare base, so the story above proves nothing")
 		}
@@ -99,6 +99,10 @@ func worksInBase(t *testing.T, users string, listener *tab, name string) {
 		})()`, base64.StdEncoding.EncodeToString(picture(t, 12)), name+" in a picture."))
 		b.waitFor(shows(name + " in a picture."))
 		b.waitFor(`document.querySelector("#posts li:last-child img")?.naturalWidth === 40`)
+	})
+	step("search", func() {
+		ask[bool](b, fmt.Sprintf(`(fetch(%q + "user").then(answer => { window.searched = answer.status }), true)`, baseSearch))
+		b.waitFor(`window.searched === 200`)
 	})
 	step("live to another", func() {
 		listener.waitFor(shows(name + " holds."))
@@ -231,14 +235,15 @@ func believesDeich(t *testing.T, admin *base, users string) {
 	}
 }
 
-// logInsToBase logs in to PocketBase itself three times, and gives how long that
-// took; one that does not come counts ten seconds.
-func logInsToBase(t *testing.T, at string) time.Duration {
+// searchesInBase searches PocketBase itself five times, and gives how long that
+// took; one that does not come counts ten seconds. It is searches that the flood
+// keeps from users: PocketBase answers what needs less of its database all along.
+func searchesInBase(t *testing.T, at string) time.Duration {
 	t.Helper()
 	client, began := http.Client{Timeout: 10 * time.Second}, time.Now()
-	for range 3 {
-		entry := fmt.Sprintf(`{"identity":%q,"password":%q}`, baseUser, basePassword)
-		if r, err := client.Post("http://"+at+"/api/collections/users/auth-with-password", "application/json", strings.NewReader(entry)); err == nil {
+	for range 5 {
+		if r, err := client.Get("http://" + at + baseSearch); err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
 			r.Body.Close()
 		}
 	}
