@@ -22,7 +22,7 @@ type topCommand struct {
 
 func (topCommand) Help() string {
 	return "Examples:\n  deich top\n  deich top --seconds 10\n  deich top --json | head -1\n\n" +
-		"One line a second. Shares and rates are over the last ten seconds; a share is of the requests that ended."
+		"One line a second, and a sentence where something changes. Shares and rates are over the last ten seconds; a share is of the requests that ended."
 }
 
 func (c *topCommand) Run(t *terminal) error {
@@ -39,6 +39,7 @@ func (c *topCommand) Run(t *terminal) error {
 	defer stream.Body.Close()
 	lines := bufio.NewScanner(stream.Body)
 	lines.Buffer(nil, answerBytesMax)
+	told := ""
 	for shown := 0; lines.Scan(); {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
@@ -46,7 +47,7 @@ func (c *topCommand) Run(t *terminal) error {
 		}
 		if c.JSON {
 			t.say("%s", data)
-		} else if err := showSecond(t, data, shown); err != nil {
+		} else if told, err = showSecond(t, data, shown, told); err != nil {
 			return err
 		}
 		if shown++; shown == c.Seconds {
@@ -62,18 +63,23 @@ func (c *topCommand) Run(t *terminal) error {
 	return hint(errors.New("top: Deich has ended"), "see its own output for why")
 }
 
-// showSecond prints a line, and every now and then what its columns are.
-func showSecond(t *terminal, data string, shown int) error {
+// showSecond prints a line. What it means is said before it, with the names of
+// the columns, where mood or causes are not as told, and every now and then.
+func showSecond(t *terminal, data string, shown int, told string) (string, error) {
 	var v desk.Live
 	if err := json.Unmarshal([]byte(data), &v); err != nil {
-		return fmt.Errorf("top: %w", err)
+		return told, fmt.Errorf("top: %w", err)
 	}
-	if shown%20 == 0 {
+	now := v.Mood
+	for _, o := range v.Origins {
+		now += " " + o.Cause
+	}
+	if now != told || shown%20 == 0 {
 		t.say("%s", v.Sentence)
 		t.say("%-8s %s %5s %5s %5s %4s  %s", "time", topHead(&v), "limit", "there", "queue", "cut", "refused/s")
 	}
 	t.say("%s", topLine(&v))
-	return nil
+	return now, nil
 }
 
 func topHead(v *desk.Live) string {
