@@ -142,6 +142,7 @@ type adapt struct {
 	span                      float64 // ticks since the last step
 	slow                      float64 // last median slowdown
 	ease                      float64 // how much slower the origin is by itself, at least 1
+	quick                     int     // steps in a row that were much quicker than that
 	meanWait                  float64
 	fails                     float64 // usual share of failures
 	ranks                     [RanksMax]float64
@@ -310,9 +311,17 @@ func (o *origin) steer(p *Policy) {
 		o.slow = o.loose.median()
 	}
 	failed := float64(o.failures) / float64(max(o.answers, 1))
+	o.ease = max(1, o.ease*easeKeeps)
+	if o.slow >= easeOver*slowTarget*o.ease {
+		o.quick = 0
+	} else if o.quick++; o.quick >= easeQuick {
+		o.ease += easeFalls * (max(1, easeRoom*o.slow/slowTarget) - o.ease)
+	}
 	if o.full {
-		o.ease = max(1, o.ease*easeKeeps)
 		g := min(max(slowTarget*o.ease/max(o.slow, .01), shrinkMost), growMost)
+		if o.ease >= trialSlow && o.slow <= trialSlow*slowTarget*o.ease {
+			g = max(g, 1) // slower still is worth a trial, not a guess
+		}
 		if failed > o.fails+failTooMany {
 			g = min(g, shrinkMost)
 		}
