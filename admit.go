@@ -236,7 +236,9 @@ func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
 		switch {
 		case sl.trial:
-			o.trial.found.add(slow)
+			if !o.trial.up || sl.crowded { // else it did not meet twice as many
+				o.trial.found.add(slow)
+			}
 		case !sl.crowded:
 			o.loose.add(slow)
 		case r.calm.Load() >= routeKnown:
@@ -283,11 +285,11 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	}
 	switch {
 	case o.trial.on:
-		o.trial.conclude(o, at)
+		o.trial.conclude(o, at, float64(p.LimitMax))
 	case telling+o.failures >= samplesMin && o.span*TickEvery.Seconds() >= o.meanWait:
 		o.slowAt = at
 		o.steer(p)
-		o.trial.consider(o, at)
+		o.trial.consider(o, at, float64(p.LimitMax))
 	}
 	o.done, o.finished, o.waits = 0, 0, 0
 	o.peak = o.inflight

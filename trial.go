@@ -24,9 +24,10 @@ const (
 	trialPart    = .25 // of the limit
 	trialLeast   = 4   // the smallest limit of a trial: where a quarter would be less, it is doubled
 	trialTwice   = 2
-	trialSlow    = 2 // times the target: worth a trial
-	trialLate    = 2 // steps in a row
-	trialSamples = 16
+	trialSlow    = 2  // times the target: worth a trial
+	trialLate    = 2  // steps in a row
+	trialLateUp  = 10 // the same before twice as many are let in: what was found when more were is over by then
+	trialSamples = 10
 	trialUpMore  = 2 // times as many where the difference to be seen is a half and not three quarters
 	trialLongest = 3 * time.Second
 	trialEvery   = 10 * time.Second
@@ -41,25 +42,27 @@ const (
 	easeFalls    = .2              // of what is too much, from step to step
 )
 
-// consider begins a trial where the last steps were much too slow.
-func (t *trial) consider(o *origin, at Time) {
+// consider begins a trial where the last steps were much too slow. The limit
+// never exceeds most.
+func (t *trial) consider(o *origin, at Time, most float64) {
 	if o.slow <= trialSlow*slowTarget*o.ease {
 		t.late = 0
 		return
 	}
-	if t.late++; t.late < trialLate || at < t.next {
+	up := o.limit*trialPart < trialLeast
+	if t.late++; t.late < trialLate || up && t.late < trialLateUp || at < t.next {
 		return
 	}
-	*t = trial{on: true, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
-	if t.up = o.limit*trialPart < trialLeast; t.up {
-		o.limit *= trialTwice
+	*t = trial{on: true, up: up, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
+	if up {
+		o.limit = min(o.limit*trialTwice, most)
 	} else {
 		o.limit *= trialPart
 	}
 }
 
 // conclude ends a trial that has seen enough, or waited long enough.
-func (t *trial) conclude(o *origin, at Time) {
+func (t *trial) conclude(o *origin, at Time, most float64) {
 	enough := trialSamples
 	if t.up {
 		enough *= trialUpMore
@@ -77,7 +80,7 @@ func (t *trial) conclude(o *origin, at Time) {
 	case alone:
 		// As many as come in the time an answer takes, if that is what it needs.
 		need := o.demand / costOne * ticksSecond * o.meanWait
-		o.limit = max(t.limit, min(need, trialMore*t.limit))
+		o.limit = max(t.limit, min(need, trialMore*t.limit, most))
 		// Neither is due to the limit, so it may be as slow as it was seen to be.
 		o.ease = max(o.ease, easeRoom*max(m, t.before)/slowTarget)
 	case learned && !t.up:
