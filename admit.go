@@ -145,9 +145,11 @@ type adapt struct {
 	meanWait                  float64
 	fails                     float64 // usual share of failures
 	ranks                     [RanksMax]float64
-	calm                      int  // ticks in a row without more demand than capacity
-	busy                      int  // ticks in a row with a queue that never emptied
-	quiet                     Time // when pressure last ended
+	calm                      int     // ticks in a row without more demand than capacity
+	busy                      int     // ticks in a row with a queue that never emptied
+	quiet                     Time    // when pressure last ended, or rules last held a flood back
+	metRate                   float64 // requests a second that meet acting rules
+	metBefore                 uint64  // how many did, as of the last tick
 	failing                   int
 	callSpeed                 float64 // seconds of arrivals called per second
 	told                      bool    // the last word on pressure
@@ -216,10 +218,7 @@ func (r *route) learn(wait float64, peace bool) {
 func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
-	o.evidence.all++
-	if out.Status >= 400 && out.Status < 500 {
-		o.evidence.no++
-	}
+	o.evidence.answered(sl, &out)
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
 		o.failures++
 		o.lastFailures++
@@ -233,6 +232,9 @@ func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	base := r.baseline()
 	r.learn(wait, peace)
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
+		if sl.alone && o.placed == 0 {
+			o.evidence.hadItAlone(float64(slow), sl.at.Add(out.Wait))
+		}
 		switch {
 		case sl.trial:
 			o.trial.found.add(slow)

@@ -105,7 +105,7 @@ type RulesReport struct {
 // CauseReport is what the engine took for the cause, in the flood phase.
 type CauseReport struct {
 	Truth  []deich.Cause `json:"truth"`           // any of them is right
-	After  float64       `json:"after"`           // seconds from the first bad request until it was right; below zero: never
+	After  float64       `json:"after"`           // seconds until it was right, since there was something to explain; below zero: never
 	Held   float64       `json:"held"`            // share of the time since that it was right
 	Mostly deich.Cause   `json:"mostly"`          // what it said most of the time that it was wrong
 	Wrong  []deich.Term  `json:"wrong,omitempty"` // the evidence for the last wrong cause
@@ -267,7 +267,7 @@ func (r *run) reportRules(rep *Report) {
 	if c := &r.causes; r.engine != nil && len(r.scenario.Truth) > 0 {
 		rep.Cause = &CauseReport{r.scenario.Truth, -1, part([2]uint64{uint64(c.right), uint64(c.then)}), c.mostly(), c.wrong.Terms}
 		if c.first != 0 {
-			rep.Cause.After = time.Duration(c.first - r.flood - bad).Seconds()
+			rep.Cause.After = time.Duration(c.first - c.suffers).Seconds()
 		}
 	}
 }
