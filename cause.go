@@ -158,10 +158,11 @@ const (
 	termMost     = 3
 	toldLag      = 5         // half seconds: as long as a program is given to come back
 	faultOver    = time.Hour // so slowly is a fault taken for what is usual
-	aloneMost    = 10        // times the baseline: more counts as this
 	tellsLeast   = 5         // a second: fewer say nothing
 	tellsPart    = .1        // of what is more than usual: who is fewer says less about it
-	aloneFew     = 20        // samples
+	aloneFew     = 20        // answers
+	aloneMost    = 1 << 14   // answers: then a mean follows slowly
+	aloneLeast   = 250e-6    // seconds: less is noise
 	aloneFresh   = 5 * Time(time.Second)
 )
 
@@ -193,10 +194,9 @@ type evidence struct {
 	errors, usualErrors float64 // that say it is the origin's fault (5xx)
 	known               float64 // answers a second to known clients
 
-	alone, usualAlone float64 // slowdown of who has the origin to himself
-	aloneSeen         int     // how often in peace
-	aloneNow          int     // and since it was slow lately, at most aloneFew
-	aloneAt           Time
+	alone   float64 // logarithm of how many times as long as in peace it takes one who is alone at the origin
+	aloneN  int     // answers that say so, at most aloneFew
+	aloneAt Time
 
 	rose      Time // when demand was last usual
 	fault     Time // when the origin last suffered by itself
@@ -297,24 +297,34 @@ func (v *evidence) answered(sl *slot, out *Outcome) {
 	}
 }
 
-// hadItAlone takes in the slowdown of a request that nobody shared the origin
-// with when it came there and when it left: not load, but what the origin does.
-func (v *evidence) hadItAlone(slow float64, at Time) {
-	if at-v.aloneAt > aloneFresh {
-		v.aloneNow = 0
+// hadItAlone takes in an answer to one who had the origin to himself from
+// beginning to end: it says not what load does, but what the origin does. Held
+// against what the same took in peace, and as a logarithm, so that a few that
+// take long by themselves do not outweigh the rest.
+func (v *evidence) hadItAlone(r *route, wait float64, peace bool, at Time) {
+	if wait < aloneLeast {
+		return // noise
 	}
-	v.aloneAt = at
-	v.aloneNow = min(v.aloneNow+1, aloneFew)
-	v.alone += (min(slow, aloneMost) - v.alone) / float64(v.aloneNow)
+	took := math.Log(wait)
+	if r.aloneN >= aloneFew {
+		if at-v.aloneAt > aloneFresh {
+			v.aloneN = 0
+		}
+		v.aloneAt = at
+		v.aloneN = min(v.aloneN+1, aloneFew)
+		v.alone += (took - float64(r.alone) - v.alone) / float64(v.aloneN)
+	}
+	if peace && v.judged.Cause == NoCause {
+		r.aloneN = min(r.aloneN+1, aloneMost)
+		r.alone += float32((took - float64(r.alone)) / float64(r.aloneN))
+	}
 }
 
-// tellsAlone says whether it is known what the origin does for one alone, now and in peace.
-func (v *evidence) tellsAlone(at Time) bool {
-	return v.usualAlone > 0 && v.aloneNow >= aloneFew && at-v.aloneAt < aloneFresh
-}
+// tellsAlone says whether it is known what the origin does for one alone.
+func (v *evidence) tellsAlone(at Time) bool { return v.aloneN >= aloneFew && at-v.aloneAt < aloneFresh }
 
 // weak says that the origin does less than in peace, even for one alone.
-func (v *evidence) weak(at Time) bool { return v.tellsAlone(at) && v.alone > weakThan*v.usualAlone }
+func (v *evidence) weak(at Time) bool { return v.tellsAlone(at) && math.Exp(v.alone) > weakThan }
 
 // fails says that the origin answers with more errors than usual.
 func (v *evidence) fails() bool { return v.errors > v.usualErrors+failsThan }
@@ -382,12 +392,6 @@ func (o *origin) look(at Time, span float64, proofs uint64) {
 		pace = span / faultOver.Seconds()
 	}
 	follow(&v.usualErrors, v.errors, pace)
-	if v.aloneNow >= aloneFew && at-v.aloneAt < aloneFresh {
-		if v.usualAlone == 0 {
-			v.usualAlone = v.alone
-		}
-		follow(&v.usualAlone, v.alone, pace)
-	}
 }
 
 // later puts what was asked into a row of half seconds and gives what is due to
@@ -409,13 +413,13 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 	}
 	// A trial's word, as long as it shows and nobody alone at the origin says otherwise.
 	byTrial := o.ease > slowThan/slowTarget && o.slow > slowThan && !v.tellsAlone(at)
-	suffers := o.slow > slowThan && (o.pressure.Load() || o.lastSlow(at))
+	suffers := o.slow > slowThan && (o.pressure.Load() || o.lastSlow(at) && !v.tellsAlone(at))
 	terms = append(terms, Term{Name: "times_usual", Value: more}, Term{Name: "slowdown", Value: o.slow}, Term{Name: "down", Value: down})
 	if v.errors > 0 {
 		terms = append(terms, Term{Name: "errors", Value: v.errors})
 	}
-	if v.usualAlone > 0 && at-v.aloneAt < aloneFresh {
-		terms = append(terms, Term{Name: "slowdown_alone", Value: v.alone / v.usualAlone})
+	if v.tellsAlone(at) {
+		terms = append(terms, Term{Name: "slowdown_alone", Value: math.Exp(v.alone)})
 	}
 	if more < moreThan {
 		v.rose = at

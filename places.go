@@ -127,7 +127,9 @@ func (o *origin) place(sl *slot, at Time) {
 	o.inflight += int(sl.cost)
 	o.placed++
 	sl.crowded, sl.trial = float64(o.inflight) >= nearly*o.limit*costOne, o.trial.on
-	sl.alone = o.placed == 1
+	if o.alone = nil; o.placed == 1 {
+		o.alone = sl
+	}
 	o.peak = max(o.peak, o.inflight)
 }
 

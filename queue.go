@@ -38,7 +38,6 @@ type slot struct {
 	stranger  bool
 	crowded   bool   // the limit was nearly reached when it got its place
 	trial     bool   // it was placed during a trial
-	alone     bool   // nobody else was at the origin when it got its place
 	known     bool   // of a client that was served before the pressure
 	cost      uint16 // in sixteenths of an average request
 	route     uint16

@@ -41,7 +41,7 @@ func (r *run) due() bool {
 		creeps = creeps && r.scenario.Attacks[i].Ramp > 0
 	}
 	if x.suffers == 0 && (!well || len(r.scenario.Attacks) > 0 && !creeps || slices.Contains(r.scenario.Truth, deich.NoCause) ||
-		x.work >= busy*float64(o.Cores)) {
+		x.work >= busy*float64(o.Cores) || r.cause().Cause != deich.NoCause) {
 		x.suffers = r.now
 	}
 	return x.suffers != 0
