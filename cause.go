@@ -198,6 +198,9 @@ type evidence struct {
 	aloneN  int     // answers that say so, at most aloneFew
 	aloneAt Time
 
+	week    [weekHours]hour // what comes in peace, by the hour of the week
+	savedAt Time            // when what is usual was saved, before a restart; 0: not
+
 	rose      Time // when demand was last usual
 	fault     Time // when the origin last suffered by itself
 	empty     Time // since when next to nothing arrives
@@ -266,6 +269,7 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	v := &o.evidence
 	if v.at == 0 {
 		v.at = at
+		v.wake(at)
 		return
 	}
 	span := at.Sub(v.at)
@@ -279,6 +283,41 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	o.unsure.Store(v.judged.Cause == CauseUnknown && at-v.judged.Since > unsureMost)
 	if was := Cause(o.cause.Swap(uint32(v.judged.Cause))); was != v.judged.Cause {
 		out.event(Event{At: at, Kind: CauseNamed, Origin: uint16(i), Cause: v.judged.Cause, Value: v.judged.Confidence})
+	}
+}
+
+// hour is one of a week's.
+type hour struct {
+	rate    float32 // requests a second that came in peace
+	learned float32 // seconds it was learned from, at most hourOver
+}
+
+const (
+	weekHours = 7 * 24
+	hourOver  = 2 * 3600 // seconds: so a week weighs about as much as all before it
+	hourLeast = 600      // learned from fewer an hour says nothing
+)
+
+func (v *evidence) hour(at Time) *hour { return &v.week[at/Time(time.Hour)%weekHours] }
+
+// expected is how many requests a second are no more than usual: as many as
+// lately, or as in this hour in other weeks.
+func (v *evidence) expected(at Time) float64 {
+	if h := v.hour(at); h.learned >= hourLeast {
+		return max(v.usual, float64(h.rate))
+	}
+	return v.usual
+}
+
+// wake holds what was usual before a restart against the time that has passed:
+// the rates of half an hour ago say little about now, the hours of the week do.
+func (v *evidence) wake(at Time) {
+	if v.savedAt == 0 || at.Sub(v.savedAt) < savedFresh {
+		return
+	}
+	v.usual, v.usualFor, v.usualHere = 0, 0, 0
+	if h := v.hour(at); h.learned >= hourLeast {
+		v.usual, v.usualFor = float64(h.rate), hourLeast/10
 	}
 }
 
@@ -384,6 +423,9 @@ func (o *origin) look(at Time, span float64, proofs uint64) {
 	pace := span / v.usualFor
 	follow(&v.usual, v.came, pace)
 	follow(&v.usualHere, v.here, pace)
+	h := v.hour(at)
+	h.learned = min(h.learned+float32(span), hourOver)
+	h.rate += float32(span) / h.learned * (float32(v.came) - h.rate)
 	follow(&v.usualNo, v.refused, pace)
 	// As of the look before: this one may have seen a flood's first moments.
 	follow(&v.latelyWas, v.latelyNext, max(span/hereSpan, pace))
@@ -406,7 +448,7 @@ func later(row []float64, asked float64) (due float64) {
 // explain gives the cause that the evidence speaks for now.
 func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 	v := &o.evidence
-	more := v.came / max(v.usual, .5)
+	more := v.came / max(v.expected(at), .5)
 	down := 0.
 	if o.down.Load() {
 		down = 1
@@ -483,7 +525,7 @@ func (o *origin) lastSlow(at Time) bool { return o.slowAt != 0 && at.Sub(o.slowA
 // than usual: who is let in of a flood that cannot be asked may be all people.
 func (o *origin) against(terms *[]Term, at Time, more float64) (sum float64) {
 	v := &o.evidence
-	excess := max(v.came-v.usual, 1)
+	excess := max(v.came-v.expected(at), 1)
 	add := func(name string, value, weight, of float64) {
 		weight = min(max(weight, -termMost), termMost) * min(of/(tellsPart*excess), 1)
 		*terms = append(*terms, Term{name, value, weight})
