@@ -14,6 +14,8 @@ type causes struct {
 	given       float64 // since the last tick
 	first       int64   // when it was right first; 0: never
 	right, then int     // ticks at which it was, of those since
+	said        []deich.Cause
+	sure        float64 // the sum of confidence where it was right
 	wrong       deich.Judgement
 	ticks       map[deich.Cause]int // at which it was wrong, by what it said
 }
@@ -67,10 +69,14 @@ func (r *run) askCause() {
 			x.wrong = said
 		}
 	}
+	if said.Cause != deich.NoCause && !slices.Contains(x.said, said.Cause) {
+		x.said = append(x.said, said.Cause)
+	}
 	if x.first != 0 {
 		x.then++
 		if right {
 			x.right++
+			x.sure += said.Confidence
 		}
 	}
 }
