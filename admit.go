@@ -330,6 +330,7 @@ func (o *origin) steer(p *Policy) {
 			o.fails += .02 * (failed - o.fails)
 		}
 	}
+	o.trial.goesOn(o)
 	o.crowded.n, o.unknown.n, o.loose.n, o.answers, o.failures = 0, 0, 0, 0, 0
 	o.full, o.span = false, 0
 }

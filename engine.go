@@ -194,7 +194,9 @@ func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint
 		return e.turn(r, o, v, addr, BelowCut)
 	case v.Rank < v.Cut:
 		o.arrived[v.Rank].Add(uint32(cost))
-		if v.Tier != Stranger && draw(&o.newcomers, cost) {
+		// The lots are for who came under the pressure: a flood that holds passes of
+		// before would draw them all.
+		if v.Tier != Stranger && !s.age && draw(&o.newcomers, cost) {
 			v.Reason = Lottery
 			return v
 		}

@@ -17,6 +17,8 @@ type trial struct {
 	before float64 // median slowdown before it
 	until  Time    // it is given up
 	next   Time    // not before
+	eased  float64 // the limit it left where the origin was slow by itself; 0: it was not
+	alone  float64 // and what those few found then
 	late   int     // steps in a row that were much too slow
 	found  slowdowns
 }
@@ -30,6 +32,7 @@ const (
 	trialLongest = 3 * time.Second
 	trialEvery   = 10 * time.Second
 	trialMore    = 2    // times the limit at most, where the origin is slow by itself
+	trialHelps   = .7   // of the limit that a trial left: so much less should help
 	trialAlone   = .6   // so much of the slowdown is left: the origin is slow by itself
 	easeRoom     = 1.3  // more than it was seen to need, so that the limit can grow
 	easeKeeps    = .998 // of what an origin slow by itself is granted, from step to step
@@ -44,7 +47,7 @@ func (t *trial) consider(o *origin, at Time) {
 	if t.late++; t.late < trialLate || at < t.next || o.limit < trialLeast/trialPart {
 		return
 	}
-	*t = trial{on: true, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
+	*t = trial{on: true, eased: t.eased, alone: t.alone, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
 	o.limit *= trialPart
 }
 
@@ -61,6 +64,22 @@ func (t *trial) conclude(o *origin, at Time) {
 		need := o.demand / costOne * ticksSecond * o.meanWait
 		o.limit = max(t.limit, min(need, trialMore*t.limit))
 		o.ease = math.Max(o.ease, easeRoom*m/slowTarget)
+		*t = trial{next: at.Add(trialEvery), eased: o.limit, alone: m}
+		return
 	}
 	*t = trial{next: at.Add(trialEvery)}
+}
+
+// goesOn is a trial by itself, as the limit shrinks after one that found the
+// origin slow by itself: if so many fewer find nothing better, that is how slow it
+// is, and the limit goes back. What it found holds until anybody finds better.
+func (t *trial) goesOn(o *origin) {
+	switch {
+	case t.eased == 0:
+	case o.slow < trialAlone*t.alone:
+		t.eased = 0
+	case o.full && o.limit < trialHelps*t.eased && o.slow >= t.alone:
+		o.limit = t.eased
+		o.ease = math.Max(o.ease, easeRoom*o.slow/slowTarget)
+	}
 }
