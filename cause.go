@@ -548,12 +548,14 @@ func (o *origin) against(terms *[]Term, at Time, more float64) (sum float64) {
 		}
 	}
 	if v.told >= tellsLeast {
-		// The same of programs, but for one thing: many never come back for what
-		// they were refused, and that says nothing of those who did not come at all.
+		// The same of programs. But who comes back too soon for what it was refused
+		// wants just that, and who does not come back at all may come tomorrow: only
+		// who comes at once for other things each time is none that waits for an answer.
 		p := min(max(v.heeded-v.hasty, 0)/v.told, 1)
 		w := -odds(p, .02) - .7
 		if w > 0 {
-			w *= min((v.busy+v.hasty)/v.told, 1)
+			q := min((v.heeded+v.hasty)/v.told, 1)
+			w = max(-odds(q, .02)-.7, 0) * min(v.busy/v.told, 1)
 		}
 		add("came_when_told", p, w, v.sentAway)
 	}
