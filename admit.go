@@ -48,10 +48,11 @@ type origin struct {
 	usedAt   Time
 	load     float64 // its mean over the last tick
 	queueMax int
-	patient  bool // a crowd is served: in turn, and whoever waits may wait longer
-	observed bool // nobody is held back
-	lowWater int  // fewest queued, or above, since the last tick
-	turned   int  // turned away by a full or late queue since the last tick
+	patient  bool  // a crowd is served: in turn, and whoever waits may wait longer
+	observed bool  // nobody is held back
+	alone    *slot // who has had the origin to himself; nil: nobody
+	lowWater int   // fewest queued, or above, since the last tick
+	turned   int   // turned away by a full or late queue since the last tick
 	shares   [256]uint8
 
 	crowded  slowdowns // since the last step, of those placed while the limit was nearly reached
@@ -72,6 +73,10 @@ type route struct {
 	seen    atomic.Uint32 // answers, saturating
 	calm    atomic.Uint32 // of them, those in peace, saturating at routeKnown
 	refuses atomic.Bool   // it was seen to refuse a credential
+
+	// Guarded by the origin's lock:
+	alone  float32 // mean logarithm of the seconds it takes one who is alone at the origin, in peace
+	aloneN uint32  // answers that was learned from, at most aloneMost
 }
 
 // slowdowns are latencies over their routes' baselines, the first of each step.
@@ -146,9 +151,11 @@ type adapt struct {
 	meanWait                  float64
 	fails                     float64 // usual share of failures
 	ranks                     [RanksMax]float64
-	calm                      int  // ticks in a row without more demand than capacity
-	busy                      int  // ticks in a row with a queue that never emptied
-	quiet                     Time // when pressure last ended
+	calm                      int     // ticks in a row without more demand than capacity
+	busy                      int     // ticks in a row with a queue that never emptied
+	quiet                     Time    // when pressure last ended, or rules last held a flood back
+	metRate                   float64 // requests a second that meet acting rules
+	metBefore                 uint64  // how many did, as of the last tick
 	failing                   int
 	callSpeed                 float64 // seconds of arrivals called per second
 	told                      bool    // the last word on pressure
@@ -217,10 +224,7 @@ func (r *route) learn(wait float64, peace bool) {
 func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
-	o.evidence.all++
-	if out.Status >= 400 && out.Status < 500 {
-		o.evidence.no++
-	}
+	o.evidence.answered(sl, &out)
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
 		o.failures++
 		o.lastFailures++
@@ -233,6 +237,9 @@ func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	r := &o.routes[sl.route]
 	base := r.baseline()
 	r.learn(wait, peace)
+	if o.alone == sl {
+		o.evidence.hadItAlone(r, wait, peace, sl.at.Add(out.Wait))
+	}
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
 		switch {
 		case sl.trial:

@@ -33,6 +33,7 @@ type Engine struct {
 	watch  watch
 	ruling ruling
 	failed failed
+	told   told
 	began  atomic.Int64  // the first tick
 	proofs atomic.Uint64 // passes minted for a proof
 
@@ -126,13 +127,20 @@ func (e *Engine) Decide(r *Request) Verdict {
 	if over > 0 {
 		o.signs.over.Add(1)
 	}
+	o.signs.knew(r, since, over > 0)
 	asking := askingHash(addr, r)
 	if e.failed.lately(asking, r.At) {
 		o.signs.again.Add(1)
 	}
+	if s.tier == Stranger && (r.Kind != Page || !r.Safe) {
+		e.told.came(&o.signs, addr, asking^r.Credential, r.At)
+	}
 	if l := e.met(r, o, s, addr); l != nil {
 		if l.act != Wait {
 			o.signs.ruled.Add(1)
+		}
+		if l.acting.Load() {
+			o.signs.met.Add(1)
 		}
 		if l.acting.Load() && (l.act != Wait || pressure) && Time(e.bypass.Load()) <= r.At {
 			v.Rule = l.id
@@ -186,7 +194,9 @@ func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint
 		return e.turn(r, o, v, addr, BelowCut)
 	case v.Rank < v.Cut:
 		o.arrived[v.Rank].Add(uint32(cost))
-		if v.Tier != Stranger && draw(&o.newcomers, cost) {
+		// The lots are for who came under the pressure: a flood that holds passes of
+		// before would draw them all.
+		if v.Tier != Stranger && !s.age && draw(&o.newcomers, cost) {
 			v.Reason = Lottery
 			return v
 		}
@@ -221,34 +231,52 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 		v.RetryAfter = retrySoon
 		if v.Tier == Stranger {
 			e.owe(r, o, addr, debtRefused, v.Rule)
+			if !e.policy.Load().Observe {
+				o.signs.sentAway.Add(1)
+				e.told.note(&o.signs, addr, askingHash(addr, r)^r.Credential, r.At)
+			}
 		}
 		return v
 	}
-	o.show(r, &v)
+	o.show(r, &v, addr)
+	observe := e.policy.Load().Observe // then nobody sees it, and nobody can answer
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
-		observe := e.policy.Load().Observe // then nobody sees it, and nobody can answer
 		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
-			if r.Place == 0 && !observe {
-				o.signs.waits.Add(1)
-			}
+			o.signs.promise(r, v.Place, observe)
 			return v
 		}
-		v.Act, v.Bits = Challenge, e.difficulty(r.At, addr)
+		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), v.Place&^promised
 		if !observe {
 			o.signs.challenged.Add(1)
 			e.owe(r, o, addr, debtChallenge, v.Rule)
 		}
+		return v
 	}
+	o.signs.promise(r, v.Place, observe)
 	return v
 }
 
-// show gives a place in the waiting room, and says when to come back.
-func (o *origin) show(r *Request, v *Verdict) {
+// show gives a place in the waiting room, and says when to come back: most
+// after a second, one in four after two. Whoever does as a page says keeps both;
+// whoever comes at a pace of its own keeps one at best.
+func (o *origin) show(r *Request, v *Verdict, addr uint64) {
 	v.Place = placeOf(r)
 	v.RetryAfter = time.Duration(o.wait.Load())
 	if ahead := Time(v.Place).Sub(Time(o.called.Load())); ahead < v.RetryAfter {
 		v.RetryAfter = max(ahead, o.callAfter())
 	}
+	if r.Place != 0 || v.RetryAfter > promises*callSoon {
+		return
+	}
+	told := (v.RetryAfter + callSoon - 1) / callSoon
+	if told <= 1 {
+		told = 1
+		if (addr^uint64(r.At)>>promiseBits)%promiseEvery == 0 {
+			told = promises
+		}
+	}
+	v.RetryAfter = told * callSoon
+	v.Place |= uint64(told)
 }
 
 const (
@@ -258,13 +286,22 @@ const (
 	showBurst  = 40                     // 40 at once
 )
 
-// placeOf is the number of a request in the waiting room: when it first came.
+// placeOf is the number of a request in the waiting room: when it first came,
+// and in its last bits after how many times callSoon it was told to come back,
+// where that is evidence.
 func placeOf(r *Request) uint64 {
 	if r.Place != 0 {
 		return r.Place
 	}
-	return uint64(r.At)
+	return uint64(r.At) &^ promised
 }
+
+const (
+	promiseBits  = 4
+	promised     = 1<<promiseBits - 1
+	promiseEvery = 4 // one in so many is told the longer time
+	promises     = 2 // times callSoon: what is told later is no evidence
+)
 
 // mayShow bounds how many of one address the waiting room lets in.
 func (e *Engine) mayShow(r *Request, addr uint64) bool {

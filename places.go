@@ -29,6 +29,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	sl := &o.slab.slots[n]
 	sl.addr, sl.cred, sl.pass, sl.asking = addr, cred, pass, askingHash(addr, r)
 	sl.stranger = v.Tier == Stranger
+	sl.known = v.Rank >= rankAddress && v.Reason != Called
 	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
 	sl.principal = uint16(principal % uint64(len(o.shares)))
 	t := e.ticket(i, n, sl.gen)
@@ -126,6 +127,9 @@ func (o *origin) place(sl *slot, at Time) {
 	o.inflight += int(sl.cost)
 	o.placed++
 	sl.crowded, sl.trial = float64(o.inflight) >= nearly*o.limit*costOne, o.trial.on
+	if o.alone = nil; o.placed == 1 {
+		o.alone = sl
+	}
 	o.peak = max(o.peak, o.inflight)
 }
 

@@ -22,6 +22,7 @@ func (e *Engine) weigh(i int, at Time, dt float64, out *Out) {
 			o.usual += dt / max(float64(at.Sub(o.began)/TickEvery), 1) * (asked - o.usual)
 		}
 	}
+	o.prolong(at, dt)
 	o.drawCut(dt)
 	o.drawLots(dt)
 	o.call(at, dt)
@@ -74,6 +75,17 @@ func (o *origin) pressed(at Time) {
 		o.pressure.Store(false)
 		o.ownFault.Store(false)
 		o.quiet, o.calm = at, 0
+	}
+}
+
+// prolong keeps an episode from ending: while rules hold a flood back from this
+// origin it is not peace, although it feels nothing.
+func (o *origin) prolong(at Time, dt float64) {
+	met := o.signs.met.Load()
+	o.metRate += min(1, .2*dt) * (float64(met-o.metBefore)/dt*ticksSecond - o.metRate)
+	o.metBefore = met
+	if o.metRate >= max(ruleIdle*o.goodput, .5) {
+		o.quiet = at
 	}
 }
 

@@ -271,24 +271,10 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 			l.acting.Store(true)
 			out.event(Event{At: at, Kind: RuleActs, Rule: l.id, Value: l.found.Share})
 		}
-		if l.acting.Load() && l.rate >= max(ruleIdle*capacity, .5) {
-			e.prolong(at)
-		}
 		live = append(live, l)
 	}
 	if len(live) != len(old.live) {
 		r.set.Store(&ruleSet{live})
-	}
-}
-
-// prolong keeps an episode from ending: while rules hold a flood back it is not
-// peace, although the origins feel nothing.
-func (e *Engine) prolong(at Time) {
-	for i := range e.origins {
-		o := &e.origins[i]
-		o.mu.Lock()
-		o.quiet = at
-		o.mu.Unlock()
 	}
 }
 
@@ -415,7 +401,8 @@ func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRul
 	}
 	if l.act == Wait && r.Kind == Page && r.Safe {
 		v.Act, v.Reason = Wait, ByRule // perhaps a crowd: it is not challenged
-		o.show(r, &v)
+		o.show(r, &v, addr)
+		o.signs.promise(r, v.Place, e.policy.Load().Observe)
 		return v
 	}
 	return e.turn(r, o, v, addr, ByRule)

@@ -2,8 +2,11 @@ package deich
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -48,11 +51,90 @@ func TestSaveLoad(t *testing.T) {
 	}
 }
 
+// TestUsualSurvivesARestart: what comes, what it looks like and how long it
+// takes is known again, and of a state that is hours old the hours of the week.
+func TestUsualSurvivesARestart(t *testing.T) {
+	e := engineOf(t, Policy{})
+	o := &e.origins[0]
+	o.routes[3].calm.Store(routeKnown)
+	o.routes[3].seen.Store(routeKnown)
+	o.routes[3].base.Store(math.Float32bits(.02))
+	o.routes[3].alone, o.routes[3].aloneN = -4, 77
+	out := NewOut()
+	at := noon
+	for range 20 * 60 * 10 { // twenty minutes of a hundred a second
+		for range 10 {
+			o.signs.came.Add(1)
+		}
+		e.Tick(at, out)
+		out.Reset()
+		at = at.Add(TickEvery)
+	}
+	for i := range uint32(9000) {
+		s := sighting{who: i}
+		s.traits[TraitTLS] = i + 1
+		e.watch.peace.add(at, &s, 1)
+		e.watch.good.add(at, &s, 1)
+	}
+	saved := e.Save(nil)
+
+	f := engineOf(t, Policy{})
+	if err := f.Load(saved); err != nil {
+		t.Fatal(err)
+	}
+	f.Tick(at, out)
+	p := &f.origins[0]
+	if got := p.evidence.expected(at); got < 99 || got > 101 {
+		t.Errorf("expects %v requests a second, not 100", got)
+	}
+	if p.routes[3].baseline() == 0 || p.routes[3].alone != -4 || p.routes[3].aloneN != 77 {
+		t.Error("the route's times are not known")
+	}
+	if f.began.Load() != e.began.Load() {
+		t.Error("it does not know since when it has seen peace")
+	}
+	for name, h := range map[string]*history{"peace": &f.watch.peace, "good": &f.watch.good} {
+		if h.len() != savedMost || h.all[savedMost-1].traits[TraitTLS] < 8990 || h.began == 0 {
+			t.Errorf("%s: %d sightings, begun at %v, that are not spread over what there were", name, h.len(), h.began)
+		}
+	}
+
+	week := 7 * 24 * time.Hour
+	for after, want := range map[time.Duration]float64{week: 100, week + 5*time.Hour: 0} {
+		g := engineOf(t, Policy{})
+		if err := g.Load(saved); err != nil {
+			t.Fatal(err)
+		}
+		g.Tick(at.Add(after), out)
+		if got := g.origins[0].evidence.expected(at.Add(after)); math.Abs(got-want) > 1 {
+			t.Errorf("%v later it expects %v requests a second, not %v", after, got, want)
+		}
+	}
+}
+
+// TestLoadsWhatAnOlderVersionSaved: clients are known again, and nothing else.
+func TestLoadsWhatAnOlderVersionSaved(t *testing.T) {
+	e := engineOf(t, Policy{})
+	e.past.good(e.sourceHash(addr4(1)), noon, 0)
+	saved := e.Save(nil)
+	old := append([]byte(stateMagic), stateOld)
+	n := stateHead + stateCell
+	old = append(old, saved[len(old):n]...)
+	old = binary.BigEndian.AppendUint32(old, crc32.ChecksumIEEE(old))
+	f := engineOf(t, Policy{})
+	if err := f.Load(old); err != nil {
+		t.Fatal(err)
+	}
+	if f.past.age(f.sourceHash(addr4(1)), noon.Add(time.Hour), 0) != time.Hour {
+		t.Error("a client is not known after the change of versions")
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	e := engineOf(f, Policy{})
 	e.past.good(e.sourceHash(addr4(1)), noon, 3)
 	f.Add(e.Save(nil))
-	f.Add([]byte(stateMagic))
+	f.Add([]byte(stateMagic + "\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if err := e.Load(b); err == nil && !bytes.HasPrefix(b, []byte(stateMagic)) {
 			t.Error("loaded what is no state")

@@ -27,6 +27,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden texts anew")
 //	stop NAME                         the group goes home
 //	ask client=192.0.2.1 [pass=3m] [api|asset|post] [place=2s]   one request, one verdict
 //	list allow|deny ADDRESS|PATH, bypass 10s
+//	restart [forgets]                 another engine, with what this one saved or without
 //
 // Rewrite them with: go test . -run Stories -rewrite
 func TestStories(t *testing.T) {
@@ -169,6 +170,17 @@ func (s *story) do(words []string) string {
 		return fmt.Sprintf("id %d\n", id)
 	case "undo":
 		return fmt.Sprintf("%v\n", s.e.Undo(s.now, uint32(s.number(words[1])), s.out))
+	case "restart":
+		e, err := New(*s.e.policy.Load(), [32]byte{1})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(words) < 2 {
+			if err := e.Load(s.e.Save(nil)); err != nil {
+				return err.Error() + "\n"
+			}
+		}
+		s.e, s.busy, s.waiting = e, map[Ticket]*storyWork{}, map[Ticket]*storyWork{}
 	case "bypass":
 		s.e.Bypass(s.now.Add(s.span(words[1])))
 	default:

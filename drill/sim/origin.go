@@ -73,6 +73,7 @@ func (r *run) begin(fi uint32) bool {
 		return false
 	}
 	o.here++
+	r.causes.given += float64(f.demand)
 	r.stats.arrived(r.phase(), o.here)
 	if o.spec.Model == IO {
 		if o.busy < o.spec.Cores {

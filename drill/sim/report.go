@@ -105,9 +105,11 @@ type RulesReport struct {
 // CauseReport is what the engine took for the cause, in the flood phase.
 type CauseReport struct {
 	Truth  []deich.Cause `json:"truth"`           // any of them is right
-	After  float64       `json:"after"`           // seconds from the first bad request until it was right; below zero: never
+	After  float64       `json:"after"`           // seconds until it was right, since there was something to explain; below zero: never
 	Held   float64       `json:"held"`            // share of the time since that it was right
 	Mostly deich.Cause   `json:"mostly"`          // what it said most of the time that it was wrong
+	Said   []deich.Cause `json:"said"`            // all that it said, as it was first said
+	Sure   float64       `json:"sure"`            // the confidence it was right with, the mean
 	Wrong  []deich.Term  `json:"wrong,omitempty"` // the evidence for the last wrong cause
 }
 
@@ -265,9 +267,10 @@ func (r *run) reportRules(rep *Report) {
 		rep.Cost = Cost{x.spent / time.Duration(x.jobs), x.worst}
 	}
 	if c := &r.causes; r.engine != nil && len(r.scenario.Truth) > 0 {
-		rep.Cause = &CauseReport{r.scenario.Truth, -1, part([2]uint64{uint64(c.right), uint64(c.then)}), c.mostly(), c.wrong.Terms}
+		rep.Cause = &CauseReport{Truth: r.scenario.Truth, After: -1, Held: part([2]uint64{uint64(c.right), uint64(c.then)}),
+			Mostly: c.mostly(), Said: c.said, Sure: c.sure / float64(max(c.right, 1)), Wrong: c.wrong.Terms}
 		if c.first != 0 {
-			rep.Cause.After = time.Duration(c.first - r.flood - bad).Seconds()
+			rep.Cause.After = time.Duration(c.first - c.suffers).Seconds()
 		}
 	}
 }

@@ -45,8 +45,26 @@ func throngs() []Scenario {
 		throng("crowd-campaign", "1,400 people come from one other site, by its app, for a new page", Group{New: true, Referer: 1, Look: InApp}),
 		throng("crowd-mailing", "1,400 readers of one mailing, all with the same build of one mail program", Group{New: true, Look: OneBuild}),
 		throng("crowd-carrier", "1,400 people come for a new page from forty carriers' addresses", Group{New: true, Addresses: 40}),
-		worldCup, hidden, mixed, monitors(), federation(),
+		worldCup, hidden, mixed, monitors(), federation(), pushed(), apps("crowd-apps", "2,000 apps behind forty carriers' addresses, all at once", 40, false, deich.CauseCrowd),
+		// Nothing tells these from a flood but that they want what they were refused: not to know is right, too.
+		apps("crowd-eager", "2,000 apps at once that ask again and again, whatever they are told", 0, true, deich.CauseCrowd, deich.CauseUnknown, deich.CauseRetryStorm),
 	}
+}
+
+// pushed are people who were here days ago, all called by one message.
+func pushed() Scenario {
+	s := throng("crowd-push", "A message to those who were here days ago: 1,400 come within three seconds", Group{Over: 3 * time.Second, Age: 80 * time.Hour})
+	s.Expect = []Bound{{"", Refusals, 0, 0}, {"", Challenges, 0, .01}, {"", Orders, 0, 0}, {"crowd", Success, .95, 0}} // they are known for longer than the others
+	return s
+}
+
+// apps are programs of people, at addresses that they share or, with 0, of their own.
+func apps(name, title string, addresses int, eager bool, truth ...deich.Cause) Scenario {
+	s := studied(name, title, []Bound{{"", Challenges, 0, 0}, {"known", Success, .99, 0}}) // behind a carrier most are refused for its budget: they hold no passes
+	s.Truth = truth
+	s.Groups = append(slices.Clone(s.Groups[:2]),
+		Group{Name: "apps", Kind: Program, Count: 2000, Over: 2 * time.Second, Gap: 2 * time.Second, Addresses: addresses, Token: true, Eager: eager})
+	return s
 }
 
 // monitors are a fleet that was there before and a larger one that begins at once.

@@ -1,0 +1,111 @@
+package deich
+
+import (
+	"testing"
+	"time"
+)
+
+// TestToldWatchesWhoComesBack: for what it was refused, in time or too soon, or
+// for something else; and while one is watched no other takes its place.
+func TestToldWatchesWhoComesBack(t *testing.T) {
+	const one, other = 0x1234567890abcdef, 0x9876567890abcdef // of one place in the table
+	for _, c := range []struct {
+		name                string
+		who, asking         uint64
+		after               time.Duration
+		heeded, hasty, busy uint64
+	}{
+		{"in time", one, 7, 2200 * time.Millisecond, 1, 0, 0},
+		{"too soon", one, 7, time.Second, 0, 1, 0},
+		{"too soon, for something else", one, 8, time.Second, 0, 0, 1},
+		{"in time, for something else", one, 8, 2200 * time.Millisecond, 0, 0, 0},
+		{"long after", one, 7, 5 * time.Second, 0, 0, 0},
+		{"another", other, 7, 2200 * time.Millisecond, 0, 0, 0},
+	} {
+		var s signs
+		w := new(told)
+		w.note(&s, one, 7, noon)
+		w.note(&s, other, 7, noon)
+		for range 2 { // the second counts for nothing
+			w.came(&s, c.who, c.asking, noon.Add(c.after))
+		}
+		if got := s.read(); got.told != 1 || got.heeded != c.heeded || got.hasty != c.hasty || got.busy != c.busy {
+			t.Errorf("%s: told %d, heeded %d, hasty %d, busy %d", c.name, got.told, got.heeded, got.hasty, got.busy)
+		}
+	}
+}
+
+// TestThePageTellsWhenToComeBack: most are told a second, some two, and who does
+// as told counts for the one, who comes at a pace of its own for one at best.
+func TestThePageTellsWhenToComeBack(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		pace           time.Duration // 0: as told
+		returns, early [promises]bool
+	}{
+		{"as told", 0, [promises]bool{true, true}, [promises]bool{}},
+		{"each 1.33 s", 1330 * time.Millisecond, [promises]bool{true, false}, [promises]bool{false, true}},
+		{"each 0.5 s", 500 * time.Millisecond, [promises]bool{}, [promises]bool{true, true}},
+		{"each 4 s", 4 * time.Second, [promises]bool{}, [promises]bool{}},
+	} {
+		o := engineOf(t, Policy{}).origins[0:1]
+		told := map[time.Duration]int{}
+		for i := range uint64(400) {
+			r := Request{At: noon.Add(time.Duration(i) * time.Millisecond), Kind: Page, Safe: true}
+			v := Verdict{}
+			o[0].wait.Store(int64(callSoon))
+			o[0].called.Store(int64(r.At.Add(-callSoon)))
+			o[0].show(&r, &v, i*0x9e3779b97f4a7c15)
+			o[0].signs.promise(&r, v.Place, false)
+			told[v.RetryAfter]++
+			if d := Time(v.Place).Sub(r.At); d > promises || d < -promised {
+				t.Fatalf("a place %v from when it was given", d)
+			}
+			back := v.RetryAfter
+			if c.pace != 0 {
+				back = c.pace
+			}
+			r.At, r.Place = r.At.Add(back+100*time.Millisecond), v.Place
+			o[0].signs.take(&r, 0)
+		}
+		if told[callSoon]+told[2*callSoon] != 400 || told[2*callSoon] < 50 || told[2*callSoon] > 150 {
+			t.Fatalf("told %v", told)
+		}
+		got := o[0].signs.read()
+		for i, m := range got.rooms {
+			if (m.returns == m.waits) != c.returns[i] || (m.returns != 0) != c.returns[i] || (m.early != 0) != c.early[i] {
+				t.Errorf("%s: of %d told %d s, %d in time and %d early", c.name, m.waits, i+1, m.returns, m.early)
+			}
+		}
+	}
+}
+
+// TestWhoIsAloneSaysWhatTheOriginDoes: not load, and not another mix of routes.
+func TestWhoIsAloneSaysWhatTheOriginDoes(t *testing.T) {
+	var v evidence
+	quick, slow := new(route), new(route)
+	at := noon
+	give := func(r *route, wait float64, peace bool) {
+		at = at.Add(10 * time.Millisecond)
+		v.hadItAlone(r, wait, peace, at)
+	}
+	for range 100 {
+		give(quick, .002, true)
+		give(slow, .2, true)
+	}
+	for range 50 {
+		give(slow, .2, true)
+	}
+	if !v.tellsAlone(at) || v.weak(at) {
+		t.Error("more of what takes long is taken for a weak origin")
+	}
+	for range 60 {
+		give(quick, .006, false)
+	}
+	if !v.weak(at) {
+		t.Error("three times as long is not noticed")
+	}
+	if at = at.Add(time.Minute); v.tellsAlone(at) {
+		t.Error("what was a minute ago is taken for now")
+	}
+}
