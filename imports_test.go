@@ -17,6 +17,7 @@ var arrows = map[string][]string{
 	"guard":                {"", "sketch"},
 	"edge":                 {"", "sketch", "guard"},
 	"desk":                 {""},
+	"spool":                {""},
 	"drill":                {"", "drill/profile", "drill/scenarios"},
 	"drill/profile":        {},
 	"drill/profile/derive": {"drill/profile"},
