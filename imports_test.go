@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"drill/sim":            {"", "drill/profile"},
 	"example/townsquare":   {},
 	"example/guestbook":    {"", "guard"},
-	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "drill", "drill/profile", "drill/scenarios",
+	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "spool", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},
 	"e2e":   {""},
 	"bench": {"", "drill", "drill/scenarios"},

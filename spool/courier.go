@@ -446,6 +446,11 @@ func sort(a Answer) verdict {
 	return unclear
 }
 
+// Taken says whether an answer tells that the platform took a message.
+func Taken(status int, location string) bool {
+	return sort(Answer{Status: status, Location: location}) == taken
+}
+
 // asksLogin says whether a redirect leads to a login, by what such pages are
 // called.
 func asksLogin(location string) bool {

@@ -45,7 +45,7 @@ type log struct {
 	keys   *keys
 	create func(name string) (file, error)
 	alarm  func(error)
-	again  time.Duration // how long nothing is written after a failure
+	again  time.Duration                   // how long nothing is written after a failure
 	free   func(dir string) (int64, error) // bytes free on the disk
 
 	in      chan *write

@@ -76,6 +76,13 @@ func States() []State {
 // waits says whether it is still to be delivered.
 func (s State) waits() bool { return s == Kept || s == Delivering }
 
+// Waits says whether it is still to be delivered.
+func (s State) Waits() bool { return s.waits() }
+
+// frees says whether its key may be used again: the platform certainly has
+// nothing of it.
+func (s State) frees() bool { return s == Rejected || s == Expired || s == Damaged }
+
 // Sender is who sent a message, by keyed hashes that outlive a connection;
 // 0 where there is none.
 type Sender struct {
@@ -113,7 +120,6 @@ type Message struct {
 	Newcomer bool   // nothing but a fresh pass speaks for the sender
 	Sent     bool   // it was handed over already, and no answer came
 	Route    *Route // that it is kept by
-	Origin   uint16 // the platform's number, below 64; of this run only
 	Method   string
 	URI      string // path and query
 	Host     string

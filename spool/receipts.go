@@ -130,7 +130,7 @@ func bare(w http.ResponseWriter, status int) {
 }
 
 // Answer shows a receipt to whoever asks: 404 to all but its sender. status is
-// 200, or 202 where the message has just been kept.
+// 202 where the message waits, 200 or what else fits.
 func (rs *Receipts) Answer(w http.ResponseWriter, r *http.Request, id ID, who Sender, status int) {
 	e, now, ok := rs.store.look(id, who)
 	if !ok {
@@ -142,7 +142,7 @@ func (rs *Receipts) Answer(w http.ResponseWriter, r *http.Request, id ID, who Se
 	h.Set("Vary", "Accept, Accept-Language, Cookie, Authorization")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
-	if status == http.StatusAccepted {
+	if status != http.StatusOK {
 		h.Set("Location", ReceiptsPath+id.String())
 	}
 	accept := strings.Join(r.Header["Accept"], ",")

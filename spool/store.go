@@ -29,11 +29,10 @@ var (
 // Store is what is kept: the log on disk and, in memory, what is known of each
 // message without reading it. It is safe for concurrent use.
 type Store struct {
-	log    *log
-	dir    string
-	now    func() time.Time
-	alarm  func(error)
-	origin func(host string) uint16
+	log   *log
+	dir   string
+	now   func() time.Time
+	alarm func(error)
 
 	maxBytes int64
 	counts   counts
@@ -249,7 +248,7 @@ func (s *Store) name(text string) string {
 // enlist counts an entry in. The lock is held, or nobody else is there yet.
 func (s *Store) enlist(e *entry) {
 	s.entries[e.ID] = e
-	if e.Key != (digest{}) {
+	if e.Key != (digest{}) && !e.State.frees() {
 		s.keyed[e.Key] = e
 	}
 	s.refer(e, +1)
@@ -386,6 +385,16 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 		s.wake(q)
 	}
 	return e.ID, false, nil
+}
+
+// StateOf gives the state of a message; "" where there is none.
+func (s *Store) StateOf(id ID) State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[id]; e != nil {
+		return e.State
+	}
+	return ""
 }
 
 // Find gives the receipt that a sender's key on a route has, if any.
@@ -527,6 +536,9 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.refer(e, +1)
 	if !e.State.waits() {
 		s.delist(e)
+	}
+	if e.State.frees() && s.keyed[e.Key] == e {
+		delete(s.keyed, e.Key)
 	}
 	told := s.watchers[e.ID]
 	s.mu.Unlock()
