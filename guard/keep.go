@@ -270,7 +270,9 @@ func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() e
 	}
 	d.Placed = true
 	h.next.ServeHTTP(own, r)
-	own.end()
+	if own.failed == deich.NoReason { // else nothing was answered
+		own.end()
+	}
 	returned = true
 	d.Failed, d.Unsent = own.failed, own.unsent
 	return d
