@@ -87,6 +87,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 		return nil, err
 	}
 	s.mount(s.desk)
+	s.mountSpool(s.desk)
 	log := slog.New(slog.NewTextHandler(t.errs, nil))
 	if s.keeping, err = openKeeping(s.data.file(spoolFolder), first.Spool, s.observe, func(err error) { log.Error("spool", "alarm", err) }); err != nil {
 		return nil, err
