@@ -43,7 +43,10 @@ type Letter struct {
 	Sent     bool // it was handed over, at least in part, and no answer came
 	Secured  bool
 	Client   netip.Addr
-	Origin   uint16
+
+	// Full is set by Begin where older messages of the sender wait and there is no
+	// room behind them: this one is refused, lest it overtakes them.
+	Full bool
 }
 
 // Answer is what the platform said to a message. Body is the beginning of what
@@ -67,7 +70,7 @@ func (h *Handler) letter(v *visit) *Letter {
 		return nil
 	}
 	l := &Letter{
-		Request: v.r, Sender: v.sender(), Newcomer: v.newcomer(), Secured: v.secured, Client: v.req.Client, Origin: v.req.Origin,
+		Request: v.r, Sender: v.sender(), Newcomer: v.newcomer(), Secured: v.secured, Client: v.req.Client,
 	}
 	if v.body != nil {
 		if v.body.rest != nil || int64(len(v.body.data)) > v.keepMax {
@@ -175,7 +178,12 @@ func (h *Handler) begun(v *visit) bool {
 	answered := keptWriter{ResponseWriter: v.w}
 	end, done := h.keeper.Begin(&answered, l)
 	v.answered = end
-	if !done {
+	switch {
+	case l.Full:
+		h.askTurn(v, deich.QueueFull)
+		h.refuse(v)
+		return true
+	case !done:
 		return false
 	}
 	v.status, v.bytes = answered.status, answered.bytes

@@ -16,6 +16,7 @@ type keeperScript struct {
 	kept, begun []Letter
 	answers     []Answer
 	full, done  bool
+	noRoom      bool // behind others of the sender
 }
 
 func (k *keeperScript) keeper() *Keeper {
@@ -28,6 +29,7 @@ func (k *keeperScript) keeper() *Keeper {
 		},
 		Begin: func(w http.ResponseWriter, l *Letter) (func(*Answer), bool) {
 			k.begun = append(k.begun, *l)
+			l.Full = k.noRoom
 			if k.done {
 				w.WriteHeader(http.StatusOK)
 				return nil, true
@@ -171,6 +173,10 @@ func TestTheKeeperHearsTheAnswer(t *testing.T) {
 	k.done = true
 	if a := ask(h, k.post(h, "/messages", "text", true)); a.StatusCode != 200 {
 		t.Errorf("what the keeper answered came as %d", a.StatusCode)
+	}
+	k.done, k.noRoom = false, true
+	if a := ask(h, k.post(h, "/messages", "text", true)); a.StatusCode != 503 || a.Header.Get("Deich-Reason") != "queue_full" {
+		t.Errorf("without room behind others of its sender: %d %s", a.StatusCode, a.Header.Get("Deich-Reason"))
 	}
 	if len(s.outcomes) != 1 {
 		t.Errorf("%d requests reached the engine's places, want the first alone", len(s.outcomes))

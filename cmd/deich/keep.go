@@ -153,8 +153,15 @@ func (k *keeping) begin(w http.ResponseWriter, l *guard.Letter) (end func(*guard
 	case found:
 		k.answer(w, l, id)
 		return nil, true
-	case k.store.Waits(m.Sender, m.Host) && k.put(w, l, m):
-		return nil, true
+	case k.store.Waits(m.Sender, m.Host):
+		id, _, err = k.store.Put(m)
+		if err == nil {
+			k.answer(w, l, id)
+			return nil, true
+		}
+		if l.Full = errors.Is(err, spool.ErrFull); l.Full {
+			return nil, false
+		}
 	}
 	first, again, err := k.once.Begin(l.Request.Context(), m.Sender, m.Host, m.Route.Route, m.Key, m.Body)
 	switch {
