@@ -95,9 +95,17 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
+		kill := func() { time.AfterFunc(rand.N(150*time.Millisecond), func() { cmd.Process.Kill() }) }
+		begun := round%3 == 2 // then it may also be killed while it opens what was left
+		if begun {
+			kill()
+		}
 		lines := bufio.NewScanner(pipe)
 		for lines.Scan() {
+			if !begun {
+				begun = true
+				kill()
+			}
 			f := strings.Fields(lines.Text())
 			switch {
 			case len(f) == 4 && f[0] == "kept":

@@ -99,7 +99,7 @@ type damage struct {
 	Bytes  int64
 	Number uint64 // of the record; 0 where its head is damaged too
 	seg    uint64
-	end    bool // nothing readable follows in the newest file: perhaps only cut off while it was written
+	end    bool // nothing readable follows in its file: perhaps only cut off while it was written
 }
 
 func (d damage) Error() string {
@@ -195,27 +195,28 @@ func (l *log) load(n uint64, last bool, each func(kind, []byte, place)) ([]damag
 // setAside keeps a file that cannot be read at all out of the way.
 func (l *log) setAside(name string) error { return os.Rename(name, name+".damaged") }
 
-// scan gives every whole record and names the rest.
+// scan gives every whole record and names the rest. That a file is cut off is
+// told once, while it is the newest: it was being written when Deich was killed.
 func (s *segment) scan(b []byte, last bool, each func(kind, []byte, place)) (bad []damage) {
 	at := int64(fileHeadBytes)
 	for at < int64(len(b)) {
+		rest := int64(len(b)) - at
 		h, ok := readHead(b[at:])
 		if !ok {
 			skip := nextHead(b[at:])
-			end := at+skip == int64(len(b))
-			bad = append(bad, damage{File: s.name, At: at, Bytes: skip, seg: s.number, end: end && last})
+			if rest >= headBytes || last {
+				bad = append(bad, damage{File: s.name, At: at, Bytes: skip, seg: s.number, end: skip == rest})
+			}
 			at += skip
 			continue
 		}
 		length := int64(headBytes + h.length)
-		if h.kind != kindErased {
-			text, ok := unseal(b[at:], s.c, h)
-			if !ok {
-				rest := int64(len(b)) - at
-				bad = append(bad, damage{File: s.name, At: at, Bytes: min(length, rest), Number: h.number, seg: s.number, end: last && length >= rest})
-			} else {
-				each(h.kind, text, place{s, at, h.number, int(length)})
-			}
+		switch text, ok := unseal(b[at:], s.c, h); {
+		case h.kind == kindErased:
+		case ok:
+			each(h.kind, text, place{s, at, h.number, int(length)})
+		case length <= rest || last:
+			bad = append(bad, damage{File: s.name, At: at, Bytes: min(length, rest), Number: h.number, seg: s.number, end: length >= rest})
 		}
 		at += length
 	}
