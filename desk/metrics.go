@@ -3,7 +3,9 @@ package desk
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -74,6 +76,7 @@ func writeMetrics(w io.Writer, s *State) {
 		m.value("deich_connections_closed_total", float64(c.n), "why", c.why)
 	}
 	m.single("deich_malformed_total", "counter", "What clients sent and is no request.", float64(s.Connections.Malformed))
+	m.writeSpool(s.Spool)
 	m.single("deich_failopen", "gauge", "1 while the engine is being left alone.", truth(s.Failopen))
 	m.single("deich_memory_bytes", "gauge", "The engine's tables, fixed at start.", float64(s.MemoryBytes))
 	m.single("deich_listed", "gauge", "What is listed by hand.", float64(s.Listed))
@@ -142,4 +145,25 @@ func (m metrics) histogram(name string, l *Latency) {
 	m.value(name+"_bucket", float64(sum), "tier", l.Tier, "le", "+Inf")
 	m.value(name+"_sum", l.Sum, "tier", l.Tier)
 	m.value(name+"_count", float64(sum), "tier", l.Tier)
+}
+
+// writeSpool tells of kept messages, where there are any to be.
+func (m metrics) writeSpool(s *Spool) {
+	if s == nil {
+		return
+	}
+	m.single("deich_spool_waiting", "gauge", "Kept messages that are not delivered yet.", float64(s.Waiting))
+	m.single("deich_spool_oldest_seconds", "gauge", "How long the oldest of them waits.", s.OldestSeconds)
+	m.single("deich_spool_receipts", "gauge", "Messages and receipts that are known.", float64(s.Receipts))
+	m.single("deich_spool_bytes", "gauge", "Bytes of kept texts.", float64(s.Bytes))
+	m.single("deich_spool_files_bytes", "gauge", "Bytes of the files that they lie in.", float64(s.Files))
+	m.single("deich_spool_keeping", "gauge", "1 while the disk takes messages.", truth(s.Keeping))
+	m.single("deich_spool_paused", "gauge", "1 while nothing is delivered, since an operator said so.", truth(s.Paused))
+	m.single("deich_spool_kept_total", "counter", "Messages kept.", float64(s.Kept))
+	m.single("deich_spool_refused_total", "counter", "Messages not kept: no room, or the disk failed.", float64(s.Refused))
+	m.single("deich_spool_damaged_total", "counter", "Records that could not be read at the start.", float64(s.Damaged))
+	m.family("deich_spool_ended_total", "counter", "What became of messages.")
+	for _, state := range slices.Sorted(maps.Keys(s.Ended)) {
+		m.value("deich_spool_ended_total", float64(s.Ended[state]), "state", state)
+	}
 }

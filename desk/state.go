@@ -35,6 +35,23 @@ type State struct {
 	BodyBytes int64  `json:"body_bytes"` // of bodies held
 
 	Connections Connections `json:"connections"`
+	Spool       *Spool      `json:"spool,omitempty"` // nil: no messages are kept
+}
+
+// Spool is what waits for a platform that cannot take it.
+type Spool struct {
+	Waiting       int               `json:"waiting"`
+	OldestSeconds float64           `json:"oldest_seconds"` // how long the oldest waits
+	Receipts      int               `json:"receipts"`       // all that something is known of
+	Bytes         int64             `json:"bytes"`          // of texts
+	Files         int64             `json:"files_bytes"`    // of the files they lie in
+	Keeping       bool              `json:"keeping"`        // the disk takes them
+	Paused        bool              `json:"paused"`         // nothing is delivered
+	Draining      bool              `json:"draining"`       // nothing new is kept
+	Kept          uint64            `json:"kept"`
+	Refused       uint64            `json:"refused"` // no room, or the disk failed
+	Ended         map[string]uint64 `json:"ended"`   // by what became of them
+	Damaged       uint64            `json:"damaged"` // records that could not be read at the start
 }
 
 // Rule is what a flood has in common, in words.

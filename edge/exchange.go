@@ -35,6 +35,7 @@ type exchange struct {
 	held   bool       // the whole body is in wire, or there is none
 	sender *sender
 
+	sent     bool // the origin may have some of it
 	line     *line
 	unwatch  func() bool
 	resp     *http.Response
@@ -71,7 +72,7 @@ func (x *exchange) prepare(buf []byte) error {
 // to a connection which the origin had closed meanwhile is sent once more, on a
 // new one, where that is safe.
 func (x *exchange) run() error {
-	err := x.attempt(false)
+	err := x.attempt(!idempotent(x.r.Method) && wantsFresh(x.r))
 	if err != nil && x.mayRepeat() {
 		x.drop()
 		err = x.attempt(true)
@@ -85,7 +86,7 @@ func (x *exchange) attempt(mustDial bool) error {
 	if err != nil {
 		return err
 	}
-	x.line = l
+	x.line, x.sent = l, true
 	l.backend.busy.Add(1)
 	x.unwatch = l.watch(ctx)
 	l.begin(x.held)

@@ -25,6 +25,7 @@ type proxy struct {
 	// What the guard is told; see guard.Fail and guard.Streaming.
 	fail      func(http.ResponseWriter, *http.Request, deich.Reason)
 	streaming func(http.ResponseWriter)
+	unsent    func(http.ResponseWriter) // nil: nobody wants to know
 }
 
 // ServeHTTP answers one request.
@@ -120,6 +121,9 @@ func (p *proxy) failed(x *exchange, err error) {
 	}
 	if gone = gone || x.r.Context().Err() != nil; gone && (!fromClient || !timedOut(body)) {
 		panic(http.ErrAbortHandler)
+	}
+	if !x.sent && p.unsent != nil {
+		p.unsent(x.w)
 	}
 	switch {
 	case errors.Is(err, errTarget):

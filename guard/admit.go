@@ -17,16 +17,22 @@ func (h *Handler) admit(v *visit) {
 		h.refuse(v)
 		return
 	}
-	if v.body != nil {
-		defer v.body.free()
+	defer v.letGo()
+	if h.keeper != nil && h.begun(v) {
+		return
 	}
 	why, ok := h.enter(v)
 	if !ok {
+		defer v.tell(&Answer{})
 		if v.r.Context().Err() != nil {
 			h.counts.gone.Add(1)
 			return
 		}
 		h.askTurn(v, why)
+		if keepable(v.verdict) && h.keep(v, v.w) {
+			h.noteKept(v)
+			return
+		}
 		h.refuse(v)
 		return
 	}
@@ -52,6 +58,9 @@ func (h *Handler) forward(v *visit) {
 		outcome := w.outcome(returned)
 		h.leave(v, outcome)
 		h.finish(v, w, outcome)
+		if v.answered != nil {
+			v.tell(w.answerOf(outcome))
+		}
 	}()
 	if v.body != nil && v.body.rest != nil {
 		h.detach(v)

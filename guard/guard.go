@@ -39,6 +39,8 @@ type Options struct {
 	// otherwise be told to wait; false says that nothing is kept, and nothing
 	// was written. nil: nothing ever is.
 	Standby func(http.ResponseWriter, *http.Request) bool
+	// Keeper keeps messages while the platform cannot take them; nil: nothing is kept.
+	Keeper *Keeper
 	// Drop makes the connection cost nothing more; nil aborts it.
 	Drop func(*http.Request)
 	// Orders and Events take what the engine hands out, at every tick; nil: ignored.
@@ -65,6 +67,7 @@ type Handler struct {
 	mark    func(*http.Request) string
 	drop    func(*http.Request)
 	standby func(http.ResponseWriter, *http.Request) bool
+	keeper  *Keeper
 	orders  func([]deich.Order)
 	events  func([]deich.Event)
 	now     func() deich.Time
@@ -108,7 +111,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby,
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby, keeper: o.Keeper,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),
@@ -213,7 +216,12 @@ func (h *Handler) serve(v *visit) {
 		h.examples.note(v)
 	}
 	if v.verdict.Refused() {
-		h.refuse(v)
+		if h.keepInstead(v) {
+			h.noteKept(v)
+		} else {
+			h.refuse(v)
+		}
+		v.letGo()
 		return
 	}
 	h.admit(v)

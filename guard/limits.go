@@ -32,6 +32,13 @@ const (
 	// textBackTime is how long that form may take to arrive.
 	textBackTime = 2 * time.Second
 
+	// replayMax is how much of an answer to a message is held, to be given again to
+	// who repeats it; of a longer one only that there was one is known.
+	replayMax = 16 << 10
+	// knownAfter is how old a pass must be for its holder not to be a newcomer among
+	// those whose messages are kept.
+	knownAfter = 10 * time.Minute
+
 	// proofFormMax bounds the form that carries a proof; longer is bad_proof.
 	proofFormMax = 8 << 10
 	// proofFormTime is how long that form may take to arrive.

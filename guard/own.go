@@ -26,6 +26,8 @@ func (h *Handler) serveOwn(v *visit) {
 	case name == "challenge":
 		v.w.Header()["Allow"] = []string{"GET, HEAD, POST"}
 		h.bare(v, http.StatusMethodNotAllowed)
+	case safe && h.keeper != nil && strings.HasPrefix(name, receiptsPath):
+		h.serveReceipt(v, strings.TrimPrefix(name, receiptsPath))
 	case safe && h.pages.asset(v.w, v.r, name):
 	default:
 		h.bare(v, http.StatusNotFound)

@@ -21,16 +21,11 @@ func (h *Handler) textBack(v *visit) string {
 	if v.req.Safe || v.req.Kind != deich.Page || v.req.Pass.ID == 0 || v.verdict.Act == deich.Deny {
 		return ""
 	}
-	kind, params, err := mime.ParseMediaType(first(r.Header, "Content-Type"))
+	kind, _, err := mime.ParseMediaType(first(r.Header, "Content-Type"))
 	if err != nil || kind != urlEncoded && kind != "multipart/form-data" {
 		return ""
 	}
-	words := func(form []byte) string {
-		if kind == urlEncoded {
-			return formText(string(form))
-		}
-		return partsText(form, params["boundary"])
-	}
+	words := func(form []byte) string { return wordsOf(first(r.Header, "Content-Type"), form, false) }
 	if v.body != nil {
 		if v.body.rest != nil || len(v.body.data) > textBackMax {
 			return ""
@@ -52,6 +47,22 @@ func (h *Handler) textBack(v *visit) string {
 }
 
 const urlEncoded = "application/x-www-form-urlencoded"
+
+// wordsOf gives what a person wrote in a body; with texts, also where that is no form.
+func wordsOf(contentType string, body []byte, texts bool) string {
+	kind, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+		return ""
+	case kind == urlEncoded:
+		return formText(string(body))
+	case kind == "multipart/form-data":
+		return partsText(body, params["boundary"])
+	case texts && isText(kind):
+		return strings.ToValidUTF8(string(body), "\uFFFD")
+	}
+	return ""
+}
 
 // partsText is formText for a form in parts; files are no words.
 func partsText(form []byte, boundary string) string {

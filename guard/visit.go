@@ -31,7 +31,10 @@ type visit struct {
 	long     bool            // it was detached; guarded like state
 	entered  deich.Time      // when it got its place
 
-	body *heldBody
+	body     *heldBody
+	keepMax  int64         // the longest body that is kept on its route; 0: not asked, or none
+	mail     *Letter       // where it can be kept
+	answered func(*Answer) // to be told how the platform answered
 
 	status    int    // of the answer
 	bytes     int64  // of the answer's body
@@ -66,6 +69,13 @@ func (v *visit) begin(h *Handler, w http.ResponseWriter, r *http.Request) {
 
 // end forgets all that belongs to the request.
 func (v *visit) end() { *v = visit{} }
+
+// letGo gives back what is held of its body.
+func (v *visit) letGo() {
+	if v.body != nil {
+		v.body.free()
+	}
+}
 
 // own says whether the request is for one of Deich's own paths.
 func (v *visit) own() bool { return strings.HasPrefix(v.r.URL.Path, wellKnown) }

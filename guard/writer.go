@@ -22,7 +22,9 @@ type writer struct {
 	firstAt  deich.Time // when the answer began
 	failed   deich.Reason
 	hijacked bool
-	fetch    bool // for the cache: nobody is handed a pass
+	fetch    bool   // for the cache: nobody is handed a pass
+	unsent   bool   // nothing of the request was sent
+	said     []byte // the beginning of the answer's body, where the keeper is to be told
 }
 
 // Unwrap is for http.ResponseController.
@@ -44,12 +46,18 @@ func (w *writer) Write(b []byte) (int, error) {
 	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
+	if w.visit.answered != nil && len(w.said) < replayMax {
+		w.said = append(w.said, b[:min(n, replayMax-len(w.said))]...)
+	}
 	return n, err
 }
 
 // ReadFrom sends a body from where it comes, by sendfile where the writer below can.
 func (w *writer) ReadFrom(r io.Reader) (n int64, err error) {
 	w.begin(http.StatusOK)
+	if w.visit.answered != nil {
+		return io.Copy(onlyWriter{w}, r)
+	}
 	if below, ok := w.ResponseWriter.(io.ReaderFrom); ok {
 		n, err = below.ReadFrom(r)
 	} else {
@@ -191,7 +199,7 @@ func Fail(w http.ResponseWriter, r *http.Request, why deich.Reason) {
 	v := own.visit
 	v.verdict.Act, v.verdict.Reason, v.verdict.Place = deich.Wait, why, 0
 	v.verdict.RetryAfter = retryAfterFailure
-	if own.fetch || v.h.stoodIn(v, own) {
+	if own.fetch || v.h.stoodIn(v, own) || v.h.keepFailed(v, own, why) {
 		return
 	}
 	v.h.answer(v, own, v.h.textBack(v))

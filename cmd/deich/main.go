@@ -28,6 +28,8 @@ type commands struct {
 	Undo    undoCommand    `cmd:"" help:"Take back a rule, or what was listed by hand."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
+	Spool spoolCommand `cmd:"" help:"Messages that are kept while the platform cannot take them."`
+
 	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
 	Certificate certificateCommand `cmd:"" help:"Show the root certificate of Deich's own authority."`

@@ -44,6 +44,7 @@ type station struct {
 	token    string
 	fresh    bool // the token was made just now
 	hand     handList
+	keeping  *keeping // nil: nothing is kept
 	started  time.Time
 	now      func() deich.Time
 
@@ -86,12 +87,25 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 		return nil, err
 	}
 	s.mount(s.desk)
+	s.mountSpool(s.desk)
+	log := slog.New(slog.NewTextHandler(t.errs, nil))
+	if s.keeping, err = openKeeping(s.data.file(spoolFolder), first.Spool, s.observe, func(err error) { log.Error("spool", "alarm", err) }); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.keeping.close())
+		}
+	}()
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
 		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
-		Log: slog.New(slog.NewTextHandler(t.errs, nil)),
+		Keeper: s.keeping.keeper(), Log: log,
 	}); err != nil {
 		return nil, err
+	}
+	if s.keeping != nil {
+		s.keeping.edge = s.edge
 	}
 	s.recall()
 	if first.Console != consoleOff {
@@ -194,7 +208,7 @@ func (s *station) remember() (err error) {
 // serve runs everything until ctx ends; then open requests are answered, what
 // was learned is written down, and nothing is left behind.
 func (s *station) serve(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, s.data.close()) }()
+	defer func() { err = errors.Join(err, s.keeping.close(), s.data.close()) }()
 	defer roomyHeap()()
 	inner, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -221,8 +235,10 @@ func (s *station) serve(ctx context.Context) (err error) {
 		}
 		return portHint(err, "listen", "--listen :8081")
 	}
+	s.keeping.start()
 	s.announce()
 	<-ctx.Done()
+	s.keeping.stop()
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
 	defer cancel()
 	err = s.edge.Shutdown(drain)
@@ -281,12 +297,20 @@ func (s *station) reload() error {
 	if next.Data != before.Data || next.Console != before.Console || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
 		return errors.New("data, console and console_names cannot change while Deich runs: restart it")
 	}
+	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes {
+		return errors.New("spool: the first kept route, and bytes, need a restart of Deich")
+	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {
 		return fmt.Errorf("%w: restart Deich to change that", err)
 	}
 	if err := s.edge.Swap(next.Config, next.Guard); err != nil {
 		return errors.Join(err, s.engine.Swap(before.Policy))
+	}
+	if s.keeping != nil {
+		if err := s.keeping.swap(next.Spool); err != nil {
+			return err // unreachable: it was validated
+		}
 	}
 	s.putInForce(next)
 	s.note("reloaded", "", "The configuration was read anew and is in force.")

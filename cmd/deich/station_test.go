@@ -25,13 +25,16 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // standing opens and serves a station in front of an origin, until the test ends.
-func standing(t *testing.T, data string) *station {
+func standing(t *testing.T, data string, change ...func(*settings)) *station {
 	t.Helper()
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
 	c := protectCommand{To: origin.URL, Listen: []string{"127.0.0.1:0"}, Console: "127.0.0.1:0", Data: data}
 	first, err := c.settings()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range change {
+		c(&first)
 	}
 	heard := &signalled{words: "Ctrl-C ends it", heard: make(chan struct{})}
 	s, err := openStation(&terminal{heard, heard}, first, c.settings)

@@ -1,0 +1,235 @@
+package guard
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/deichproject/deich"
+)
+
+// keeperScript is a keeper that notes what it is asked.
+type keeperScript struct {
+	kept, begun []Letter
+	answers     []Answer
+	full, done  bool
+	noRoom      bool // behind others of the sender
+}
+
+func (k *keeperScript) keeper() *Keeper {
+	return &Keeper{
+		Route: func(r *http.Request) int64 {
+			if r.URL.Path == "/messages" {
+				return 100
+			}
+			return 0
+		},
+		Begin: func(w http.ResponseWriter, l *Letter) (func(*Answer), bool) {
+			k.begun = append(k.begun, *l)
+			l.Full = k.noRoom
+			if k.done {
+				w.WriteHeader(http.StatusOK)
+				return nil, true
+			}
+			return func(a *Answer) { k.answers = append(k.answers, *a) }, false
+		},
+		Keep: func(w http.ResponseWriter, l *Letter) bool {
+			if k.full {
+				return false
+			}
+			k.kept = append(k.kept, *l)
+			w.WriteHeader(http.StatusAccepted)
+			return true
+		},
+		Receipt: func(w http.ResponseWriter, r *http.Request, name string, who Sender) {
+			w.Header().Set("Receipt-Of", name)
+			if who.Pass == 0 {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		},
+	}
+}
+
+// post is a message; with pass it comes from somebody known.
+func (k *keeperScript) post(h *Handler, path, body string, pass bool) *http.Request {
+	r := httptest.NewRequest("POST", path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	if pass {
+		r.AddCookie(&http.Cookie{Name: passCookie, Value: h.keys.ring.Load().writePass(freshPass(h.now(), deich.Served), r.Host, h.now())})
+	}
+	r.AddCookie(&http.Cookie{Name: "session", Value: "s"})
+	return r
+}
+
+func refusal(act deich.Act, why deich.Reason) deich.Verdict {
+	return deich.Verdict{Act: act, Reason: why, Tier: deich.Visitor, Rank: 40, RetryAfter: 1e9}
+}
+
+func TestKeptInsteadOfRefused(t *testing.T) {
+	for _, test := range []struct {
+		name, path, body string
+		act              deich.Act
+		why              deich.Reason
+		pass, kept       bool
+	}{
+		{"below the cut line", "/messages", "text", deich.Wait, deich.BelowCut, true, true},
+		{"to be proven", "/messages", "text", deich.Challenge, deich.Unproven, true, true},
+		{"without a pass", "/messages", "text", deich.Wait, deich.BelowCut, false, false},
+		{"another route", "/search", "text", deich.Wait, deich.BelowCut, true, false},
+		{"too long", "/messages", strings.Repeat("x", 101), deich.Wait, deich.BelowCut, true, false},
+		{"over its budget", "/messages", "text", deich.Wait, deich.OverBudget, true, false},
+		{"denied by hand", "/messages", "text", deich.Deny, deich.ByHand, true, false},
+		{"by a rule", "/messages", "text", deich.Deny, deich.ByRule, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, k := newScript(), &keeperScript{}
+			s.verdict = refusing(refusal(test.act, test.why))
+			h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") }, func(o *Options) { o.Keeper = k.keeper() })
+			a := ask(h, k.post(h, test.path, test.body, test.pass))
+			if got := len(k.kept) == 1; got != test.kept || test.kept != (a.StatusCode == http.StatusAccepted) {
+				t.Fatalf("kept %v, status %d: want kept %v", got, a.StatusCode, test.kept)
+			}
+			if !test.kept {
+				return
+			}
+			l := k.kept[0]
+			if string(l.Body) != test.body || l.Sent || l.Sender.Pass == 0 || !l.Newcomer {
+				t.Errorf("%+v", l)
+			}
+			if cookies := l.Request.Header.Get("Cookie"); cookies != "session=s" {
+				t.Errorf("its cookies are %q: Deich's own are nobody else's", cookies)
+			}
+			if n := h.bodies.held.Load(); n != 0 {
+				t.Errorf("%d bytes of bodies are still held", n)
+			}
+		})
+	}
+}
+
+// Where nothing is kept, the refusal is what it would have been.
+func TestNotKeptIsRefused(t *testing.T) {
+	s, k := newScript(), &keeperScript{full: true}
+	s.verdict = refusing(refusal(deich.Wait, deich.BelowCut))
+	h := scripted(t, s, hello, func(o *Options) { o.Keeper = k.keeper() })
+	if a := ask(h, k.post(h, "/messages", "text", true)); a.StatusCode != 503 || a.Header.Get("Deich-Reason") != "below_cut" {
+		t.Errorf("%d %s", a.StatusCode, a.Header.Get("Deich-Reason"))
+	}
+}
+
+func TestKeptWhenTheOriginFails(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		unsent bool
+		why    deich.Reason
+		kept   bool
+	}{
+		{"not reached", true, deich.OriginDown, true},
+		{"cut off", false, deich.OriginDown, true},
+		{"slow", false, deich.OriginSlow, true},
+		{"of the client's making", true, deich.SlowClient, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, k := newScript(), &keeperScript{}
+			h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+				if test.unsent {
+					Unsent(w)
+				}
+				Fail(w, r, test.why)
+			}, func(o *Options) { o.Keeper = k.keeper() })
+			a := ask(h, k.post(h, "/messages", "text", true))
+			if got := len(k.kept) == 1; got != test.kept || test.kept != (a.StatusCode == http.StatusAccepted) {
+				t.Fatalf("kept %v, status %d", got, a.StatusCode)
+			}
+			if test.kept && k.kept[0].Sent == test.unsent {
+				t.Errorf("sent %v, and it is told that it was unsent %v", k.kept[0].Sent, test.unsent)
+			}
+			if len(k.answers) != 1 || k.answers[0].Status != 0 {
+				t.Errorf("the keeper was told %+v: want that no answer came", k.answers)
+			}
+			if len(s.outcomes) != 1 || s.outcomes[0].Failed != (test.why != deich.SlowClient) {
+				t.Errorf("the engine was told %+v", s.outcomes)
+			}
+		})
+	}
+}
+
+func TestTheKeeperHearsTheAnswer(t *testing.T) {
+	s, k := newScript(), &keeperScript{}
+	h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/p/1")
+		w.WriteHeader(http.StatusCreated)
+		io.Copy(w, r.Body)
+	}, func(o *Options) { o.Keeper = k.keeper() })
+	ask(h, k.post(h, "/messages", "text", true))
+	if len(k.answers) != 1 {
+		t.Fatalf("told %d times", len(k.answers))
+	}
+	if a := k.answers[0]; a.Status != 201 || string(a.Body) != "text" || !a.Whole || a.Header.Get("Location") != "/p/1" {
+		t.Errorf("%+v", a)
+	}
+	k.done = true
+	if a := ask(h, k.post(h, "/messages", "text", true)); a.StatusCode != 200 {
+		t.Errorf("what the keeper answered came as %d", a.StatusCode)
+	}
+	k.done, k.noRoom = false, true
+	if a := ask(h, k.post(h, "/messages", "text", true)); a.StatusCode != 503 || a.Header.Get("Deich-Reason") != "queue_full" {
+		t.Errorf("without room behind others of its sender: %d %s", a.StatusCode, a.Header.Get("Deich-Reason"))
+	}
+	if len(s.outcomes) != 1 {
+		t.Errorf("%d requests reached the engine's places, want the first alone", len(s.outcomes))
+	}
+}
+
+func TestDeliver(t *testing.T) {
+	s := newScript()
+	var ready int
+	failing := false
+	h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+		if ready == 0 {
+			t.Error("sent before it was ready")
+		}
+		if failing {
+			Unsent(w)
+			Fail(w, r, deich.OriginDown)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	})
+	send := func(ok error) (Delivery, int) {
+		w := httptest.NewRecorder()
+		w.Code = 0
+		return h.Deliver(w, httptest.NewRequest("POST", "/messages", strings.NewReader("text")), func() error { ready++; return ok }), w.Code
+	}
+	if d, status := send(nil); !d.Placed || d.Failed != deich.NoReason || status != 201 {
+		t.Errorf("%+v, %d", d, status)
+	}
+	if d, _ := send(errors.New("the disk failed")); d.Placed {
+		t.Errorf("sent though it was not ready: %+v", d)
+	}
+	failing = true
+	if d, status := send(nil); !d.Placed || d.Failed != deich.OriginDown || !d.Unsent || status != 0 {
+		t.Errorf("%+v, %d: a failure is no answer", d, status)
+	}
+	s.turnAway = deich.QueueFull
+	if d, _ := send(nil); d.Placed {
+		t.Errorf("without a place: %+v", d)
+	}
+	if len(s.outcomes) != 3 || len(s.mistakes) != 0 {
+		t.Errorf("%d places ended, %v", len(s.outcomes), s.mistakes)
+	}
+}
+
+func TestReceiptsAreServed(t *testing.T) {
+	s, k := newScript(), &keeperScript{}
+	h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") }, func(o *Options) { o.Keeper = k.keeper() })
+	if a := ask(h, get(wellKnown+"receipts/abc")); a.StatusCode != 404 || a.Header.Get("Receipt-Of") != "abc" {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+	without := scripted(t, newScript(), func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") })
+	if a := ask(without, get(wellKnown+"receipts/abc")); a.StatusCode != 404 || a.Header.Get("Receipt-Of") != "" {
+		t.Errorf("without a keeper: %d %v", a.StatusCode, a.Header)
+	}
+}

@@ -1,0 +1,113 @@
+package spool
+
+import "time"
+
+// Every bound of the spool, by name, with what happens when it is full.
+const (
+	// bytesDefault is how much of the disk messages may take in all; newcomers
+	// have half of it. Full, nothing more is kept until something is delivered.
+	bytesDefault = 1 << 30
+	// bytesMin and bytesMax bound what the configuration can say.
+	bytesMin, bytesMax = 16 << 20, 1 << 40
+	// entriesMax bounds messages and receipts together, some 500 bytes of memory
+	// each. Full, nothing more is kept until receipts end.
+	entriesMax = 250_000
+	// senderMessagesMax and senderBytesMax bound what one sender has here
+	// undelivered; more is refused as if nothing were kept.
+	senderMessagesMax = 200
+	senderBytesMax    = 16 << 20
+	// prefixMessagesMax bounds what newcomers of one network (IPv4: /24, IPv6: /48)
+	// have here undelivered, so that bought calculations fill no disk.
+	prefixMessagesMax = 200
+	// bodyMaxDefault is the longest body kept where a route says nothing.
+	bodyMaxDefault = 64 << 10
+	// bodyMaxMost is the longest that a route may allow.
+	bodyMaxMost = 8 << 20
+	// headerBytesMax bounds the headers kept with a message; with more it is not kept.
+	headerBytesMax = 16 << 10
+	// keyBytesMax is the longest Idempotency-Key; a message with a longer one is not kept.
+	keyBytesMax = 255
+	// routesMax bounds the routes that the configuration can name.
+	routesMax = 64
+	// headersMax bounds the headers it can add.
+	headersMax = 32
+
+	// diskFreeMin is what must be free on the disk for a message to be kept, so that
+	// what is known of kept ones can always be written.
+	diskFreeMin = 64 << 20
+	// diskAgain is how long nothing is written after the disk has failed.
+	diskAgain = 5 * time.Second
+
+	// lifeDefault is how long a message waits for its delivery; then it expires.
+	lifeDefault = 24 * time.Hour
+	// lifeMin and lifeMax bound what the configuration can say.
+	lifeMin, lifeMax = time.Hour, 7 * 24 * time.Hour
+	// textLife is how long the text of a message that was not delivered is kept
+	// for its sender, after that is certain.
+	textLife = 7 * 24 * time.Hour
+	// receiptLife is how long a receipt is kept after the delivery, and its key remembered.
+	receiptLife = 24 * time.Hour
+
+	// sweepEvery is how often it is looked for what is over, in seconds.
+	sweepEvery = 5
+
+	// segmentBytesMax is where a file of the log ends and the next one begins.
+	segmentBytesMax = 8 << 20
+	// recordBytesMax is the longest record read or written.
+	recordBytesMax = bodyMaxMost + 64<<10
+	// batchBytesMax is how much is written before it is synced; what comes
+	// meanwhile is in the next batch.
+	batchBytesMax = 1 << 20
+	// writesMax is how many writes wait for the log; more wait in turn for room.
+	writesMax = 1024
+	// slackBytes is how much of the log may be of no use any more before its oldest
+	// file is written anew.
+	slackBytes = 16 << 20
+
+	// keyLife is how long one key seals new files; then the next one does.
+	keyLife = 7 * 24 * time.Hour
+	// keysMax bounds the keys kept for the files that they sealed.
+	keysMax = 200
+	// keysFileMax bounds the file of keys; a longer one is an error.
+	keysFileMax = 64 << 10
+
+	// windowMax is how many messages are on their way to one platform at once.
+	windowMax = 16
+	// probeFirst and probeLast are the pauses between two looks whether a platform
+	// answers again: from one second to ten.
+	probeFirst, probeLast = time.Second, 10 * time.Second
+	// noPlaceWait is the pause after a platform had no place for a message.
+	noPlaceWait = 200 * time.Millisecond
+	// againFirst and againLast are the pauses before a message is tried again.
+	againFirst, againLast = time.Second, time.Minute
+	// askedWaitMax is the longest Retry-After of a platform that is followed.
+	askedWaitMax = 10 * time.Minute
+	// repeatsMax is how often a message is repeated whose outcome is not known,
+	// where the route prefers that; then it is unconfirmed.
+	repeatsMax = 8
+	// answerBytesMax is how much of a platform's answer is read.
+	answerBytesMax = 64 << 10
+	// locationBytesMax is the longest address of a delivered message that is kept.
+	locationBytesMax = 1 << 10
+
+	// onceMax bounds the requests remembered by their key. Full, requests with a key
+	// pass as if they had none, and an alarm is raised.
+	onceMax = 65_536
+	// onceBytesMax bounds their answers together; beyond it only that there was one is kept.
+	onceBytesMax = 64 << 20
+	// onceAnswerMax is the longest answer given again.
+	onceAnswerMax = 16 << 10
+	// onceLife is how long a key is remembered.
+	onceLife = 24 * time.Hour
+	// onceWait is how long a repeated request waits for the answer to the first.
+	onceWait = 30 * time.Second
+
+	// watchersMax bounds the receipts watched live; more are shown as they are.
+	watchersMax = 4096
+	// watchTime is how long a receipt is watched on one connection.
+	watchTime = 10 * time.Minute
+	// textShownMax is how much of a text stands on a receipt.
+	textShownMax = 64 << 10
+	// listMax bounds what one answer lists.
+	listMax = 1000
+)

@@ -1,0 +1,490 @@
+package spool
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrDisk says that the disk failed, or has too little room: nothing was kept.
+var ErrDisk = errors.New("spool: the disk takes nothing")
+
+// errClosed says that the spool has ended.
+var errClosed = errors.New("spool: closed")
+
+// file is what the log needs of one. The second implementation are the tests'
+// files that fail.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Truncate(int64) error
+}
+
+func createFile(name string) (file, error) {
+	return os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// log is an append-only run of files. One goroutine writes: whatever waits
+// when the disk is free is written at once and synced once, and each of its
+// writers then hears of it.
+type log struct {
+	dir    string
+	keys   *keys
+	create func(name string) (file, error)
+	alarm  func(error)
+	again  time.Duration                   // how long nothing is written after a failure
+	free   func(dir string) (int64, error) // bytes free on the disk
+
+	in      chan *write
+	closing sync.RWMutex // held for reading while in is sent to
+	closed  bool
+	ended   chan struct{}
+
+	current *segment     // the writer's alone
+	badTill atomic.Int64 // Unix nanoseconds
+	next    uint64       // number of the next file
+	failed  atomic.Bool
+
+	mu       sync.Mutex
+	segments []*segment // oldest first
+}
+
+// segment is one file of the log.
+type segment struct {
+	number uint64
+	name   string
+	f      file
+	c      cipher.AEAD
+	key    uint32
+	begun  time.Time
+	size   atomic.Int64 // what is whole
+	wrote  uint64       // records; the writer's alone
+	refs   int          // entries that need a record here; guarded by Store.mu
+}
+
+// place is where a record lies; without a segment it is none.
+type place struct {
+	seg    *segment
+	at     int64
+	number uint64
+	length int // with its head
+}
+
+// write is one wish to the writer: a record, or one to be erased.
+type write struct {
+	kind  kind
+	text  []byte
+	erase place
+	put   place
+	done  chan error
+}
+
+// damage is a part of a file that cannot be read.
+type damage struct {
+	File   string
+	At     int64
+	Bytes  int64
+	Number uint64 // of the record; 0 where its head is damaged too
+	seg    uint64
+	end    bool // nothing readable follows in its file: perhaps only cut off while it was written
+}
+
+func (d damage) Error() string {
+	what := "a record"
+	if d.Number != 0 {
+		what = fmt.Sprintf("record %d", d.Number)
+	}
+	why := ""
+	if d.end {
+		why = "; nothing follows it, so it may have been cut off while it was written, before anything was promised"
+	}
+	return fmt.Sprintf("spool: %s: %s at byte %d is damaged (%d bytes)%s", d.File, what, d.At, d.Bytes, why)
+}
+
+// openLog reads what is there, record by record, and gives it to each. What is
+// damaged is named and passed over. Nothing is ever added to a file of before:
+// numbers are nonces.
+func openLog(dir string, now time.Time, each func(kind, []byte, place)) (*log, []damage, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("spool: %w", err)
+	}
+	names, err := segmentNames(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("spool: %w", err)
+	}
+	l := &log{dir: dir, create: createFile, free: diskFree, again: diskAgain, alarm: func(error) {}, in: make(chan *write, writesMax), ended: make(chan struct{}), next: 1}
+	if l.keys, err = openKeys(dir, len(names) > 0, now); err != nil {
+		return nil, nil, err
+	}
+	var bad []damage
+	for i, n := range names {
+		found, err := l.load(n, i == len(names)-1, each)
+		if err != nil {
+			l.closeFiles()
+			return nil, nil, err
+		}
+		bad = append(bad, found...)
+		l.next = n + 1
+	}
+	return l, bad, nil
+}
+
+const segmentSuffix = ".spool"
+
+func segmentName(n uint64) string { return fmt.Sprintf("%016x%s", n, segmentSuffix) }
+
+func segmentNames(dir string) (all []uint64, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		base, is := strings.CutSuffix(e.Name(), segmentSuffix)
+		if n, err := strconv.ParseUint(base, 16, 64); is && err == nil && len(base) == 16 {
+			all = append(all, n)
+		}
+		if strings.HasPrefix(e.Name(), keysName+".new-") {
+			os.Remove(filepath.Join(dir, e.Name())) // of a Deich that was killed meanwhile
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+func (l *log) load(n uint64, last bool, each func(kind, []byte, place)) ([]damage, error) {
+	name := filepath.Join(l.dir, segmentName(n))
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	h, ok := readFileHead(b)
+	if !ok && last && len(b) <= fileHeadBytes {
+		return nil, os.Remove(name) // being begun when Deich was killed: nothing is in it
+	}
+	whole := damage{File: name, Bytes: int64(len(b)), seg: n}
+	if !ok {
+		return []damage{whole}, l.setAside(name)
+	}
+	c, err := l.keys.sealer(h.key, h.salt[:])
+	if err != nil {
+		return nil, fmt.Errorf("spool: %s: %w", name, err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	s := &segment{number: n, name: name, f: f, c: c, key: h.key, begun: h.at}
+	s.size.Store(int64(len(b)))
+	l.segments = append(l.segments, s)
+	return s.scan(b, last, each), nil
+}
+
+// setAside keeps a file that cannot be read at all out of the way.
+func (l *log) setAside(name string) error { return os.Rename(name, name+".damaged") }
+
+// scan gives every whole record and names the rest. That a file is cut off is
+// told once, while it is the newest: it was being written when Deich was killed.
+func (s *segment) scan(b []byte, last bool, each func(kind, []byte, place)) (bad []damage) {
+	at := int64(fileHeadBytes)
+	for at < int64(len(b)) {
+		rest := int64(len(b)) - at
+		h, ok := readHead(b[at:])
+		if !ok {
+			skip := nextHead(b[at:])
+			if rest >= headBytes || last {
+				bad = append(bad, damage{File: s.name, At: at, Bytes: skip, seg: s.number, end: skip == rest})
+			}
+			at += skip
+			continue
+		}
+		length := int64(headBytes + h.length)
+		switch text, ok := unseal(b[at:], s.c, h); {
+		case h.kind == kindErased:
+		case ok:
+			each(h.kind, text, place{s, at, h.number, int(length)})
+		case length <= rest || last:
+			bad = append(bad, damage{File: s.name, At: at, Bytes: min(length, rest), Number: h.number, seg: s.number, end: length >= rest})
+		}
+		at += length
+	}
+	return bad
+}
+
+// nextHead gives how far the next head of a record is, or the end.
+func nextHead(b []byte) int64 {
+	for at := 1; ; {
+		i := bytes.Index(b[min(at, len(b)):], []byte(recordMagic))
+		if i < 0 {
+			return int64(len(b))
+		}
+		at += i
+		if _, ok := readHead(b[at:]); ok {
+			return int64(at)
+		}
+		at++
+	}
+}
+
+// start lets the writer run.
+func (l *log) start() { go l.run() }
+
+// append puts a record on the disk; it returns when it is there.
+func (l *log) append(k kind, text []byte) (place, error) {
+	if len(text)+tagBytes > recordBytesMax {
+		return place{}, fmt.Errorf("spool: a record of %d bytes: at most %d", len(text), recordBytesMax-tagBytes)
+	}
+	w := &write{kind: k, text: text, done: make(chan error, 1)}
+	if !l.send(w) {
+		return place{}, errClosed
+	}
+	err := <-w.done
+	return w.put, err
+}
+
+// erase overwrites a record. It does not wait: what a crash leaves is erased
+// at the next start.
+func (l *log) erase(p place) { l.send(&write{erase: p, done: make(chan error, 1)}) }
+
+func (l *log) send(w *write) bool {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
+		return false
+	}
+	l.in <- w
+	return true
+}
+
+// close writes what waits and ends the writer.
+func (l *log) close() error {
+	l.closing.Lock()
+	if l.closed {
+		l.closing.Unlock()
+		return nil
+	}
+	l.closed = true
+	close(l.in)
+	l.closing.Unlock()
+	<-l.ended
+	return l.closeFiles()
+}
+
+func (l *log) closeFiles() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var errs []error
+	for _, s := range l.segments {
+		errs = append(errs, s.f.Close())
+	}
+	l.segments = nil
+	return errors.Join(errs...)
+}
+
+func (l *log) run() {
+	defer close(l.ended)
+	var batch []*write
+	for first := range l.in {
+		batch = append(batch[:0], first)
+		size := len(first.text)
+	gather:
+		for size < batchBytesMax {
+			select {
+			case w, more := <-l.in:
+				if !more {
+					break gather
+				}
+				batch = append(batch, w)
+				size += len(w.text)
+			default:
+				break gather
+			}
+		}
+		err := l.commit(batch)
+		for i, w := range batch {
+			w.done <- err
+			batch[i] = nil
+		}
+	}
+}
+
+// commit writes a batch, or says why none of it is kept. After a failure the
+// file is not trusted any more: it is cut to what was synced, and a new one is
+// begun once the disk has had time.
+func (l *log) commit(batch []*write) error {
+	now := time.Now()
+	if now.Before(l.badUntil()) {
+		return ErrDisk
+	}
+	err := l.attempt(batch, now)
+	if err == nil {
+		l.failed.Store(false)
+		return nil
+	}
+	l.badTill.Store(now.Add(l.again).UnixNano())
+	l.failed.Store(true)
+	if s := l.current; s != nil {
+		l.current = nil
+		// What was not promised must not come back after a restart.
+		if terr := errors.Join(s.f.Truncate(s.size.Load()), s.f.Sync()); terr != nil {
+			err = errors.Join(err, terr)
+		}
+	}
+	l.alarm(fmt.Errorf("spool: %w: nothing is kept for now, everything else goes on", err))
+	return errors.Join(ErrDisk, err)
+}
+
+// badUntil is until when nothing is written after a failure.
+func (l *log) badUntil() time.Time { return time.Unix(0, l.badTill.Load()) }
+
+func (l *log) attempt(batch []*write, now time.Time) error {
+	if slices.ContainsFunc(batch, func(w *write) bool { return w.erase.seg == nil }) {
+		if err := l.ensure(now); err != nil {
+			return err
+		}
+	}
+	var b []byte
+	var zeroed []*segment
+	s := l.current
+	for _, w := range batch {
+		if e := w.erase; e.seg != nil {
+			empty := make([]byte, e.length)
+			head{kindErased, e.length - headBytes, e.number}.append(empty[:0])
+			if _, err := e.seg.f.WriteAt(empty, e.at); err != nil {
+				return err
+			}
+			if !slices.Contains(zeroed, e.seg) {
+				zeroed = append(zeroed, e.seg)
+			}
+			continue
+		}
+		s.wrote++
+		at := len(b)
+		b = seal(b, s.c, w.kind, s.wrote, w.text)
+		w.put = place{s, s.size.Load() + int64(at), s.wrote, len(b) - at}
+	}
+	if len(b) > 0 {
+		if _, err := s.f.WriteAt(b, s.size.Load()); err != nil {
+			return err
+		}
+		if err := s.f.Sync(); err != nil {
+			return err
+		}
+		s.size.Add(int64(len(b)))
+	}
+	for _, z := range zeroed {
+		if z == s && len(b) > 0 {
+			continue // the zeros were synced along
+		}
+		if err := z.f.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure sees to it that there is a file with room.
+func (l *log) ensure(now time.Time) error {
+	if s := l.current; s != nil && s.size.Load() < segmentBytesMax && now.Sub(s.begun) < 24*time.Hour {
+		return nil
+	}
+	line, err := l.keys.current(now)
+	if err != nil {
+		l.alarm(err) // the present key goes on
+	}
+	h := fileHead{key: line.ID, at: now}
+	rand.Read(h.salt[:])
+	c, err := l.keys.sealer(h.key, h.salt[:])
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(l.dir, segmentName(l.next))
+	f, err := l.create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(h.append(nil), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = syncDir(l.dir)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), os.Remove(name))
+	}
+	s := &segment{number: l.next, name: name, f: f, c: c, key: h.key, begun: now}
+	s.size.Store(fileHeadBytes)
+	l.next++
+	l.mu.Lock()
+	l.segments = append(l.segments, s)
+	l.mu.Unlock()
+	l.current = s
+	return nil
+}
+
+var errDamaged = errors.New("spool: the record is damaged")
+
+// read gives the text of a record.
+func (l *log) read(p place) ([]byte, error) {
+	if p.seg == nil {
+		return nil, errors.New("spool: the record is erased")
+	}
+	b := make([]byte, p.length)
+	if _, err := p.seg.f.ReadAt(b, p.at); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	h, ok := readHead(b)
+	if !ok || h.number != p.number || h.kind == kindErased {
+		return nil, errDamaged
+	}
+	text, ok := unseal(b, p.seg.c, h)
+	if !ok {
+		return nil, errDamaged
+	}
+	return text, nil
+}
+
+// bytes is how much the files take.
+func (l *log) bytes() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.segments {
+		n += s.size.Load()
+	}
+	return n
+}
+
+// oldest gives the oldest file, if a younger one is there.
+func (l *log) oldest() *segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) < 2 {
+		return nil
+	}
+	return l.segments[0]
+}
+
+// drop removes the oldest file, and the keys that nothing needs any more.
+func (l *log) drop(s *segment) error {
+	l.mu.Lock()
+	if len(l.segments) < 2 || l.segments[0] != s {
+		l.mu.Unlock()
+		return nil
+	}
+	l.segments = l.segments[1:]
+	l.mu.Unlock()
+	return errors.Join(os.Remove(s.name), s.f.Close())
+}

@@ -1,0 +1,594 @@
+package spool
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What Put answers beside ErrDisk.
+var (
+	// ErrFull says that there is no room, for anybody or for this sender.
+	ErrFull = errors.New("spool: full")
+	// ErrOtherBody says that the key was used before, with another body.
+	ErrOtherBody = errors.New("spool: the key was used with another body")
+	// ErrDraining says that nothing new is kept, since an operator said so.
+	ErrDraining = errors.New("spool: draining")
+	errBusy     = errors.New("spool: it is on its way to the platform")
+	errUnknown  = errors.New("spool: no such message")
+)
+
+// Store is what is kept: the log on disk and, in memory, what is known of each
+// message without reading it. It is safe for concurrent use.
+type Store struct {
+	log   *log
+	dir   string
+	now   func() time.Time
+	alarm func(error)
+
+	maxBytes int64
+	counts   counts
+	paused   atomic.Bool
+	draining atomic.Bool
+	damaged  []damage
+	wake     func(*queue) // a queue has something at its head; set by the courier
+	lastFull atomic.Int64 // when it was last said that there is no room
+
+	mu       sync.Mutex
+	entries  map[ID]*entry
+	keyed    map[digest]*entry
+	queues   map[queueKey]*queue
+	nets     map[netip.Prefix]int
+	bytes    int64 // of messages that are not erased
+	fresh    int64 // of those, newcomers'
+	waiting  int
+	seq      uint64
+	names    map[string]string // each once
+	watchers map[ID][]chan struct{}
+}
+
+// entry is an Entry with where it lies.
+type entry struct {
+	Entry
+	message place         // what is kept of it; none where that is erased
+	state   place         // its newest record
+	queue   *queue        // while it waits
+	ready   chan struct{} // closed once it is on disk; nil afterwards
+	err     error         // why it never was; set before ready is closed
+	busy    bool          // somebody sees to it
+	tries   int           // how often in a row it had to wait
+}
+
+// queue is one sender's messages to one platform, in order.
+type queue struct {
+	key   queueKey
+	list  []*entry
+	bytes int64
+	taken bool // a lane has it; guarded by the lane's lock
+}
+
+type queueKey struct {
+	principal principal
+	host      string
+}
+
+type counts struct {
+	kept, refused, other atomic.Uint64
+	ended                [7]atomic.Uint64 // by the index in States
+	damaged              atomic.Uint64
+}
+
+// Options is what a Store is made of.
+type Options struct {
+	// Config is the spool's part of the configuration.
+	Config Config
+	// Alarm takes what needs an operator; it must not block.
+	Alarm func(error)
+	// Now gives the wall time; nil: time.Now.
+	Now func() time.Time
+
+	again  time.Duration
+	create func(string) (file, error)
+	free   func(string) (int64, error)
+}
+
+const pausedName = "paused"
+
+// Open reads what is kept in dir, or makes it there. What is damaged is
+// reported by Alarm and passed over.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Alarm == nil {
+		o.Alarm = func(error) {}
+	}
+	c := o.Config.Defaults()
+	s := &Store{
+		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
+		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
+		nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+	}
+	var last int64
+	l, bad, err := openLog(dir, o.Now(), func(k kind, text []byte, p place) {
+		if at := s.replay(k, text, p); at > last {
+			last = at
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.alarm = o.Alarm
+	if o.create != nil {
+		l.create = o.create
+	}
+	if o.again != 0 {
+		l.again = o.again
+	}
+	if o.free != nil {
+		l.free = o.free
+	}
+	s.log = l
+	left := s.settle(last, bad)
+	if err := s.tidyKeys(); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	if _, err := os.Stat(filepath.Join(dir, pausedName)); err == nil {
+		s.paused.Store(true)
+	}
+	l.start()
+	for _, p := range left {
+		l.erase(p)
+	}
+	return s, nil
+}
+
+// Close ends the store; what was promised stays on disk.
+func (s *Store) Close() error {
+	s.beat()
+	return s.log.close()
+}
+
+// replay takes one record over and gives the latest time in it.
+func (s *Store) replay(k kind, text []byte, p place) int64 {
+	if k == kindClock {
+		var at int64
+		if json.Unmarshal(text, &at) != nil {
+			return 0
+		}
+		return at
+	}
+	line := text
+	if k == kindMessage {
+		var err error
+		if line, _, err = unpack(text); err != nil {
+			return 0
+		}
+	}
+	var got Entry
+	if json.Unmarshal(line, &got) != nil {
+		return 0
+	}
+	e := s.entries[got.ID]
+	if e == nil {
+		e = new(entry)
+		s.entries[got.ID] = e
+	}
+	e.Entry, e.state = got, p
+	if k == kindMessage {
+		e.message = p
+	}
+	return max(got.At, got.Changed)
+}
+
+// settle makes the index of what was replayed. Lifetimes go on where they
+// stood: while nobody could have delivered it, nothing expires, whatever the
+// clock says now. left are texts that a crash kept from being erased.
+func (s *Store) settle(last int64, bad []damage) (left []place) {
+	now := millis(s.now())
+	shift := int64(0)
+	if last != 0 {
+		shift = now - last
+	}
+	s.damaged = bad
+	for _, d := range bad {
+		s.counts.damaged.Add(1)
+		s.alarm(d)
+	}
+	var order []*entry
+	for id, e := range s.entries {
+		e.Host, e.Route, e.Language = s.name(e.Host), s.name(e.Route), s.name(e.Language)
+		if e.State.waits() {
+			e.Until += shift
+		}
+		over := !e.State.waits() && e.Until <= now
+		if e.message.seg != nil && (over || e.State == Delivered) {
+			left, e.message, e.Size = append(left, e.message), place{}, 0
+		}
+		if over {
+			delete(s.entries, id)
+			continue
+		}
+		s.seq = max(s.seq, e.Seq)
+		order = append(order, e)
+	}
+	slices.SortFunc(order, func(a, b *entry) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, e := range order {
+		if e.State == Delivering { // the crash came in between
+			e.State, e.Doubt = Kept, true
+		}
+		if e.State.waits() && e.message.seg == nil {
+			e.State, e.Until, e.Size = Damaged, now+textLife.Milliseconds(), 0
+			s.alarm(fmt.Errorf("spool: message %s of %s is lost: its record is damaged", e.ID, time.UnixMilli(e.At).UTC().Format(time.RFC3339)))
+		}
+		s.enlist(e)
+	}
+	return left
+}
+
+func (s *Store) name(text string) string {
+	if n, ok := s.names[text]; ok {
+		return n
+	}
+	if len(s.names) > 10_000 {
+		return text
+	}
+	s.names[text] = text
+	return text
+}
+
+// enlist counts an entry in. The lock is held, or nobody else is there yet.
+func (s *Store) enlist(e *entry) {
+	s.entries[e.ID] = e
+	if e.Key != (digest{}) && !e.State.frees() {
+		s.keyed[e.Key] = e
+	}
+	s.refer(e, +1)
+	s.bytes += int64(e.Size)
+	if e.Net.IsValid() {
+		s.fresh += int64(e.Size)
+	}
+	if !e.State.waits() {
+		return
+	}
+	s.waiting++
+	if e.Net.IsValid() {
+		s.nets[e.Net]++
+	}
+	key := queueKey{e.Sender.principal(), e.Host}
+	q := s.queues[key]
+	if q == nil {
+		q = &queue{key: key}
+		s.queues[key] = q
+	}
+	q.list = append(q.list, e)
+	q.bytes += int64(e.Size)
+	e.queue = q
+}
+
+// delist takes an entry out of its queue: it does not wait any more.
+func (s *Store) delist(e *entry) {
+	q := e.queue
+	if q == nil {
+		return
+	}
+	e.queue = nil
+	s.waiting--
+	if i := slices.Index(q.list, e); i >= 0 {
+		q.list = slices.Delete(q.list, i, i+1)
+	}
+	q.bytes -= int64(e.Size)
+	if len(q.list) == 0 {
+		delete(s.queues, q.key)
+	}
+	if e.Net.IsValid() {
+		if s.nets[e.Net]--; s.nets[e.Net] <= 0 {
+			delete(s.nets, e.Net)
+		}
+	}
+}
+
+// remove forgets an entry.
+func (s *Store) remove(e *entry) {
+	s.delist(e)
+	s.unload(e)
+	s.refer(e, -1)
+	delete(s.entries, e.ID)
+	if s.keyed[e.Key] == e {
+		delete(s.keyed, e.Key)
+	}
+}
+
+// unload counts the bytes of a message out.
+func (s *Store) unload(e *entry) {
+	s.bytes -= int64(e.Size)
+	if e.Net.IsValid() {
+		s.fresh -= int64(e.Size)
+	}
+	e.Size = 0
+}
+
+// refer counts the files that an entry needs.
+func (s *Store) refer(e *entry, n int) {
+	for _, p := range [...]place{e.message, e.state} {
+		if p.seg != nil {
+			p.seg.refs += n
+		}
+	}
+}
+
+// Put keeps a message and gives its receipt's id. It returns once the message
+// is on the disk, or with an error once it is certain that it is not. again
+// says that a message with the same key was kept before: it is that one's id.
+func (s *Store) Put(m *Message) (id ID, again bool, err error) {
+	e, rest, err := s.entryOf(m)
+	if err != nil {
+		return id, false, err
+	}
+	s.mu.Lock()
+	if old := s.keyed[e.Key]; old != nil && e.Key != (digest{}) {
+		ready := old.ready
+		s.mu.Unlock()
+		if ready != nil {
+			<-ready
+		}
+		switch {
+		case old.err != nil:
+			return id, false, old.err
+		case old.Body != e.Body:
+			s.counts.other.Add(1)
+			return id, false, ErrOtherBody
+		}
+		return old.ID, true, nil
+	}
+	if err := s.room(e); err != nil {
+		s.mu.Unlock()
+		s.counts.refused.Add(1)
+		return id, false, err
+	}
+	s.seq++
+	e.Seq, e.ready = s.seq, make(chan struct{})
+	s.enlist(e)
+	s.mu.Unlock()
+
+	at, err := s.log.append(kindMessage, pack(&e.Entry, rest))
+	s.mu.Lock()
+	ready := e.ready
+	e.ready = nil
+	if err != nil {
+		e.err = err
+		s.remove(e)
+	} else {
+		e.message, e.state = at, at
+		s.refer(e, +1)
+	}
+	q := e.queue
+	s.mu.Unlock()
+	close(ready)
+	if err != nil {
+		s.counts.refused.Add(1)
+		return id, false, err
+	}
+	s.counts.kept.Add(1)
+	if e.State == Unconfirmed {
+		s.counts.ended[slices.Index(States(), Unconfirmed)].Add(1)
+	}
+	if q != nil {
+		s.wake(q)
+	}
+	return e.ID, false, nil
+}
+
+// StateOf gives the state of a message; "" where there is none.
+func (s *Store) StateOf(id ID) State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[id]; e != nil {
+		return e.State
+	}
+	return ""
+}
+
+// Find gives the receipt that a sender's key on a route has, if any.
+// ErrOtherBody says that it is of another body.
+func (s *Store) Find(sender Sender, host, route, key string, body []byte) (id ID, found bool, err error) {
+	k := keyDigest(sender, host, route, key)
+	if k == (digest{}) {
+		return id, false, nil
+	}
+	s.mu.Lock()
+	e := s.keyed[k]
+	s.mu.Unlock()
+	switch {
+	case e == nil || e.ready != nil:
+		return id, false, nil
+	case e.Body != digestOf(body):
+		s.counts.other.Add(1)
+		return id, false, ErrOtherBody
+	}
+	return e.ID, true, nil
+}
+
+// Waits says whether a sender has messages here that are to arrive before a
+// newer one.
+func (s *Store) Waits(sender Sender, host string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queues[queueKey{sender.principal(), host}] != nil
+}
+
+func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
+	now := s.now()
+	e = &entry{Entry: Entry{
+		ID: newID(), State: Kept, At: millis(now), Changed: millis(now),
+		Sender: m.Sender, Host: m.Host, Route: m.Route.Route,
+		Body: digestOf(m.Body), Doubt: m.Sent, Language: languageOf(m.Language),
+	}}
+	e.Until = e.At + m.Route.life().Milliseconds()
+	if m.Newcomer {
+		e.Net = networkOf(m.Client)
+	}
+	if m.Sent && m.Route.doubtEnds() {
+		e.State, e.Until = Unconfirmed, e.At+textLife.Milliseconds()
+	}
+	e.Key = keyDigest(m.Sender, m.Host, m.Route.Route, m.Key)
+	c := content{Method: m.Method, URI: m.URI, Host: m.Host, Secured: m.Secured, Client: m.Client, Header: m.Header, Key: m.Key}
+	if c.Key == "" {
+		d := digestOf([]byte("added key"), e.ID[:])
+		c.Key, c.AddedKey = "deich-"+idCodec.EncodeToString(d[:]), true
+	}
+	if rest, err = packContent(&c, m.Body); err != nil {
+		return nil, nil, err
+	}
+	e.Size = headBytes + tagBytes + 4 + len(rest) + 600 // what the entry takes, about
+	return e, rest, nil
+}
+
+// room says whether a message fits; if not, that is said aloud now and then.
+func (s *Store) room(e *entry) error {
+	if s.draining.Load() {
+		return ErrDraining
+	}
+	q := s.queues[queueKey{e.Sender.principal(), e.Host}]
+	size := int64(e.Size)
+	switch {
+	case q != nil && (len(q.list) >= senderMessagesMax || q.bytes+size > senderBytesMax):
+		return fmt.Errorf("%w: this sender has %d messages here", ErrFull, len(q.list))
+	case e.Net.IsValid() && s.nets[e.Net] >= prefixMessagesMax:
+		return fmt.Errorf("%w: newcomers of %s have %d messages here", ErrFull, e.Net, prefixMessagesMax)
+	case e.Net.IsValid() && (s.fresh+size > s.maxBytes/2 || len(s.entries) >= entriesMax/2):
+		return s.sayFull("newcomers have taken half of the room")
+	case s.bytes+size > s.maxBytes:
+		return s.sayFull(fmt.Sprintf("%d bytes are kept", s.bytes))
+	case len(s.entries) >= entriesMax:
+		return s.sayFull(fmt.Sprintf("%d messages and receipts are kept", len(s.entries)))
+	case s.log.failed.Load() && s.now().Before(s.log.badUntil()):
+		return ErrDisk
+	}
+	if free, err := s.log.free(s.dir); err == nil && free < diskFreeMin {
+		s.sayFull(fmt.Sprintf("%d bytes are free on the disk", free))
+		return ErrDisk
+	}
+	return nil
+}
+
+func (s *Store) sayFull(why string) error {
+	now := s.now().Unix()
+	if last := s.lastFull.Load(); now-last >= 60 && s.lastFull.CompareAndSwap(last, now) {
+		s.alarm(fmt.Errorf("spool: nothing more is kept: %s", why))
+	}
+	return fmt.Errorf("%w: %s", ErrFull, why)
+}
+
+// content reads what is kept of a message.
+func (s *Store) content(e *entry) (c content, body []byte, err error) {
+	s.mu.Lock()
+	at := e.message
+	s.mu.Unlock()
+	text, err := s.log.read(at)
+	if err != nil {
+		return c, nil, err
+	}
+	_, rest, err := unpack(text)
+	if err != nil {
+		return c, nil, err
+	}
+	return unpackContent(rest)
+}
+
+// change writes an entry as it is after the change, and returns once that is on
+// the disk. Where the disk fails, memory goes on with the change: a restart
+// then finds the older state, and takes the message to be in doubt.
+func (s *Store) change(e *entry, to func(*Entry)) error {
+	s.mu.Lock()
+	next := e.Entry
+	to(&next)
+	next.Changed = millis(s.now())
+	erased := next.Size == 0 && e.Size != 0
+	s.mu.Unlock()
+
+	at, err := s.log.append(kindState, next.marshal())
+
+	s.mu.Lock()
+	old := e.message
+	if erased {
+		s.unloadQueued(e)
+	}
+	if next.State != e.State && !next.State.waits() {
+		s.counts.ended[slices.Index(States(), next.State)].Add(1)
+	}
+	s.refer(e, -1)
+	e.Entry = next
+	if err == nil {
+		e.state = at
+		if erased {
+			e.message = place{}
+		}
+	}
+	s.refer(e, +1)
+	if !e.State.waits() {
+		s.delist(e)
+	}
+	if e.State.frees() && s.keyed[e.Key] == e {
+		delete(s.keyed, e.Key)
+	}
+	told := s.watchers[e.ID]
+	s.mu.Unlock()
+	for _, c := range told {
+		select {
+		case c <- struct{}{}:
+		default: // it looks already
+		}
+	}
+	if err == nil && erased && old.seg != nil {
+		s.log.erase(old)
+	}
+	return err
+}
+
+// unloadQueued counts the bytes of an entry out, of its queue too.
+func (s *Store) unloadQueued(e *entry) {
+	if e.queue != nil {
+		e.queue.bytes -= int64(e.Size)
+	}
+	s.unload(e)
+}
+
+// watch gives a channel that hears of changes, until stop is called; false
+// where too many watch.
+func (s *Store) watch(id ID) (changed chan struct{}, stop func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.watchers) >= watchersMax || len(s.watchers[id]) >= 8 {
+		return nil, nil, false
+	}
+	changed = make(chan struct{}, 1)
+	s.watchers[id] = append(s.watchers[id], changed)
+	return changed, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		list := slices.DeleteFunc(s.watchers[id], func(c chan struct{}) bool { return c == changed })
+		if s.watchers[id] = list; len(list) == 0 {
+			delete(s.watchers, id)
+		}
+	}, true
+}
+
+// look gives the entry of a receipt to who may see it.
+func (s *Store) look(id ID, who Sender) (e *entry, now Entry, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e = s.entries[id]
+	if e == nil || e.ready != nil || !e.Sender.may(who) {
+		return nil, now, false
+	}
+	return e, e.Entry, true
+}
