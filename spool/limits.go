@@ -85,8 +85,6 @@ const (
 	// repeatsMax is how often a message is repeated whose outcome is not known,
 	// where the route prefers that; then it is unconfirmed.
 	repeatsMax = 8
-	// answerBytesMax is how much of a platform's answer is read.
-	answerBytesMax = 64 << 10
 	// locationBytesMax is the longest address of a delivered message that is kept.
 	locationBytesMax = 1 << 10
 
