@@ -70,7 +70,8 @@ func writeMetrics(w io.Writer, s *State) {
 	for _, c := range []struct {
 		why string
 		n   uint64
-	}{{"ordered", s.Connections.Refused}, {"full", s.Connections.Full}, {"evicted", s.Connections.Evicted}, {"slow", s.Connections.Slow}} {
+	}{{"ordered", s.Connections.Refused}, {"full", s.Connections.Full}, {"evicted", s.Connections.Evicted}, {"slow", s.Connections.Slow},
+		{"abusive", s.Connections.Abusive}} {
 		m.value("deich_connections_closed_total", float64(c.n), "why", c.why)
 	}
 	m.single("deich_malformed_total", "counter", "What clients sent and is no request.", float64(s.Connections.Malformed))

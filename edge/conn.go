@@ -25,6 +25,9 @@ type conn struct {
 	peer    netip.Addr // the other end
 	trusted bool       // a configured proxy
 
+	debtor uint64                 // it, to conns.debts
+	framed atomic.Pointer[framed] // over it, where HTTP/2 is spoken; its frames
+
 	fingerprint string // of its TLS client: written during the handshake, read after it
 
 	announce *announced // what a PROXY protocol header said; nil where none is due
@@ -47,7 +50,7 @@ type conn struct {
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
-	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted}
+	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted, debtor: set.debts.debtor(peer)}
 	if trusted && set.proxy {
 		c.announce = new(announced)
 	}

@@ -18,6 +18,7 @@ type conns struct {
 	now     func() deich.Time
 	orders  *orders
 	stalled *stalled
+	debts   *debts
 	proxy   bool // trusted peers begin with a PROXY protocol header
 
 	refused atomic.Uint64 // at accept, under an order
@@ -26,6 +27,7 @@ type conns struct {
 	slow    atomic.Uint64 // did not take their answer
 
 	malformed atomic.Uint64 // what was sent and is no request
+	abusive   atomic.Uint64 // ended for what it sent below its requests
 
 	silent   atomic.Uint64 // of trusted proxies, without the header that is due, since the operator was last told
 	silentBy atomic.Pointer[netip.Addr]
@@ -38,7 +40,7 @@ type conns struct {
 func newConns(l Limits, now func() deich.Time, proxy bool) *conns {
 	return &conns{
 		max: l.Connections, peerMax: l.PeerConnections, now: now, proxy: proxy,
-		orders: newOrders(), stalled: newStalled(), peers: make(map[netip.Addr]int32),
+		orders: newOrders(), stalled: newStalled(), debts: newDebts(), peers: make(map[netip.Addr]int32),
 	}
 }
 
@@ -50,6 +52,7 @@ type ConnCounters struct {
 	Full    uint64 // no room, or too many of one address
 	Evicted uint64 // waiting ones that made room
 	Slow    uint64 // did not take their answer
+	Abusive uint64 // ended for what they sent below their requests
 
 	Malformed uint64 // what was sent and is no request
 }
@@ -61,7 +64,7 @@ func (s *Server) Connections() ConnCounters {
 	out := ConnCounters{Open: len(c.open)}
 	c.mu.Unlock()
 	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
-	out.Malformed = c.malformed.Load()
+	out.Malformed, out.Abusive = c.malformed.Load(), c.abusive.Load()
 	if s.quic != nil {
 		q := s.quic.conns
 		q.mu.Lock()

@@ -191,6 +191,39 @@ const (
 	// /64) may have when they are short.
 	peerConnectionsDefault = 64
 
+	// debtorsMax is how many clients' debts for what is below requests are kept; full,
+	// the smallest of a set is forgotten. debtMost is the highest.
+	debtorsMax = 1 << 16
+	debtMost   = 10 * time.Minute
+	debtSweep  = 24 * time.Hour
+	// frameEvery is what one frame with nothing in it costs over HTTP/2, and so how
+	// often one is forgiven: ten a second. frameReset is how many of them a stream costs
+	// that is reset, by its client or for its fault, frameContinued a further piece of a header.
+	frameEvery     = 100 * time.Millisecond
+	frameReset     = 3
+	frameContinued = 2
+	// framesToldOf is the debt at which a client's connection is asked to open nothing
+	// more: a hundred streams left at once are well below. At framesEnded it is
+	// closed. A connection that owes less than frameFirst itself is left alone.
+	framesToldOf = 500 * frameEvery
+	framesEnded  = 700 * frameEvery
+	frameFirst   = 2 * frameReset
+	// abuseMalformed is as how much that is no request such an end counts.
+	abuseMalformed = 10
+	// repaidMost is how many answers given whole a connection may save to repay with.
+	repaidMost = 200
+	// slackFirst is how many updates of windows and priorities may come in the
+	// beginning, slackOfRequest how many more with each request, and with each DATA frame of
+	// an answer slackOfData and one for each slackBytes; at most slackMost are saved.
+	slackFirst     = 4
+	slackOfRequest = 4
+	slackOfData    = 4
+	slackBytes     = 1 << 10
+	slackMost      = 4096
+	// dataTelling is how much a DATA frame must hold that is not the last, to
+	// count as one that carries something.
+	dataTelling = 16
+
 	// ordersMax bounds the orders in force; one more is not carried out and counted.
 	ordersMax = 1 << 17
 	// stalledMax bounds the judged connections that are left open, unread, so

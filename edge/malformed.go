@@ -18,7 +18,7 @@ func (c *conn) began(nc net.Conn) {
 	c.working()
 	if !c.greeted {
 		c.greeted = true
-		if t, ok := nc.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+		if _, ok := nc.(*framed); ok {
 			return // HTTP/2 begins by a greeting, which is no request
 		}
 	}

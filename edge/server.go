@@ -102,6 +102,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.makeHTTP()
+	if err := s.makeH2(); err != nil {
+		return nil, fmt.Errorf("edge: new: %w", err)
+	}
 	if o.Config.quicWanted() {
 		s.makeQUIC()
 	}
@@ -297,6 +300,7 @@ func (s *Server) house(ctx context.Context) {
 			for _, g := range s.state.Load().groups {
 				g.prune(now, false)
 			}
+			s.conns.debts.sweep(s.now())
 			s.notices.second()
 		}
 	}
