@@ -173,12 +173,42 @@ func (s *conns) longestWaiting(n int) []*conn {
 	return out
 }
 
-// tick closes stalled connections whose time is up.
-func (s *conns) tick() {
+// tick closes stalled connections whose time is up, and those that are slow where
+// the standard server does not see it.
+func (s *conns) tick(header time.Duration) {
+	for _, c := range s.slowest(header) {
+		s.slow.Add(1)
+		c.abort()
+	}
 	for _, c := range s.stalled.due(s.now(), 0) {
 		c.abort()
 		s.remove(c)
 	}
+}
+
+// slowest gives connections that are to be closed: of HTTP/2 where a header
+// takes longer than it may to come, and those whose last answer the kernel still
+// holds, as the client does not take it.
+func (s *conns) slowest(header time.Duration) (out []*conn) {
+	now := s.now()
+	var unsure []*conn
+	s.mu.Lock()
+	for _, c := range s.open {
+		switch f := c.framed.Load(); {
+		case c.closed.Load():
+		case f != nil && f.stuck(now, header):
+			out = append(out, c)
+		case c.lookDue(now):
+			unsure = append(unsure, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range unsure {
+		if c.leavesIt(now) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // refuse carries orders out: new connections of their sources are reset at

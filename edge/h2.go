@@ -61,6 +61,7 @@ type framed struct {
 
 	in      framing
 	settled bool // SETTINGS have come
+	whole   bool // the last piece of the present header block has begun
 	ended   atomic.Bool
 
 	repaid atomic.Int32 // answers given whole that have not paid for anything yet
@@ -92,8 +93,11 @@ func (f *framed) Read(p []byte) (int, error) {
 		if !ok {
 			break
 		}
-		f.received(&got)
+		f.received(&got, len(rest))
 		b = rest
+	}
+	if f.whole && f.in.skip == 0 && f.opened.Load() != 0 {
+		f.opened.Store(0)
 	}
 	if f.ended.Load() {
 		return 0, io.EOF
@@ -122,13 +126,14 @@ func (f *framed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// received counts a frame of the client's.
-func (f *framed) received(got *frame) {
+// received counts a frame of the client's, of whose payload so much is here.
+func (f *framed) received(got *frame, here int) {
 	switch got.kind {
 	case frameHeaders, frameContinuation:
-		if got.flags&flagEndHeaders != 0 {
+		f.whole = got.flags&flagEndHeaders != 0
+		if f.whole && got.length <= here {
 			f.opened.Store(0)
-		} else if got.kind == frameHeaders {
+		} else if f.opened.Load() == 0 {
 			f.opened.Store(int64(f.server.now()))
 		}
 		if got.kind == frameContinuation {

@@ -30,11 +30,12 @@ type prober struct {
 	stream uint32
 	block  []byte // a whole GET's header block
 
-	pongs  chan struct{}
-	ended  chan struct{}
-	told   atomic.Bool // by GOAWAY
-	code   atomic.Uint32
-	heads  chan uint32 // streams whose answers began
+	pongs   chan struct{}
+	ended   chan struct{}
+	told    atomic.Bool // by GOAWAY
+	code    atomic.Uint32
+	onReset chan uint32 // told of streams that the server resets; nil: not
+	heads   chan uint32 // streams whose answers began
 }
 
 func probe2(t testing.TB, addr, from string, settings ...http2.Setting) *prober {
@@ -46,18 +47,23 @@ func probe2(t testing.TB, addr, from string, settings ...http2.Setting) *prober 
 	}
 	p := &prober{nc: nc, fr: http2.NewFramer(nc, nc), stream: 1, pongs: make(chan struct{}, 1), heads: make(chan uint32, 1000), ended: make(chan struct{})}
 	nc.SetDeadline(time.Now().Add(6 * patience))
-	var b bytes.Buffer
-	e := hpack.NewEncoder(&b)
-	for _, h := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {":authority", "a.example"}} {
-		e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true})
-	}
-	p.block = b.Bytes()
+	p.block = getBlock("/")
 	io.WriteString(nc, http2.ClientPreface)
 	p.fr.WriteSettings(settings...)
 	var all sync.WaitGroup
 	all.Go(p.read)
 	t.Cleanup(func() { nc.Close(); all.Wait() })
 	return p
+}
+
+// getBlock is a GET's header block, which changes no table.
+func getBlock(path string) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for _, h := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":path", path}, {":authority", "a.example"}} {
+		e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1], Sensitive: true})
+	}
+	return b.Bytes()
 }
 
 func (p *prober) read() {
@@ -81,6 +87,11 @@ func (p *prober) read() {
 		case *http2.GoAwayFrame:
 			p.told.Store(true)
 			p.code.Store(uint32(f.ErrCode))
+		case *http2.RSTStreamFrame:
+			select {
+			case p.onReset <- f.StreamID:
+			default:
+			}
 		case *http2.HeadersFrame:
 			select {
 			case p.heads <- f.StreamID:

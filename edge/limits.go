@@ -241,10 +241,16 @@ const (
 	// at, from the right; further left nothing is believed.
 	forwardedMax = 32
 
-	// writeWindow and writeWindowBytes: a client must take that many bytes in
-	// that time while an answer waits for it, or it is cut. 2 KiB/s suffice.
-	writeWindow      = 10 * time.Second
-	writeWindowBytes = 16 << 10
+	// writeWindow and writeLeast: a client must take that many bytes in
+	// that time while an answer waits for it, or it is cut: 500 a second.
+	writeWindow = 10 * time.Second
+	writeLeast  = 5000
+	// tailWindow is how long the last few KiB of an answer over HTTP/2 or HTTP/3 may
+	// wait for their client; then the stream is reset.
+	tailWindow = 30 * time.Second
+	// lookAfter is how long a client has been silent when it is looked at whether it
+	// has taken the answer before; what it has not moves as above from then on.
+	lookAfter = 2 * time.Second
 	// writeSlack is by how much a window may be longer, so that its deadline
 	// is not set anew with every write.
 	writeSlack = 2 * time.Second

@@ -192,6 +192,14 @@ func (c *quicConn) done() {
 	c.busy.Add(-1)
 }
 
+// moved is how much was sent to the client.
+func (c *quicConn) moved() int64 {
+	if conn := c.conn.Load(); conn != nil {
+		return int64(conn.ConnectionStats().BytesSent)
+	}
+	return 0
+}
+
 // end closes the connection.
 func (c *quicConn) end(why http3.ErrCode) {
 	if conn := c.conn.Load(); conn != nil {

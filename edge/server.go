@@ -176,6 +176,11 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if c := connOf(r); c != nil {
 		c.came()
+		if r.ProtoMajor == 2 {
+			windows := newWindowed(w, c.moved)
+			w = windows
+			defer windows.rest()
+		}
 	}
 	switch {
 	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
@@ -287,7 +292,7 @@ func (s *Server) house(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			s.conns.tick()
+			s.conns.tick(s.options.Config.Timeouts.ReadHeader.Duration)
 			if n := s.conns.silent.Swap(0); n > 0 {
 				s.log.Warn("edge: a trusted proxy did not begin with a PROXY protocol header", "proxy", s.conns.silentBy.Load(), "connections", n)
 			}
