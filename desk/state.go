@@ -52,7 +52,9 @@ type Connections struct {
 	Slow    uint64 `json:"slow"`    // did not take their answer
 	Abusive uint64 `json:"abusive"` // ended for what they sent below their requests
 
-	Malformed uint64 `json:"malformed"` // what was sent and is no request
+	Malformed  uint64 `json:"malformed"`  // what was sent and is no request
+	Empty      uint64 `json:"empty"`      // that ended without a request
+	Handshakes uint64 `json:"handshakes"` // for which there was no turn
 }
 
 // Origin is one platform behind, as the engine sees it.

@@ -42,6 +42,8 @@ type conn struct {
 	judged  atomic.Bool
 	closed  atomic.Bool
 
+	shaking atomic.Bool // its handshake has its turn
+
 	outer   atomic.Int64 // a write deadline set from outside, Unix ns; 0: none
 	stale   atomic.Bool  // the window's deadline was overwritten from outside
 	window  time.Time    // until when the present write window lasts
@@ -126,6 +128,9 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 func (c *conn) send(p []byte) (int, error) {
+	if c.shaking.Load() {
+		c.shaken()
+	}
 	if now := time.Now(); c.window.Sub(now) < writeWindow || c.stale.Load() {
 		c.stale.Store(false)
 		c.openWindow(now)
@@ -195,6 +200,7 @@ func (c *conn) leavesIt(now deich.Time) bool {
 // Close closes; a judged source's connection is left open and unread until its
 // time is up, where there is room for it.
 func (c *conn) Close() error {
+	c.shaken()
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}

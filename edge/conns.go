@@ -19,7 +19,8 @@ type conns struct {
 	orders  *orders
 	stalled *stalled
 	debts   *debts
-	proxy   bool // trusted peers begin with a PROXY protocol header
+	known   func(netip.Addr) bool // somebody there was served before
+	proxy   bool                  // trusted peers begin with a PROXY protocol header
 
 	refused atomic.Uint64 // at accept, under an order
 	evicted atomic.Uint64 // to make room
@@ -28,6 +29,9 @@ type conns struct {
 
 	malformed atomic.Uint64 // what was sent and is no request
 	abusive   atomic.Uint64 // ended for what it sent below its requests
+
+	empties    empties
+	handshakes *handshakes
 
 	silent   atomic.Uint64 // of trusted proxies, without the header that is due, since the operator was last told
 	silentBy atomic.Pointer[netip.Addr]
@@ -40,7 +44,8 @@ type conns struct {
 func newConns(l Limits, now func() deich.Time, proxy bool) *conns {
 	return &conns{
 		max: l.Connections, peerMax: l.PeerConnections, now: now, proxy: proxy,
-		orders: newOrders(), stalled: newStalled(), debts: newDebts(), peers: make(map[netip.Addr]int32),
+		orders: newOrders(), stalled: newStalled(), debts: newDebts(), handshakes: newHandshakes(),
+		known: func(netip.Addr) bool { return false }, peers: make(map[netip.Addr]int32),
 	}
 }
 
@@ -54,7 +59,9 @@ type ConnCounters struct {
 	Slow    uint64 // did not take their answer
 	Abusive uint64 // ended for what they sent below their requests
 
-	Malformed uint64 // what was sent and is no request
+	Malformed  uint64 // what was sent and is no request
+	Empty      uint64 // that ended without a request
+	Handshakes uint64 // for which there was no turn
 }
 
 // Connections takes a snapshot.
@@ -65,6 +72,7 @@ func (s *Server) Connections() ConnCounters {
 	c.mu.Unlock()
 	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
 	out.Malformed, out.Abusive = c.malformed.Load(), c.abusive.Load()
+	out.Empty, out.Handshakes = c.empties.all.Load(), c.handshakes.refused.Load()
 	if s.quic != nil {
 		q := s.quic.conns
 		q.mu.Lock()
@@ -176,6 +184,7 @@ func (s *conns) longestWaiting(n int) []*conn {
 // tick closes stalled connections whose time is up, and those that are slow where
 // the standard server does not see it.
 func (s *conns) tick(header time.Duration) {
+	s.empties.second()
 	for _, c := range s.slowest(header) {
 		s.slow.Add(1)
 		c.abort()

@@ -224,6 +224,29 @@ const (
 	// count as one that carries something.
 	dataTelling = 16
 
+	// handshakesWaiting bounds the TLS handshakes that wait for their turn in each of two
+	// rows, of those known and of strangers; one more, and the oldest is refused. So is one that
+	// has waited for handshakeWait. From handshakesShort on they count as short.
+	handshakesWaiting = 1024
+	handshakeWait     = 3 * time.Second
+	handshakesShort   = 64
+	// emptyEvery is how often an address may open a connection and close it without a request,
+	// emptyFirst what it may do so at once: twenty a second, two hundred at once. More counts
+	// as what is no request.
+	emptyEvery = 50 * time.Millisecond
+	emptyFirst = 200 * emptyEvery
+	// emptiesMany is how many of them in a second are very many; for emptiesLast after,
+	// accepts count as short.
+	emptiesMany = 500
+	emptiesLast = 2 * time.Second
+	// acceptEvery and acceptBurst are what an address may connect while handshakes or
+	// accepts are short: ten times a second, 64 at once; more is refused. A network may
+	// acceptNetwork times that, and whoever was served before acceptKnown times.
+	acceptEvery   = 100 * time.Millisecond
+	acceptBurst   = 64 * acceptEvery
+	acceptNetwork = 16
+	acceptKnown   = 8
+
 	// ordersMax bounds the orders in force; one more is not carried out and counted.
 	ordersMax = 1 << 17
 	// stalledMax bounds the judged connections that are left open, unread, so

@@ -97,6 +97,7 @@ func New(o Options) (*Server, error) {
 	st.inForce(nil)
 	s.state.Store(st)
 	s.conns = newConns(o.Config.Limits, s.now, o.Config.ProxyProtocol)
+	s.conns.known = func(peer netip.Addr) bool { return o.Engine.Known(s.now(), peer) }
 	s.notices = &notices{log: s.log}
 	if err := s.makeHandlers(); err != nil {
 		return nil, err
