@@ -28,7 +28,8 @@ type commands struct {
 	Undo    undoCommand    `cmd:"" help:"Take back a rule, or what was listed by hand."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
-	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
+	Doctor doctorCommand `cmd:"" help:"Look at what a flood would find weak here: the kernel, limits, certificates, a way around Deich."`
+	Drill  drillCommand  `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
 	Certificate certificateCommand `cmd:"" help:"Show the root certificate of Deich's own authority."`
 
