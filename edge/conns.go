@@ -188,6 +188,7 @@ func (s *conns) tick(header time.Duration) {
 	for _, c := range s.slowest(header) {
 		s.slow.Add(1)
 		c.abort()
+		s.remove(c)
 	}
 	for _, c := range s.stalled.due(s.now(), 0) {
 		c.abort()

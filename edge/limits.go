@@ -205,8 +205,8 @@ const (
 	// framesToldOf is the debt at which a client's connection is asked to open nothing
 	// more: a hundred streams left at once are well below. At framesEnded it is
 	// closed. A connection that owes less than frameFirst itself is left alone.
-	framesToldOf = 500 * frameEvery
-	framesEnded  = 700 * frameEvery
+	framesToldOf = 450 * frameEvery
+	framesEnded  = 600 * frameEvery
 	frameFirst   = 2 * frameReset
 	// abuseMalformed is as how much that is no request such an end counts.
 	abuseMalformed = 10
