@@ -3,6 +3,7 @@ package edge
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -65,5 +66,64 @@ func (d *debts) sweep(now deich.Time) {
 	if now.Sub(d.swept) > debtSweep {
 		d.swept = now
 		d.table.Sweep(int64(now))
+	}
+}
+
+// tab is what one connection has for what it costs: each answer that was given
+// whole repays one. What it cannot repay its client owes. Safe for concurrent use.
+type tab struct {
+	debts  *debts
+	debtor uint64
+	repaid atomic.Int32 // answers given whole that have not paid for anything yet
+	owed   atomic.Int32 // by this connection
+}
+
+// What a debt calls for.
+const (
+	debtBorne = iota // nothing
+	debtTells        // the connection is to be asked to open nothing more
+	debtEnds         // it is to be closed
+)
+
+// repay notes an answer given whole.
+func (t *tab) repay() { raise(&t.repaid, 1, repaidMost) }
+
+// charge has the client owe n, as far as the connection cannot repay it, and says
+// what that calls for.
+func (t *tab) charge(n int32, now deich.Time) int {
+	if n -= pay(&t.repaid, n); n == 0 {
+		return debtBorne
+	}
+	owed := t.owed.Add(n)
+	level := t.debts.charge(t.debtor^saltFrames, now, time.Duration(n)*frameEvery)
+	switch {
+	case owed < frameFirst: // others of the same address owe it
+		return debtBorne
+	case level >= framesEnded:
+		return debtEnds
+	case level >= framesToldOf:
+		return debtTells
+	}
+	return debtBorne
+}
+
+// raise adds n up to most.
+func raise(v *atomic.Int32, n, most int32) {
+	for {
+		old := v.Load()
+		if old >= most || v.CompareAndSwap(old, min(old+n, most)) {
+			return
+		}
+	}
+}
+
+// pay takes up to n, and gives how much there was.
+func pay(v *atomic.Int32, n int32) int32 {
+	for {
+		old := v.Load()
+		paid := min(old, n)
+		if paid == 0 || v.CompareAndSwap(old, old-paid) {
+			return paid
+		}
 	}
 }

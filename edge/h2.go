@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,9 +65,8 @@ type framed struct {
 	whole   bool // the last piece of the present header block has begun
 	ended   atomic.Bool
 
-	repaid atomic.Int32 // answers given whole that have not paid for anything yet
+	tab    tab
 	slack  atomic.Int32 // frames beside requests that may come for what was asked and given
-	owed   atomic.Int32 // by this connection
 	opened atomic.Int64 // deich.Time since which a header block is incomplete; 0: none is
 
 	mu   sync.Mutex // over writes
@@ -76,7 +76,7 @@ type framed struct {
 }
 
 func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
-	f := &framed{Conn: t, server: s, conn: c}
+	f := &framed{Conn: t, server: s, conn: c, tab: tab{debts: s.conns.debts, debtor: c.debtor}}
 	f.in.skip = prefaceBytes
 	f.slack.Store(slackFirst)
 	return f
@@ -165,7 +165,7 @@ func (f *framed) sent(got *frame) {
 	switch got.kind {
 	case frameHeaders, frameData:
 		if got.flags&flagEndStream != 0 {
-			raise(&f.repaid, 1, repaidMost)
+			f.tab.repay()
 		}
 		if got.kind == frameData {
 			raise(&f.slack, int32(slackOfData+got.length/slackBytes), slackMost)
@@ -178,40 +178,15 @@ func (f *framed) sent(got *frame) {
 	}
 }
 
-// raise adds n up to most.
-func raise(v *atomic.Int32, n, most int32) {
-	for {
-		old := v.Load()
-		if old >= most || v.CompareAndSwap(old, min(old+n, most)) {
-			return
-		}
-	}
-}
-
-// pay takes up to n, and gives how much there was.
-func pay(v *atomic.Int32, n int32) int32 {
-	for {
-		old := v.Load()
-		paid := min(old, n)
-		if paid == 0 || v.CompareAndSwap(old, old-paid) {
-			return paid
-		}
-	}
-}
-
-// charge has the client owe n, as far as the connection cannot repay it.
+// charge has the client owe n, and does what its debt then calls for.
 func (f *framed) charge(n int32) {
-	n -= pay(&f.repaid, n)
-	if n == 0 || f.ended.Load() {
+	if f.ended.Load() {
 		return
 	}
-	owed := f.owed.Add(n)
-	level := f.conn.set.debts.charge(f.conn.debtor^saltFrames, f.server.now(), time.Duration(n)*frameEvery)
-	switch {
-	case owed < frameFirst: // others of the same address owe it
-	case level >= framesEnded:
+	switch f.tab.charge(n, f.server.now()) {
+	case debtEnds:
 		f.end()
-	case level >= framesToldOf:
+	case debtTells:
 		f.tell.Store(true)
 		f.trySayGoAway()
 	}
@@ -224,11 +199,16 @@ func (f *framed) end() {
 	}
 	f.tell.Store(true)
 	f.trySayGoAway()
-	f.conn.set.abusive.Add(1)
-	for range abuseMalformed {
-		f.server.malformed(f.conn)
-	}
+	f.server.abusedBy(f.conn.peer)
 	f.conn.tcp.SetReadDeadline(time.Unix(1, 0)) // ends a read that waits
+}
+
+// abusedBy notes a connection that was ended for what its client owes.
+func (s *Server) abusedBy(peer netip.Addr) {
+	s.conns.abusive.Add(1)
+	for range abuseMalformed {
+		s.malformedBy(peer)
+	}
 }
 
 // trySayGoAway writes a GOAWAY that is due, unless somebody writes: who does will.

@@ -40,7 +40,8 @@ func (c Config) quicWanted() bool {
 func (s *Server) makeQUIC() {
 	c := s.options.Config
 	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
-	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns.orders, isTrusted, s.now), serve: s.serve, log: s.log}
+	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns.orders, s.conns.debts, isTrusted, s.now), serve: s.serve, log: s.log}
+	q.conns.abused = s.abusedBy
 	q.server = &http3.Server{
 		Handler:        http.HandlerFunc(q.handle),
 		MaxHeaderBytes: c.Limits.HeaderBytes,
@@ -116,7 +117,7 @@ func (q *quicEdge) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	c.begin()
-	defer c.done()
+	defer c.done(r)
 	windows := newWindowed(w, c.moved)
 	q.serve(&h3Writer{windows}, r)
 	windows.rest()
