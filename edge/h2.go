@@ -38,6 +38,7 @@ func (s *Server) makeH2() error {
 		}
 		f := newFramed(s, t, c)
 		c.framed.Store(f)
+		//lint:ignore SA1019 as above
 		h2server.ServeConn(f, &http2.ServeConnOpts{
 			Context:    s.http.ConnContext(context.Background(), t),
 			BaseConfig: s.http,

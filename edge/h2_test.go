@@ -424,3 +424,58 @@ func FuzzFraming(f *testing.F) {
 		}
 	})
 }
+
+// What other clients notice of all kinds of abuse, one after the other by fifty
+// connections each: told, as it depends on the machine.
+func TestH2AbuseIsNotNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	_, addr := secureFront(t, hello)
+	other := probe2(t, addr, "127.0.0.60")
+	var took []time.Duration
+	asks := func(stop <-chan struct{}) []time.Duration {
+		took = nil
+		for {
+			select {
+			case <-stop:
+				return slices.Sorted(slices.Values(took))
+			case <-time.After(5 * time.Millisecond):
+			}
+			begun := time.Now()
+			if !other.get() {
+				t.Error("the other client was ended")
+				return took
+			}
+			took = append(took, time.Since(begun))
+		}
+	}
+	peace := make(chan struct{})
+	time.AfterFunc(4*time.Second, func() { close(peace) })
+	calm := asks(peace)
+	probers := make([][]*prober, len(abuses)) // there before: what is asked is what frames do
+	for i := range abuses {
+		for range 50 {
+			probers[i] = append(probers[i], probe2(t, addr, fmt.Sprintf("127.0.%d.77", 100+i)))
+		}
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for i, abuse := range abuses {
+			for range 40 {
+				for _, p := range probers[i] {
+					abuse.send(p) // which fails once it is ended
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+	}()
+	loud := asks(over)
+	if len(calm) < 100 || len(loud) < 100 {
+		t.Fatalf("only %d and %d answers", len(calm), len(loud))
+	}
+	p99 := func(all []time.Duration) time.Duration { return all[len(all)*99/100] }
+	t.Logf("p50 %v in peace, %v beside the abuse; p99 %v and %v: %.2f times", calm[len(calm)/2], loud[len(loud)/2],
+		p99(calm), p99(loud), float64(p99(loud))/float64(p99(calm)))
+}
