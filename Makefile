@@ -77,7 +77,7 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	  ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need="$$need php-fpm"; \
 	  php -m 2>/dev/null | grep -q pdo_sqlite || need="$$need php-cli php-sqlite3"; \
 	  [ -n "$$(ls /usr/lib/*/varnish/vmods/libvmod_vsthrottle.so 2>/dev/null)" ] || need="$$need varnish-modules"; \
-	  for p in ip:iproute2 curl:curl openssl:openssl python3:python3 haproxy:haproxy varnishd:varnish fail2ban-server:fail2ban nft:nftables \
+	  for p in slowhttptest:slowhttptest ip:iproute2 curl:curl openssl:openssl python3:python3 haproxy:haproxy varnishd:varnish fail2ban-server:fail2ban nft:nftables \
 	    systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
 	    command -v $${p%:*} >/dev/null || need="$$need $${p#*:}"; done; \
 	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \

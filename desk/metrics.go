@@ -72,11 +72,14 @@ func writeMetrics(w io.Writer, s *State) {
 	for _, c := range []struct {
 		why string
 		n   uint64
-	}{{"ordered", s.Connections.Refused}, {"full", s.Connections.Full}, {"evicted", s.Connections.Evicted}, {"slow", s.Connections.Slow}} {
+	}{{"ordered", s.Connections.Refused}, {"full", s.Connections.Full}, {"evicted", s.Connections.Evicted}, {"slow", s.Connections.Slow},
+		{"abusive", s.Connections.Abusive}} {
 		m.value("deich_connections_closed_total", float64(c.n), "why", c.why)
 	}
 	m.single("deich_malformed_total", "counter", "What clients sent and is no request.", float64(s.Connections.Malformed))
 	m.writeSpool(s.Spool)
+	m.single("deich_connections_empty_total", "counter", "Connections that ended without a request.", float64(s.Connections.Empty))
+	m.single("deich_handshakes_refused_total", "counter", "TLS handshakes that were not begun.", float64(s.Connections.Handshakes))
 	m.single("deich_failopen", "gauge", "1 while the engine is being left alone.", truth(s.Failopen))
 	m.single("deich_memory_bytes", "gauge", "The engine's tables, fixed at start.", float64(s.MemoryBytes))
 	m.single("deich_listed", "gauge", "What is listed by hand.", float64(s.Listed))

@@ -67,8 +67,11 @@ type Connections struct {
 	Full    uint64 `json:"full"`    // no room, or too many of one address
 	Evicted uint64 `json:"evicted"` // waiting ones that made room
 	Slow    uint64 `json:"slow"`    // did not take their answer
+	Abusive uint64 `json:"abusive"` // ended for what they sent below their requests
 
-	Malformed uint64 `json:"malformed"` // what was sent and is no request
+	Malformed  uint64 `json:"malformed"`  // what was sent and is no request
+	Empty      uint64 `json:"empty"`      // that ended without a request
+	Handshakes uint64 `json:"handshakes"` // for which there was no turn
 }
 
 // Origin is one platform behind, as the engine sees it.

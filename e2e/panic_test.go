@@ -13,8 +13,13 @@ import (
 // metric reads one number of the running Deich; 0 where it has none.
 func (p *process) metric(t *testing.T, name string) float64 {
 	t.Helper()
+	return p.metricBy(t, visitor(t), name)
+}
+
+func (p *process) metricBy(t *testing.T, client *http.Client, name string) float64 {
+	t.Helper()
 	link, token, _ := strings.Cut(p.link, "?token=")
-	_, body := request(t, visitor(t), "GET", link+"metrics", "", "Authorization", "Bearer "+token)
+	_, body := request(t, client, "GET", link+"metrics", "", "Authorization", "Bearer "+token)
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(body)
 	if m == nil {
 		return 0

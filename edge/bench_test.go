@@ -346,7 +346,7 @@ func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string 
 		return s.Addrs()[0].String()
 	}
 	s.http.Handler = s.proxy
-	l, err := listen(b.Context(), s.options.Config.listenAddrs()[0], s.conns, func(netip.Addr) bool { return false })
+	l, err := listen(b.Context(), s.options.Config.listenAddrs()[0], s.conns, func(netip.Addr) bool { return false }, func(netip.Addr) {})
 	if err != nil {
 		b.Fatal(err)
 	}

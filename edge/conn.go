@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/deichproject/deich"
 )
 
 var errJudged = errors.New("edge: connection of a judged source")
@@ -25,6 +27,9 @@ type conn struct {
 	peer    netip.Addr // the other end
 	trusted bool       // a configured proxy
 
+	debtor uint64                 // it, to conns.debts
+	framed atomic.Pointer[framed] // over it, where HTTP/2 is spoken; its frames
+
 	fingerprint string // of its TLS client: written during the handshake, read after it
 
 	announce *announced // what a PROXY protocol header said; nil where none is due
@@ -37,17 +42,23 @@ type conn struct {
 	judged  atomic.Bool
 	closed  atomic.Bool
 
+	shaking atomic.Bool // its handshake has its turn
+
 	outer   atomic.Int64 // a write deadline set from outside, Unix ns; 0: none
 	stale   atomic.Bool  // the window's deadline was overwritten from outside
 	window  time.Time    // until when the present write window lasts
-	written int64        // bytes handed to the kernel
+	written atomic.Int64 // bytes handed to the kernel
 	acked   int64        // of them, taken by the client when the window began
+
+	look    deich.Time // when it was last looked at whether the answer before is taken; of conns.tick
+	lookFor int64      // waiting, then
+	left    int        // what the kernel held, then
 
 	joint joint // over it, where HTTP/2 is spoken
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
-	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted}
+	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted, debtor: set.debts.debtor(peer)}
 	if trusted && set.proxy {
 		c.announce = new(announced)
 	}
@@ -105,7 +116,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // Write hands p to the client; over HTTP/2, soon. It may take as long as it
-// takes, as long as the client takes writeWindowBytes in every writeWindow.
+// takes, as long as the client takes writeLeast in every writeWindow.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.judged.Load() {
 		return 0, errJudged
@@ -117,6 +128,9 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 func (c *conn) send(p []byte) (int, error) {
+	if c.shaking.Load() {
+		c.shaken()
+	}
 	if now := time.Now(); c.window.Sub(now) < writeWindow || c.stale.Load() {
 		c.stale.Store(false)
 		c.openWindow(now)
@@ -127,7 +141,7 @@ func (c *conn) send(p []byte) (int, error) {
 		m, err = c.tcp.Write(p[n:])
 		n += m
 	}
-	c.written += int64(n)
+	c.written.Add(int64(n))
 	return n, err
 }
 
@@ -148,8 +162,8 @@ func (c *conn) progressed(n int) bool {
 	if outer := c.outer.Load(); outer != 0 && outer <= now.UnixNano() {
 		return false
 	}
-	acked := c.written + int64(n) - int64(unsent(c.tcp))
-	if acked-c.acked < writeWindowBytes {
+	acked := c.moved() + int64(n)
+	if acked-c.acked < writeLeast {
 		c.set.slow.Add(1)
 		return false
 	}
@@ -158,9 +172,35 @@ func (c *conn) progressed(n int) bool {
 	return true
 }
 
+// moved is how much the client has taken of what was handed to the kernel.
+func (c *conn) moved() int64 { return c.written.Load() - int64(unsent(c.tcp)) }
+
+// lookDue says whether it is time to look at whether a connection that waits for
+// its next request has taken the answer to the last one. One that has is not looked
+// at again until it had another.
+func (c *conn) lookDue(now deich.Time) bool {
+	since := c.waiting.Load()
+	if since == 0 {
+		return false
+	}
+	if since != c.lookFor {
+		return now.Sub(deich.Time(since)) >= lookAfter
+	}
+	return c.left > 0 && now.Sub(c.look) >= writeWindow
+}
+
+// leavesIt looks; true says that the client takes less of the answer than it must.
+func (c *conn) leavesIt(now deich.Time) bool {
+	since, before := c.waiting.Load(), c.left
+	first := since != c.lookFor
+	c.look, c.lookFor, c.left = now, since, unsent(c.tcp)
+	return !first && c.left > 0 && before-c.left < writeLeast
+}
+
 // Close closes; a judged source's connection is left open and unread until its
 // time is up, where there is room for it.
 func (c *conn) Close() error {
+	c.shaken()
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}

@@ -18,7 +18,9 @@ type conns struct {
 	now     func() deich.Time
 	orders  *orders
 	stalled *stalled
-	proxy   bool // trusted peers begin with a PROXY protocol header
+	debts   *debts
+	known   func(netip.Addr) bool // somebody there was served before
+	proxy   bool                  // trusted peers begin with a PROXY protocol header
 
 	refused atomic.Uint64 // at accept, under an order
 	evicted atomic.Uint64 // to make room
@@ -26,6 +28,10 @@ type conns struct {
 	slow    atomic.Uint64 // did not take their answer
 
 	malformed atomic.Uint64 // what was sent and is no request
+	abusive   atomic.Uint64 // ended for what it sent below its requests
+
+	empties    empties
+	handshakes *handshakes
 
 	silent   atomic.Uint64 // of trusted proxies, without the header that is due, since the operator was last told
 	silentBy atomic.Pointer[netip.Addr]
@@ -38,7 +44,8 @@ type conns struct {
 func newConns(l Limits, now func() deich.Time, proxy bool) *conns {
 	return &conns{
 		max: l.Connections, peerMax: l.PeerConnections, now: now, proxy: proxy,
-		orders: newOrders(), stalled: newStalled(), peers: make(map[netip.Addr]int32),
+		orders: newOrders(), stalled: newStalled(), debts: newDebts(), handshakes: newHandshakes(),
+		known: func(netip.Addr) bool { return false }, peers: make(map[netip.Addr]int32),
 	}
 }
 
@@ -50,8 +57,11 @@ type ConnCounters struct {
 	Full    uint64 // no room, or too many of one address
 	Evicted uint64 // waiting ones that made room
 	Slow    uint64 // did not take their answer
+	Abusive uint64 // ended for what they sent below their requests
 
-	Malformed uint64 // what was sent and is no request
+	Malformed  uint64 // what was sent and is no request
+	Empty      uint64 // that ended without a request
+	Handshakes uint64 // for which there was no turn
 }
 
 // Connections takes a snapshot.
@@ -61,7 +71,8 @@ func (s *Server) Connections() ConnCounters {
 	out := ConnCounters{Open: len(c.open)}
 	c.mu.Unlock()
 	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
-	out.Malformed = c.malformed.Load()
+	out.Malformed, out.Abusive = c.malformed.Load(), c.abusive.Load()
+	out.Empty, out.Handshakes = c.empties.all.Load(), c.handshakes.refused.Load()
 	if s.quic != nil {
 		q := s.quic.conns
 		q.mu.Lock()
@@ -170,12 +181,44 @@ func (s *conns) longestWaiting(n int) []*conn {
 	return out
 }
 
-// tick closes stalled connections whose time is up.
-func (s *conns) tick() {
+// tick closes stalled connections whose time is up, and those that are slow where
+// the standard server does not see it.
+func (s *conns) tick(header time.Duration) {
+	s.empties.second()
+	for _, c := range s.slowest(header) {
+		s.slow.Add(1)
+		c.abort()
+		s.remove(c)
+	}
 	for _, c := range s.stalled.due(s.now(), 0) {
 		c.abort()
 		s.remove(c)
 	}
+}
+
+// slowest gives connections that are to be closed: of HTTP/2 where a header
+// takes longer than it may to come, and those whose last answer the kernel still
+// holds, as the client does not take it.
+func (s *conns) slowest(header time.Duration) (out []*conn) {
+	now := s.now()
+	var unsure []*conn
+	s.mu.Lock()
+	for _, c := range s.open {
+		switch f := c.framed.Load(); {
+		case c.closed.Load():
+		case f != nil && f.stuck(now, header):
+			out = append(out, c)
+		case c.lookDue(now):
+			unsure = append(unsure, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range unsure {
+		if c.leavesIt(now) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // refuse carries orders out: new connections of their sources are reset at

@@ -15,7 +15,6 @@ type copier struct {
 	control *http.ResponseController
 	pipe    *pipe // of a stream of events; else nil
 
-	window  time.Time     // until when the client's present write window lasts
 	blocked time.Duration // by the client, in all
 	long    bool          // said to be long-lived
 	timer   *time.Timer   // for one write at a time
@@ -58,9 +57,7 @@ func ready(l *line) bool {
 	return bytes.IndexByte(b, '\n') >= 0
 }
 
-// write hands b to the client in pieces that each have a write window. Over
-// HTTP/1.1 the connection sees to that; over HTTP/2 one stream's window can be
-// shut while others flow. A client that makes the answer wait does not hold a
+// write hands b to the client. One that makes the answer wait does not hold a
 // place among the quick ones meanwhile.
 func (c *copier) write(b []byte) error {
 	if len(b) > quickWrite && !c.long {
@@ -74,18 +71,8 @@ func (c *copier) write(b []byte) error {
 			}
 		}()
 	}
-	for len(b) > 0 {
-		piece := b
-		if c.x.r.ProtoMajor == 2 {
-			piece = b[:min(len(b), writeWindowBytes)]
-			c.openWindow()
-		}
-		if _, err := c.x.w.Write(piece); err != nil {
-			return err
-		}
-		b = b[len(piece):]
-	}
-	return nil
+	_, err := c.x.w.Write(b)
+	return err
 }
 
 // arm lets the answer count as long-lived if the next write takes too long.
@@ -98,12 +85,3 @@ func (c *copier) arm() {
 }
 
 func (c *copier) detach() { c.x.proxy.streaming(c.x.w) }
-
-func (c *copier) openWindow() {
-	now := time.Now()
-	if c.window.Sub(now) >= writeWindow {
-		return
-	}
-	c.window = now.Add(writeWindow + writeSlack)
-	c.control.SetWriteDeadline(c.window)
-}

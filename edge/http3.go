@@ -40,7 +40,8 @@ func (c Config) quicWanted() bool {
 func (s *Server) makeQUIC() {
 	c := s.options.Config
 	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
-	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns.orders, isTrusted, s.now), serve: s.serve, log: s.log}
+	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns.orders, s.conns.debts, isTrusted, s.now), serve: s.serve, log: s.log}
+	q.conns.abused = s.abusedBy
 	q.server = &http3.Server{
 		Handler:        http.HandlerFunc(q.handle),
 		MaxHeaderBytes: c.Limits.HeaderBytes,
@@ -116,8 +117,10 @@ func (q *quicEdge) handle(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	c.begin()
-	defer c.done()
-	q.serve(&h3Writer{ResponseWriter: w, control: http.NewResponseController(w)}, r)
+	defer c.done(r)
+	windows := newWindowed(w, c.moved)
+	q.serve(&h3Writer{windows}, r)
+	windows.rest()
 }
 
 // shutdown lets every request end, as long as ctx lasts. Clients are told not
@@ -150,16 +153,8 @@ func (q *quicEdge) shutdown(ctx context.Context) error {
 	return err
 }
 
-// h3Writer gives each piece of an answer a write window, as the copier does
-// over HTTP/2, and leaves out what HTTP/3 has no word for.
-type h3Writer struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	window  time.Time
-}
-
-// Unwrap is for http.ResponseController.
-func (w *h3Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+// h3Writer leaves out of an answer what HTTP/3 has no word for.
+type h3Writer struct{ *windowed }
 
 // WriteHeader begins the answer.
 func (w *h3Writer) WriteHeader(status int) {
@@ -167,34 +162,5 @@ func (w *h3Writer) WriteHeader(status int) {
 	for _, name := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
 		delete(h, name) // RFC 9114, 4.2
 	}
-	w.open()
 	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write hands p on in pieces that each have a window.
-func (w *h3Writer) Write(p []byte) (n int, err error) {
-	for first := true; first || len(p) > 0; first = false {
-		piece := p[:min(len(p), writeWindowBytes)]
-		w.open()
-		m, err := w.ResponseWriter.Write(piece)
-		n += m
-		if err != nil {
-			return n, err
-		}
-		p = p[len(piece):]
-	}
-	return n, nil
-}
-
-// FlushError sends what is held back.
-func (w *h3Writer) FlushError() error {
-	w.open()
-	return w.control.Flush()
-}
-
-func (w *h3Writer) open() {
-	if now := time.Now(); w.window.Sub(now) < writeWindow {
-		w.window = now.Add(writeWindow + writeSlack)
-		w.control.SetWriteDeadline(w.window)
-	}
 }

@@ -274,7 +274,7 @@ func TestHTTP3Shutdown(t *testing.T) {
 
 func TestQUICConnsAreBounded(t *testing.T) {
 	now := deich.Time(0)
-	set := newQUICConns(Limits{Connections: 100, PeerConnections: 2}, newOrders(), func(netip.Addr) bool { return false }, func() deich.Time { return now })
+	set := newQUICConns(Limits{Connections: 100, PeerConnections: 2}, newOrders(), newDebts(), func(netip.Addr) bool { return false }, func() deich.Time { return now })
 	come := func(i byte) (context.CancelFunc, error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := set.admit(ctx, &quic.ClientInfo{RemoteAddr: &net.UDPAddr{IP: net.IPv4(192, 0, 2, i)}})
@@ -314,5 +314,54 @@ func TestQUICConnsAreBounded(t *testing.T) {
 	}
 	if set.doubts(nil) || len(set.peers) != 10 {
 		t.Errorf("%d peers, %d unproven", len(set.peers), set.unproven)
+	}
+}
+
+// Over HTTP/3 a client may leave a hundred requests, and is ended before a thousand.
+func TestHTTP3ResetsEnd(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	s, pool := startQUIC(t, func(w http.ResponseWriter, r *http.Request) {})
+	inner := s.quic.serve
+	s.quic.serve = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/held" {
+			inner(w, r)
+			return
+		}
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}
+	c := overQUIC(t, s.Addrs()[0], pool)
+	left := 0
+	for s.Connections().Abusive == 0 && left < offendingMost {
+		if left == 100 {
+			if resp, _ := get(t, c, "https://a.test/"); resp.StatusCode != http.StatusOK {
+				t.Fatalf("after %d: %s", left, resp.Status)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "GET", "https://a.test/held", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if resp, err := c.Do(r); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		select {
+		case <-asked:
+		case <-done: // the connection was ended before it could
+		case <-time.After(patience):
+			t.Fatal("not asked")
+		}
+		cancel()
+		<-done
+		left++
+	}
+	t.Logf("ended after %d", left)
+	if left >= offendingMost || left <= 100 {
+		t.Errorf("ended after %d", left)
 	}
 }

@@ -191,6 +191,62 @@ const (
 	// /64) may have when they are short.
 	peerConnectionsDefault = 64
 
+	// debtorsMax is how many clients' debts for what is below requests are kept; full,
+	// the smallest of a set is forgotten. debtMost is the highest.
+	debtorsMax = 1 << 16
+	debtMost   = 10 * time.Minute
+	debtSweep  = 24 * time.Hour
+	// frameEvery is what one frame with nothing in it costs over HTTP/2, and so how
+	// often one is forgiven: ten a second. frameReset is how many of them a stream costs
+	// that is reset, by its client or for its fault, frameContinued a further piece of a header.
+	frameEvery     = 100 * time.Millisecond
+	frameReset     = 3
+	frameContinued = 2
+	// framesToldOf is the debt at which a client's connection is asked to open nothing
+	// more: a hundred streams left at once are well below. At framesEnded it is
+	// closed. A connection that owes less than frameFirst itself is left alone.
+	framesToldOf = 450 * frameEvery
+	framesEnded  = 600 * frameEvery
+	frameFirst   = 2 * frameReset
+	// abuseMalformed is as how much that is no request such an end counts.
+	abuseMalformed = 10
+	// repaidMost is how many answers given whole a connection may save to repay with.
+	repaidMost = 200
+	// slackFirst is how many updates of windows and priorities may come in the
+	// beginning, slackOfRequest how many more with each request, and with each DATA frame of
+	// an answer slackOfData and one for each slackBytes; at most slackMost are saved.
+	slackFirst     = 4
+	slackOfRequest = 4
+	slackOfData    = 4
+	slackBytes     = 1 << 10
+	slackMost      = 4096
+	// dataTelling is how much a DATA frame must hold that is not the last, to
+	// count as one that carries something.
+	dataTelling = 16
+
+	// handshakesWaiting bounds the TLS handshakes that wait for their turn in each of two
+	// rows, of those known and of strangers; one more, and the oldest is refused. So is one that
+	// has waited for handshakeWait. From handshakesShort on they count as short.
+	handshakesWaiting = 1024
+	handshakeWait     = 3 * time.Second
+	handshakesShort   = 64
+	// emptyEvery is how often an address may open a connection and close it without a request,
+	// emptyFirst what it may do so at once: twenty a second, two hundred at once. More counts
+	// as what is no request.
+	emptyEvery = 50 * time.Millisecond
+	emptyFirst = 200 * emptyEvery
+	// emptiesMany is how many of them in a second are very many; for emptiesLast after,
+	// accepts count as short.
+	emptiesMany = 500
+	emptiesLast = 2 * time.Second
+	// acceptEvery and acceptBurst are what an address may connect while handshakes or
+	// accepts are short: ten times a second, 64 at once; more is refused. A network may
+	// acceptNetwork times that, and whoever was served before acceptKnown times.
+	acceptEvery   = 100 * time.Millisecond
+	acceptBurst   = 64 * acceptEvery
+	acceptNetwork = 16
+	acceptKnown   = 8
+
 	// ordersMax bounds the orders in force; one more is not carried out and counted.
 	ordersMax = 1 << 17
 	// stalledMax bounds the judged connections that are left open, unread, so
@@ -208,10 +264,16 @@ const (
 	// at, from the right; further left nothing is believed.
 	forwardedMax = 32
 
-	// writeWindow and writeWindowBytes: a client must take that many bytes in
-	// that time while an answer waits for it, or it is cut. 2 KiB/s suffice.
-	writeWindow      = 10 * time.Second
-	writeWindowBytes = 16 << 10
+	// writeWindow and writeLeast: a client must take that many bytes in
+	// that time while an answer waits for it, or it is cut: 500 a second.
+	writeWindow = 10 * time.Second
+	writeLeast  = 5000
+	// tailWindow is how long the last few KiB of an answer over HTTP/2 or HTTP/3 may
+	// wait for their client; then the stream is reset.
+	tailWindow = 30 * time.Second
+	// lookAfter is how long a client has been silent when it is looked at whether it
+	// has taken the answer before; what it has not moves as above from then on.
+	lookAfter = 2 * time.Second
 	// writeSlack is by how much a window may be longer, so that its deadline
 	// is not set anew with every write.
 	writeSlack = 2 * time.Second

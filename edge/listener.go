@@ -17,9 +17,11 @@ type listener struct {
 	trusted func(netip.Addr) bool
 	secured bool
 	sieve   sieve
+
+	malformed func(netip.Addr) // tells the engine
 }
 
-func listen(ctx context.Context, a listenAddr, set *conns, trusted func(netip.Addr) bool) (*listener, error) {
+func listen(ctx context.Context, a listenAddr, set *conns, trusted func(netip.Addr) bool, malformed func(netip.Addr)) (*listener, error) {
 	// Keep-alive probes cost system calls at every accept; every wait has a
 	// bound of its own here.
 	c := net.ListenConfig{KeepAlive: -1}
@@ -29,47 +31,63 @@ func listen(ctx context.Context, a listenAddr, set *conns, trusted func(netip.Ad
 		return nil, fmt.Errorf("edge: listen: %w", err)
 	}
 	tcp := l.(*net.TCPListener)
-	return &listener{tcp: tcp, conns: set, trusted: trusted, secured: a.scheme == "https", sieve: sieve{tcp: tcp}}, nil
+	return &listener{tcp: tcp, conns: set, trusted: trusted, secured: a.scheme == "https", sieve: sieve{tcp: tcp}, malformed: malformed}, nil
 }
 
 // Accept gives the next connection that may stay.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		tcp, err := l.next()
+		tcp, sifted, err := l.next()
 		if err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				l.conns.exhausted()
 			}
 			return nil, err
 		}
-		if c := l.admit(tcp); c != nil {
+		if c := l.admit(tcp, sifted); c != nil {
 			return c, nil
 		}
 	}
 }
 
-// next accepts one; while orders are in force, through the sieve.
-func (l *listener) next() (*net.TCPConn, error) {
-	if l.conns.orders.held.Load() > 0 && l.sieve.begin() {
-		return l.sieve.accept(l.refuses)
+// next accepts one; while orders are in force, or accepts are short, through the sieve.
+func (l *listener) next() (tcp *net.TCPConn, sifted bool, err error) {
+	if (l.conns.orders.held.Load() > 0 || l.conns.short(l.conns.now())) && l.sieve.begin() {
+		tcp, err = l.sieve.accept(l)
+		return tcp, true, err
 	}
 	l.sieve.rest()
-	return l.tcp.AcceptTCP()
+	tcp, err = l.tcp.AcceptTCP()
+	return tcp, false, err
 }
 
-// refuses says whether a source is under an order, and counts that it came.
+// refuses says whether a source may not come in now, and counts that it came.
 func (l *listener) refuses(peer netip.Addr) bool {
-	if l.trusted(peer) || !l.conns.orders.refuses(l.conns.now(), peer) {
+	now := l.conns.now()
+	switch {
+	case l.trusted(peer):
+		return false
+	case l.conns.orders.refuses(now, peer):
+		l.conns.refused.Add(1)
+	case l.conns.short(now) && l.conns.overdrawn(now, peer):
+		l.conns.full.Add(1)
+	default:
 		return false
 	}
-	l.conns.refused.Add(1)
 	return true
 }
 
-func (l *listener) admit(tcp *net.TCPConn) *conn {
+// left notes that somebody connected and was gone before it was looked at.
+func (l *listener) left(peer netip.Addr) {
+	if !l.trusted(peer) && l.conns.empty(peer) {
+		l.malformed(peer)
+	}
+}
+
+func (l *listener) admit(tcp *net.TCPConn, sifted bool) *conn {
 	addr, _ := tcp.RemoteAddr().(*net.TCPAddr)
 	peer := addr.AddrPort().Addr().Unmap().WithZone("")
-	if l.refuses(peer) {
+	if !sifted && l.refuses(peer) {
 		reset(tcp)
 		return nil
 	}

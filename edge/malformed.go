@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 )
 
 // The standard server answers what is no request by itself and tells nobody.
@@ -18,7 +19,7 @@ func (c *conn) began(nc net.Conn) {
 	c.working()
 	if !c.greeted {
 		c.greeted = true
-		if t, ok := nc.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+		if _, ok := nc.(*framed); ok {
 			return // HTTP/2 begins by a greeting, which is no request
 		}
 	}
@@ -39,7 +40,9 @@ func (s *Server) settle(c *conn, nc net.Conn, closed bool) {
 	if _, secured := nc.(*tls.Conn); secured && closed && c.fingerprint == "" && c.heard.Load() {
 		wasted = true // no ClientHello, but something
 	}
-	if wasted && !c.judged.Load() {
+	switch {
+	case c.judged.Load():
+	case wasted, closed && !c.greeted && !c.trusted && s.conns.empty(c.peer):
 		s.malformed(c)
 	}
 }
@@ -49,8 +52,12 @@ func (s *Server) malformed(c *conn) {
 	if c.trusted {
 		return // others stand behind it
 	}
+	s.malformedBy(c.peer)
+}
+
+func (s *Server) malformedBy(peer netip.Addr) {
 	s.conns.malformed.Add(1)
-	s.options.Engine.Malformed(s.now(), c.peer)
+	s.options.Engine.Malformed(s.now(), peer)
 }
 
 // refuse answers what came as a request and has no place at a reverse proxy.
@@ -59,8 +66,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
 		s.malformed(c)
 	}
 	if c := quicOf(r); c != nil && !s.quic.conns.trusted(c.peer()) {
-		s.conns.malformed.Add(1)
-		s.options.Engine.Malformed(s.now(), c.peer())
+		s.malformedBy(c.peer())
 	}
 	reject(w, status)
 }

@@ -23,8 +23,10 @@ type quicConns struct {
 	max     int
 	peerMax int // of one address, when connections are short
 	orders  *orders
+	debts   *debts
 	trusted func(netip.Addr) bool
 	now     func() deich.Time
+	abused  func(netip.Addr) // tells the engine of a connection that was ended for what it owes
 
 	refused atomic.Uint64 // under an order
 	full    atomic.Uint64 // no room, or too many of one address
@@ -45,12 +47,13 @@ type quicConn struct {
 	busy        atomic.Int32
 	waiting     atomic.Int64
 	fingerprint string // written during the handshake, read after it
+	tab         tab
 }
 
-func newQUICConns(l Limits, orders *orders, trusted func(netip.Addr) bool, now func() deich.Time) *quicConns {
+func newQUICConns(l Limits, orders *orders, debts *debts, trusted func(netip.Addr) bool, now func() deich.Time) *quicConns {
 	return &quicConns{
 		max: min(l.Connections, quicConnectionsMax), peerMax: l.PeerConnections,
-		orders: orders, trusted: trusted, now: now,
+		orders: orders, debts: debts, trusted: trusted, now: now, abused: func(netip.Addr) {},
 		open: make(map[*quicConn]struct{}), peers: make(map[netip.Addr]int32),
 	}
 }
@@ -101,7 +104,7 @@ func (s *quicConns) admit(ctx context.Context, info *quic.ClientInfo) (context.C
 		s.refused.Add(1)
 		return nil, errNotTaken
 	}
-	c := &quicConn{set: s, first: from}
+	c := &quicConn{set: s, first: from, tab: tab{debts: s.debts, debtor: s.debts.debtor(from)}}
 	if !s.add(c) {
 		s.full.Add(1)
 		return nil, errNotTaken
@@ -184,12 +187,30 @@ func (c *quicConn) peer() netip.Addr {
 	return c.first
 }
 
-// begin and done stand around a request.
+// begin and done stand around a request. Whether the client left it is all that is
+// to be seen of its frames here, and there is no GOAWAY for one connection.
 func (c *quicConn) begin() { c.busy.Add(1) }
 
-func (c *quicConn) done() {
+func (c *quicConn) done(r *http.Request) {
+	conn := c.conn.Load()
+	switch {
+	case conn == nil, conn.Context().Err() != nil, c.set.trusted(c.peer()):
+	case r.Context().Err() == nil:
+		c.tab.repay()
+	case c.tab.charge(frameReset, c.set.now()) == debtEnds:
+		c.end(http3.ErrCodeExcessiveLoad)
+		c.set.abused(c.peer())
+	}
 	c.waiting.Store(int64(c.set.now()))
 	c.busy.Add(-1)
+}
+
+// moved is how much was sent to the client.
+func (c *quicConn) moved() int64 {
+	if conn := c.conn.Load(); conn != nil {
+		return int64(conn.ConnectionStats().BytesSent)
+	}
+	return 0
 }
 
 // end closes the connection.

@@ -23,6 +23,9 @@ func (s *Server) tlsConfig() *tls.Config {
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c, ok := hello.Conn.(*conn); ok {
 				c.fingerprint = ja4(hello, 't')
+				if err := c.shake(); err != nil {
+					return nil, err
+				}
 				c.joint.on.Store(slices.Contains(hello.SupportedProtos, h2)) // it is chosen where it is offered
 			}
 			return nil, nil
@@ -82,7 +85,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	}()
 	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
 	for _, a := range s.options.Config.listenAddrs() {
-		l, err := listen(ctx, a, s.conns, isTrusted)
+		l, err := listen(ctx, a, s.conns, isTrusted, s.malformedBy)
 		if err != nil {
 			return err
 		}

@@ -99,11 +99,15 @@ func New(o Options) (*Server, error) {
 	st.inForce(nil)
 	s.state.Store(st)
 	s.conns = newConns(o.Config.Limits, s.now, o.Config.ProxyProtocol)
+	s.conns.known = func(peer netip.Addr) bool { return o.Engine.Known(s.now(), peer) }
 	s.notices = &notices{log: s.log}
 	if err := s.makeHandlers(); err != nil {
 		return nil, err
 	}
 	s.makeHTTP()
+	if err := s.makeH2(); err != nil {
+		return nil, fmt.Errorf("edge: new: %w", err)
+	}
 	if o.Config.quicWanted() {
 		s.makeQUIC()
 	}
@@ -175,6 +179,11 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if c := connOf(r); c != nil {
 		c.came()
+		if r.ProtoMajor == 2 {
+			windows := newWindowed(w, c.moved)
+			w = windows
+			defer windows.rest()
+		}
 	}
 	switch {
 	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
@@ -286,7 +295,7 @@ func (s *Server) house(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			s.conns.tick()
+			s.conns.tick(s.options.Config.Timeouts.ReadHeader.Duration)
 			if n := s.conns.silent.Swap(0); n > 0 {
 				s.log.Warn("edge: a trusted proxy did not begin with a PROXY protocol header", "proxy", s.conns.silentBy.Load(), "connections", n)
 			}
@@ -299,6 +308,7 @@ func (s *Server) house(ctx context.Context) {
 			for _, g := range s.state.Load().groups {
 				g.prune(now, false)
 			}
+			s.conns.debts.sweep(s.now())
 			s.notices.second()
 		}
 	}

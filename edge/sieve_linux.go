@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sieve accepts while orders are in force. The standard library makes an
+// sieve accepts while orders are in force, or accepts are short. The standard library makes an
 // object of every connection, asks the kernel for its ends and has it watched
 // before anyone can say from whom it is. Here what is refused costs an accept,
 // an option and a close; what stays costs a little more than usual. One
@@ -63,7 +63,7 @@ func (s *sieve) close() {
 }
 
 // accept gives the next connection that is not refused.
-func (s *sieve) accept(refuses func(netip.Addr) bool) (*net.TCPConn, error) {
+func (s *sieve) accept(l *listener) (*net.TCPConn, error) {
 	s.mu.Lock()
 	raw := s.raw
 	s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *sieve) accept(refuses func(netip.Addr) bool) (*net.TCPConn, error) {
 	}
 	fd, failed := -1, error(nil)
 	if err := raw.Read(func(from uintptr) (done bool) {
-		fd, done, failed = sift(int(from), refuses)
+		fd, done, failed = sift(int(from), l)
 		return done
 	}); err != nil {
 		return nil, net.ErrClosed
@@ -92,7 +92,7 @@ func (s *sieve) accept(refuses func(netip.Addr) bool) (*net.TCPConn, error) {
 }
 
 // sift accepts until one may stay. Done is false when there is none at present.
-func sift(from int, refuses func(netip.Addr) bool) (fd int, done bool, err error) {
+func sift(from int, l *listener) (fd int, done bool, err error) {
 	for {
 		fd, peer, err := unix.Accept4(from, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
@@ -104,12 +104,22 @@ func sift(from int, refuses func(netip.Addr) bool) (fd int, done bool, err error
 		default:
 			return -1, true, err
 		}
-		if !refuses(addrOf(peer)) {
-			return fd, true, nil
+		if addr := addrOf(peer); !l.refuses(addr) {
+			if !goneFrom(fd) {
+				return fd, true, nil
+			}
+			l.left(addr)
 		}
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		unix.Close(fd)
 	}
+}
+
+// goneFrom says that the other end has closed, and sent nothing.
+func goneFrom(fd int) bool {
+	var one [1]byte
+	n, _, err := unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return n == 0 && err == nil || err == unix.ECONNRESET
 }
 
 func addrOf(s unix.Sockaddr) netip.Addr {

@@ -2,10 +2,7 @@
 
 package edge
 
-import (
-	"net"
-	"net/netip"
-)
+import "net"
 
 // sieve is the usual way here.
 type sieve struct{ tcp *net.TCPListener }
@@ -14,4 +11,4 @@ func (*sieve) begin() bool { return false }
 func (*sieve) rest()       {}
 func (*sieve) close()      {}
 
-func (s *sieve) accept(func(netip.Addr) bool) (*net.TCPConn, error) { return s.tcp.AcceptTCP() }
+func (s *sieve) accept(*listener) (*net.TCPConn, error) { return s.tcp.AcceptTCP() }

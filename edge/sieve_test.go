@@ -14,7 +14,7 @@ import (
 // accepts runs a listener and hands out what it accepts, until the test ends.
 func accepts(t *testing.T) (l *listener, set *conns, got chan net.Conn) {
 	set = newConns(Config{}.Defaults().Limits, func() deich.Time { return 1 }, false)
-	l, err := listen(t.Context(), listenAddr{scheme: "http", addr: "127.0.0.1:0"}, set, func(netip.Addr) bool { return false })
+	l, err := listen(t.Context(), listenAddr{scheme: "http", addr: "127.0.0.1:0"}, set, func(netip.Addr) bool { return false }, func(netip.Addr) {})
 	if err != nil {
 		t.Fatal(err)
 	}

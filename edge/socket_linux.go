@@ -33,6 +33,19 @@ func unsent(tcp *net.TCPConn) int {
 	return n
 }
 
+// hungUp says that the other end has closed.
+func hungUp(tcp *net.TCPConn) bool {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return true
+	}
+	n := 0
+	raw.Control(func(fd uintptr) {
+		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 0)
+	})
+	return n > 0
+}
+
 // probe asks whether an idle connection is as it was left, without an
 // allocation and without waiting.
 type probe struct {

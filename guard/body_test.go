@@ -182,10 +182,10 @@ func TestSlowBodies(t *testing.T) {
 		status int
 		within time.Duration
 	}{
-		{"a byte a second", time.Second, 1, 4_000, 408, 6 * time.Second},
-		{"just slower than allowed", time.Second, 450, 200, 408, 60 * time.Second},
+		{"a byte a second", time.Second, 1, 4_000, 408, 11 * time.Second},
+		{"just slower than allowed", time.Second, 450, 200, 408, 110 * time.Second},
 		{"just fast enough", time.Second, 520, 100, 200, 110 * time.Second},
-		{"quick, then silent", 30 * time.Second, 20_000, 2, 408, 11 * time.Second},
+		{"quick, then silent", 30 * time.Second, 20_000, 2, 408, 13 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -13,13 +13,14 @@ const (
 	// bodyChunkBytes is the first piece taken for a body, lest an announced
 	// length alone takes memory.
 	bodyChunkBytes = 4 << 10
-	// bodyGrace is how long a body may take before its rate is looked at.
-	bodyGrace = 5 * time.Second
+	// bodyGrace is how long a body may take before its rate is looked at: over
+	// HTTP/2 nothing of a frame of 16 KiB is seen for 8 s where 2 KiB/s come.
+	bodyGrace = 10 * time.Second
 	// bodyRateMin is the rate in bytes/s that a body must hold after the
 	// grace; slower, it is refused with slow_client.
 	bodyRateMin = 500
 	// bodyPauseMax is the longest pause between two pieces of a body.
-	bodyPauseMax = 10 * time.Second
+	bodyPauseMax = 12 * time.Second
 	// bodyDiscardTime is how long the body of a refused request may take to be
 	// read and forgotten, so that its connection lives; then it is closed.
 	bodyDiscardTime = time.Second

@@ -30,7 +30,8 @@ type commands struct {
 
 	Spool spoolCommand `cmd:"" help:"Messages that are kept while the platform cannot take them."`
 
-	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
+	Doctor doctorCommand `cmd:"" help:"Look at what a flood would find weak here: the kernel, limits, certificates, a way around Deich."`
+	Drill  drillCommand  `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
 	Certificate certificateCommand `cmd:"" help:"Show the root certificate of Deich's own authority."`
 
