@@ -104,24 +104,22 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	line("set allow6 { type ipv6_addr; flags interval; auto-merge; }")
 	line("set source4 { type ipv4_addr; size %d; flags timeout; counter; }", sourcesMax*5/4)
 	line("set source6 { type ipv6_addr; size %d; flags timeout; counter; }", sourcesMax*5/4)
-	line("chain allowed {")
+	line("chain friends {")
 	line("ip saddr @allow4 counter name n_allowed accept")
 	line("ip6 saddr @allow6 counter name n_allowed accept")
 	line("}")
-	line("chain prefixes {}")
-	line("chain reflect {")
-	line("ip frag-off & 0x1fff != 0 counter name n_fragment %s", drop)
-	line("exthdr frag exists frag frag-off != 0 counter name n_fragment %s", drop)
+	line("chain wide {}")
+	line("chain unasked {")
 	line("udp sport @reflectors counter name n_reflection %s", drop)
 	line("}")
 	line("chain ours {")
-	line("jump allowed")
+	line("jump friends")
 	line("ip saddr @source4 counter name n_source %s", drop)
 	line("ip6 saddr & ffff:ffff:ffff:ffff:: @source6 counter name n_source %s", drop)
-	line("jump prefixes")
+	line("jump wide")
 	reflection := len(t.options.Config.Reflection) > 0
 	if reflection {
-		line("meta l4proto udp jump reflect")
+		line("meta l4proto udp jump unasked")
 	}
 	if t.options.Config.Lock {
 		line("counter name n_locked %s", drop)
@@ -129,17 +127,30 @@ func (t *table) rules(allowed []netip.Prefix) string {
 		line("counter name n_pass accept")
 	}
 	line("}")
-	line("chain udp {")
-	line("jump allowed")
-	line("jump reflect")
+	line("chain other_udp {")
+	line("jump friends")
+	line("jump unasked")
+	line("}")
+	line("chain stray {")
+	line("jump friends")
+	line("counter name n_fragment %s", drop)
+	line("}")
+	// Where a fragment has no ports, nft reads some from its content.
+	line("chain pieces {")
+	if reflection {
+		line("meta l4proto udp jump stray")
+	}
+	line("counter name n_other accept")
 	line("}")
 	line("chain gate {")
 	line("type filter hook prerouting priority raw; policy accept;")
 	line("iifname != { %s } accept", quoted(t.at))
+	line("ip frag-off & 0x1fff != 0 goto pieces")
+	line("exthdr frag exists frag frag-off != 0 goto pieces")
 	line("tcp dport @own_tcp goto ours")
 	line("udp dport @own_udp goto ours")
 	if reflection {
-		line("meta l4proto udp jump udp")
+		line("meta l4proto udp jump other_udp")
 	}
 	line("counter name n_other accept")
 	line("}")
@@ -266,7 +277,7 @@ func (t *table) widthText(set string, p netip.Prefix) string {
 	}
 	mask, _ := ones.Prefix(p.Bits())
 	return fmt.Sprintf("add set inet %s %s { type %s; size %d; flags timeout; counter; }\n"+
-		"add rule inet %s prefixes %s saddr & %s @%s counter name n_prefix %s\n",
+		"add rule inet %s wide %s saddr & %s @%s counter name n_prefix %s\n",
 		tableName, set, kind, prefixesMax*5/4, tableName, family, mask.Addr(), set, drop)
 }
 

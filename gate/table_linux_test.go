@@ -106,6 +106,7 @@ var verdictCases = []verdictCase{
 	{name: "the first fragment of UDP", packet: v4("198.51.100.1", udp, 40000, 443).with(func(p *packet) { p.fragment = 0x2000 }), plain: Pass, locked: DropLocked},
 	{name: "the first fragment of a judged source", packet: v4("198.51.100.7", udp, 40000, 443).with(func(p *packet) { p.fragment = 0x2000 }), plain: DropSource},
 	{name: "a fragment, IPv6", packet: v6("2001:db8:1:3::1", udp, 1, 2).with(func(p *packet) { p.pieces, p.fragment = true, 80 }), plain: PassOther, reflecting: DropFragment},
+	{name: "a fragment that looks like our port, IPv6", packet: v6("2001:db8:1:2::1", tcp, 40000, 443).with(func(p *packet) { p.pieces, p.fragment = true, 80 }), plain: PassOther},
 	{name: "the first fragment, IPv6", packet: v6("2001:db8:1:2::1", udp, 40000, 443).with(func(p *packet) { p.pieces, p.fragment = true, 1 }), plain: DropSource},
 
 	{name: "IPv4 with options", packet: v4("198.51.100.7", tcp, 40000, 443).with(func(p *packet) { p.options = 8 }), plain: DropSource},
