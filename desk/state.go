@@ -35,6 +35,24 @@ type State struct {
 	BodyBytes int64  `json:"body_bytes"` // of bodies held
 
 	Connections Connections `json:"connections"`
+	Gate        Gate        `json:"gate"`
+}
+
+// Gate is what the kernel drops before it reaches Deich.
+type Gate struct {
+	Backend string        `json:"backend"` // "none" where there is none
+	Why     string        `json:"why"`
+	Sources int           `json:"sources"` // judged, in force
+	Missed  uint64        `json:"missed"`  // orders that found no room, or could not be carried out
+	Packets []GatePackets `json:"packets"`
+}
+
+// GatePackets counts what passed or was dropped for one reason.
+type GatePackets struct {
+	Reason  string `json:"reason"`
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+	Dropped bool   `json:"dropped"`
 }
 
 // Rule is what a flood has in common, in words.

@@ -171,7 +171,7 @@ func resolvers() (list []netip.Prefix) {
 		if len(fields) < 2 || fields[0] != "nameserver" {
 			continue
 		}
-		if p, err := readPrefix(fields[1]); err == nil {
+		if p, err := ReadPrefix(fields[1]); err == nil {
 			list = append(list, p)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/deichproject/deich"
@@ -67,7 +68,7 @@ func (c Config) Validate() error {
 		add("allow", "%d: at most %d", len(c.Allow), allowMax)
 	}
 	for i, text := range c.Allow {
-		if _, err := readPrefix(text); err != nil {
+		if _, err := ReadPrefix(text); err != nil {
 			add(fmt.Sprintf("allow[%d]", i), "%q: write an address or a prefix like 10.0.0.0/8", text)
 		}
 	}
@@ -80,6 +81,12 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Same says whether d may take c's place while a gate stands.
+func (c Config) Same(d Config) bool {
+	c.Allow, d.Allow = nil, nil
+	return reflect.DeepEqual(c, d)
 }
 
 // plainName takes what the kernel may call an interface and nft does not misread.
@@ -95,7 +102,8 @@ func plainName(name string) bool {
 	return true
 }
 
-func readPrefix(text string) (netip.Prefix, error) {
+// ReadPrefix reads an address or a prefix, and gives what it covers.
+func ReadPrefix(text string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return plain(p)
 	}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 )
 
 // sysctl sets a value of the namespace's own.

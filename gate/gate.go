@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,38 @@ type Count struct {
 // Counts are by Reason, since the gate was opened.
 type Counts [reasons]Count
 
+// MarshalJSON gives an object with a key for each reason.
+func (c Counts) MarshalJSON() ([]byte, error) {
+	all := make(map[Reason]Count, len(c))
+	for r, n := range c {
+		all[Reason(r)] = n
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads that.
+func (c *Counts) UnmarshalJSON(b []byte) error {
+	var all map[Reason]Count
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	for r, n := range all {
+		c[r] = n
+	}
+	return nil
+}
+
+// Drops is the sum over all reasons to drop.
+func (c Counts) Drops() (sum Count) {
+	for r, n := range c {
+		if Reason(r).Drops() {
+			sum.Packets += n.Packets
+			sum.Bytes += n.Bytes
+		}
+	}
+	return sum
+}
+
 // Sample is one dropped packet out of many.
 type Sample struct {
 	Ago      time.Duration `json:"ago"`
@@ -104,7 +137,7 @@ type Status struct {
 	Sources    int      `json:"sources"` // judged, in force
 	Allowed    int      `json:"allowed"` // prefixes on the allow list
 	Missed     uint64   `json:"missed"`  // orders that found no room, or could not be carried out
-	Counts     Counts   `json:"-"`
+	Counts     Counts   `json:"counts"`
 	Samples    []Sample `json:"samples,omitempty"`
 	// Trouble is the latest failure; empty where all goes well.
 	Trouble string `json:"trouble,omitempty"`
@@ -168,7 +201,7 @@ func Open(o Options) (*Gate, error) {
 func (g *Gate) allowList() ([]netip.Prefix, error) {
 	list := resolvers()
 	for _, text := range g.options.Config.Allow {
-		p, err := readPrefix(text)
+		p, err := ReadPrefix(text)
 		if err != nil {
 			return nil, fmt.Errorf("allow: %w", err)
 		}

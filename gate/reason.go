@@ -1,5 +1,7 @@
 package gate
 
+import "fmt"
+
 // Reason is why a packet passed or was dropped.
 type Reason uint8
 
@@ -45,3 +47,22 @@ func (r Reason) Drops() bool { return r >= DropSource }
 
 // MarshalText gives the name.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads one.
+func (r *Reason) UnmarshalText(b []byte) error {
+	for i := range reasons {
+		if i.String() == string(b) {
+			*r = i
+			return nil
+		}
+	}
+	return fmt.Errorf("gate: %q is no reason", b)
+}
+
+// Reasons gives all of them, in their order.
+func Reasons() (all []Reason) {
+	for r := range reasons {
+		all = append(all, r)
+	}
+	return all
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -28,6 +29,8 @@ type settings struct {
 	Policy deich.Policy `json:"policy"`
 	// Guard is for what stands between the two: bodies, passes, partners.
 	Guard guard.Config `json:"guard"`
+	// Gate is for what the kernel drops by itself.
+	Gate gate.Config `json:"gate"`
 	// Console is where the private server listens; "off" for none.
 	Console string `json:"console"`
 	// ConsoleNames are host names under which it may be reached.
@@ -41,6 +44,7 @@ func (s settings) defaults() settings {
 	s.Policy.Origins = max(1, s.Config.OriginGroups())
 	s.Policy = s.Policy.Defaults()
 	s.Guard = s.Guard.Defaults()
+	s.Gate = s.Gate.Defaults()
 	if s.Console == "" {
 		s.Console = consoleDefault
 	}
@@ -56,7 +60,7 @@ func (s settings) validate() []*deich.PolicyError {
 	for _, part := range []struct {
 		name string
 		err  error
-	}{{"policy", s.Policy.Validate()}, {"guard", s.Guard.Validate()}} {
+	}{{"policy", s.Policy.Validate()}, {"guard", s.Guard.Validate()}, {"gate", s.Gate.Validate()}} {
 		for _, e := range policyErrors(part.err) {
 			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -50,7 +51,8 @@ type station struct {
 	read      func() (settings, error) // the configuration anew
 	reloading sync.Mutex
 	inForce   atomic.Pointer[settings]
-	origins   atomic.Pointer[[]string] // names, by the engine's number; "" for a free one
+	gate      atomic.Pointer[gate.Gate] // nil: not opened yet
+	origins   atomic.Pointer[[]string]  // names, by the engine's number; "" for a free one
 	chronicle chronicle
 }
 
@@ -88,7 +90,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	s.mount(s.desk)
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
-		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
+		Storage: s.data.file(certificatesFolder), Orders: s.toGate, Events: s.take, Now: s.now,
 		Log: slog.New(slog.NewTextHandler(t.errs, nil)),
 	}); err != nil {
 		return nil, err
@@ -221,6 +223,12 @@ func (s *station) serve(ctx context.Context) (err error) {
 		}
 		return portHint(err, "listen", "--listen :8081")
 	}
+	if err := s.openGate(inner, &running); err != nil {
+		stop()
+		err = errors.Join(err, s.edge.Shutdown(inner)) // nobody is waited for
+		running.Wait()
+		return err
+	}
 	s.announce()
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
@@ -228,6 +236,7 @@ func (s *station) serve(ctx context.Context) (err error) {
 	err = s.edge.Shutdown(drain)
 	stop()
 	running.Wait()
+	err = errors.Join(err, s.closeGate())
 	return errors.Join(err, s.remember())
 }
 
@@ -263,6 +272,9 @@ func (s *station) announce() {
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
 	t.say("  data      %s", s.data.path)
+	if c.Gate.Mode != gate.Off {
+		t.say("  gate      %s", gateWords(s.gateStatus()))
+	}
 	if c.Policy.Observe {
 		t.say("It only observes: it judges and counts, and lets everything pass.")
 	}
@@ -280,6 +292,9 @@ func (s *station) reload() error {
 	before := s.inForce.Load()
 	if next.Data != before.Data || next.Console != before.Console || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
 		return errors.New("data, console and console_names cannot change while Deich runs: restart it")
+	}
+	if !next.Gate.Same(before.Gate) {
+		return errors.New("gate cannot change while Deich runs, but for gate.allow: restart it")
 	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {
