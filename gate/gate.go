@@ -345,7 +345,7 @@ func (g *Gate) carry() error {
 // kindOf gives how many like p are held, and how many may be.
 func (g *Gate) kindOf(p netip.Prefix) (n *int, most int) {
 	n4 := &g.held6
-	full := 64
+	full := narrowest6
 	if p.Addr().Is4() {
 		n4, full = &g.held4, 32
 	}
@@ -362,8 +362,11 @@ func (g *Gate) hold(p netip.Prefix, until deich.Time) bool {
 		h.until, h.hits = until, 0 // it is put anew
 		return true
 	}
+	if n := p.Bits(); p.Addr().Is4() && n < widest4 || !p.Addr().Is4() && (n < widest6 || n > narrowest6) {
+		return false
+	}
 	n, most := g.kindOf(p)
-	if *n >= most || !p.Addr().Is4() && p.Bits() > 64 {
+	if *n >= most {
 		return false
 	}
 	*n++

@@ -10,6 +10,10 @@ const (
 	// prefixesMax is how many wider judged prefixes of each family are held; one
 	// more is missed.
 	prefixesMax = 16 << 10
+	// widest4 and widest6 are the widest prefixes that may be judged, narrowest6
+	// the narrowest of IPv6; others are missed, as they are by the listener. A
+	// wider one would reach too many who did nothing.
+	widest4, widest6, narrowest6 = 24, 48, 64
 	// allowMax is how many prefixes of each family the allow list holds. A longer
 	// one is an error, and then nothing is attached.
 	allowMax = 4096

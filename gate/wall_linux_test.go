@@ -393,6 +393,70 @@ func TestStrangersProgramStays(t *testing.T) {
 	}
 }
 
+// Whatever orders arrive: other ports, the allow list and those who were not
+// judged stay in reach.
+func TestNobodyIsLockedOut(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	own, other := echo(t, "127.0.0.1:8080"), echo(t, "127.0.0.1:2020")
+	for _, mode := range []string{XDP, NFT} {
+		t.Run(mode, func(t *testing.T) {
+			if mode == XDP {
+				needPrograms(t)
+			} else {
+				needNFT(t)
+			}
+			s := stand(t, Config{Mode: mode, Interfaces: []string{"lo"}, Allow: []string{"127.0.0.5"}}, []Port{{At: own}}, nil)
+			var all []deich.Order
+			for _, p := range []string{
+				"0.0.0.0/0", "::/0", "127.0.0.0/8", "127.0.0.0/23", "::ffff:127.0.0.0/104", "::ffff:0.0.0.0/96", "2000::/3", "::1/128", "fe80::/10",
+				"127.0.0.0/24", "127.0.0.5/32", "127.0.0.5/24", "::ffff:127.0.0.3/128", "127.0.0.2/32",
+			} {
+				all = append(all, deich.Order{Prefix: netip.MustParsePrefix(p), Until: s.until(1000 * time.Hour)})
+			}
+			all = append(all, deich.Order{}, deich.Order{Prefix: netip.PrefixFrom(netip.MustParseAddr("fe80::1%lo"), 64), Until: s.until(time.Hour)},
+				deich.Order{Prefix: netip.PrefixFrom(netip.MustParseAddr("127.0.0.1"), 77), Until: s.until(time.Hour)})
+			s.Carry(all)
+			becomes(t, "a judged source gets through", false, func() bool { return reaches("127.0.0.2", own.String()) })
+			for _, each := range []struct {
+				who, from string
+				to        netip.AddrPort
+				want      bool
+			}{
+				{"in a judged prefix", "127.0.0.77", own, false},
+				{"on the allow list", "127.0.0.5", own, true},
+				{"beside every prefix that may be judged", "127.0.1.1", own, true},
+				{"judged, at another port", "127.0.0.2", other, true},
+			} {
+				if got := reaches(each.from, each.to.String()); got != each.want {
+					t.Errorf("%s: %t", each.who, got)
+				}
+			}
+			if st := s.Status(); st.Missed < 8 || st.Trouble != "" {
+				t.Errorf("%d missed, %s", st.Missed, st.Trouble)
+			}
+			if mode == NFT {
+				return
+			}
+			// What is more than may wait is missed, and what was there stays.
+			all = all[:0]
+			for i := range pendingMax + 10 {
+				all = append(all, deich.Order{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}), 32), Until: s.until(time.Hour)})
+			}
+			missed := s.Status().Missed
+			s.Carry(all)
+			within(t, 10*time.Second, "they are held", true, func() bool { return s.Status().Sources >= pendingMax })
+			if n := s.Status().Missed - missed; n != 10 {
+				t.Errorf("%d missed, want 10", n)
+			}
+			if reaches("127.0.0.2", own.String()) || !reaches("127.0.0.5", own.String()) {
+				t.Error("what was there has changed")
+			}
+		})
+	}
+}
+
 const keeperMode = "DEICH_GATE_TEST_KEEPER"
 
 // TestMain may be a process that keeps a gate up until it is killed.

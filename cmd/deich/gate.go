@@ -40,6 +40,11 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 		return hint(err, "gate.mode auto takes what can be had, and goes without where nothing can")
 	}
 	s.gate.Store(g)
+	if g.Status().Backend != gate.None {
+		if err := gate.Confine(); err != nil {
+			s.terminal.warn("more rights are kept than are needed: %v", err)
+		}
+	}
 	running.Go(func() { g.Run(ctx) })
 	g.Carry(s.engine.Orders(s.now())) // from before there was a gate
 	return nil
