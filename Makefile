@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell packaging/version.sh 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam soak lint deps clean goldens pages gate-object
+.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam soak lint deps clean goldens pages gate-object bench-gate
 
 all: build
 
@@ -44,6 +44,10 @@ bench-users: build ## what users keep in floods behind each peer: about forty mi
 	$(GO) build -o bin/bench ./bench
 	bin/bench users $(SCENARIO)
 
+bench-gate: ## the gate beside nftables and the stack, in floods of frames in namespaces of its own: as root, some four minutes, two idle cores
+	$(GO) build -o bin/bench-gate ./bench/gate
+	bin/bench-gate
+
 bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
@@ -64,7 +68,7 @@ lint:
 goldens: ## rewrite the golden texts from what the code does now; read the diff
 	$(GO) test . ./cmd/deich -rewrite
 
-gate-object: ## the kernel gate's program anew from gate/bpf (Debian: clang-19, llvm-19)
+gate-object: ## the kernel gate's programs anew from their C (Debian: clang-19, llvm-19)
 	gate/gen.sh
 
 deps: ## Debian packages that tests use: only as root, only where they are missing

@@ -27,8 +27,9 @@ var arrows = map[string][]string{
 	"example/guestbook":    {"", "guard"},
 	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "gate", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},
-	"e2e":   {""},
-	"bench": {"", "drill", "drill/scenarios"},
+	"e2e":        {""},
+	"bench/gate": {"", "gate"},
+	"bench":      {"", "drill", "drill/scenarios"},
 
 	"packaging/sbom": {},
 }
