@@ -457,6 +457,21 @@ func TestNobodyIsLockedOut(t *testing.T) {
 	}
 }
 
+// Where packets begin with IP there is nothing for the program to read.
+func TestWithoutEthernetThereIsNoProgram(t *testing.T) {
+	needPrograms(t)
+	if !alone(t) {
+		return
+	}
+	if out, err := exec.Command("ip", "tuntap", "add", "dev", "tun0", "mode", "tun").CombinedOutput(); err != nil {
+		t.Skipf("left out: no tunnel can be made here: %v: %s", err, out)
+	}
+	_, err := Open(Options{Config: Config{Mode: XDP, Interfaces: []string{"tun0"}}, Ports: worldPorts})
+	if err == nil || !strings.Contains(err.Error(), "tun0: its packets have no Ethernet headers") {
+		t.Errorf("%v", err)
+	}
+}
+
 const keeperMode = "DEICH_GATE_TEST_KEEPER"
 
 // TestMain may be a process that keeps a gate up until it is killed.

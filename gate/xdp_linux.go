@@ -169,6 +169,9 @@ func (x *xdp) attach(name string, native bool) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	if at.Flags&net.FlagLoopback == 0 && len(at.HardwareAddr) != 6 {
+		return fmt.Errorf("%s: its packets have no Ethernet headers", name)
+	}
 	there, err := programsAt(at.Index)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -31,6 +31,7 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 	c := s.inForce.Load()
 	asked := c.Gate
 	asked.Allow = nil // spared gives it, as it is after a reload
+	asked.DryRun = asked.DryRun || c.Policy.Observe
 	g, err := gate.Open(gate.Options{
 		Config: asked, Ports: s.ownPorts(c), Allow: s.spared, Now: s.now,
 		Seen: func(all []deich.Count) { s.engine.Seen(s.now(), all) },

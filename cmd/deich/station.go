@@ -296,6 +296,9 @@ func (s *station) reload() error {
 	if !next.Gate.Same(before.Gate) {
 		return errors.New("gate cannot change while Deich runs, but for gate.allow: restart it")
 	}
+	if before.Gate.Mode != gate.Off && next.Policy.Observe != before.Policy.Observe {
+		return errors.New("policy.observe cannot change while a gate is asked for: restart Deich")
+	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {
 		return fmt.Errorf("%w: restart Deich to change that", err)
