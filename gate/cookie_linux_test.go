@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -141,6 +142,9 @@ func TestCookiesOnACable(t *testing.T) {
 	if st := s.Status(); st.Backend != Native {
 		t.Fatalf("%s: %s", st.Backend, st.Why)
 	}
+	if c := s.Status().Cookies; !strings.HasPrefix(c, "always") {
+		t.Errorf("cookies %s", c)
+	}
 	cookies := func() uint64 { return s.Status().Counts[PassCookie].Packets }
 	reach := func(n int) (ok int) {
 		for range n / 2 {
@@ -158,6 +162,9 @@ func TestCookiesOnACable(t *testing.T) {
 	}
 
 	sysctl(t, "ipv4/tcp_syncookies", "1")
+	if c := s.Status().Cookies; c != "while a listener's queue is full" {
+		t.Errorf("cookies %s", c)
+	}
 	before := cookies()
 	if n := reach(6); n != 6 || cookies() != before {
 		t.Errorf("in peace: %d of 6 connections, %d cookies", n, cookies()-before)

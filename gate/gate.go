@@ -69,6 +69,8 @@ type wall interface {
 	hits(func(netip.Prefix, uint64)) error
 	counts() (Counts, error)
 	samples() []Sample
+	// cookies says when SYNs are answered before the stack.
+	cookies() string
 	// beat says that Deich is alive; it is called every second.
 	beat() error
 	close() error
@@ -134,6 +136,7 @@ type Status struct {
 	Ports      []string `json:"ports"`
 	DryRun     bool     `json:"dry_run"`
 	Lock       bool     `json:"lock"`
+	Cookies    string   `json:"cookies"` // when SYNs are answered before the stack
 	Sources    int      `json:"sources"` // judged, in force
 	Allowed    int      `json:"allowed"` // prefixes on the allow list
 	Missed     uint64   `json:"missed"`  // orders that found no room, or could not be carried out
@@ -452,7 +455,7 @@ func (g *Gate) Status() Status {
 	if g.wall == nil {
 		return s
 	}
-	s.Backend, s.Interfaces, s.Samples = g.wall.name(), g.wall.interfaces(), g.wall.samples()
+	s.Backend, s.Interfaces, s.Samples, s.Cookies = g.wall.name(), g.wall.interfaces(), g.wall.samples(), g.wall.cookies()
 	var err error
 	if s.Counts, err = g.wall.counts(); err != nil {
 		s.Trouble = cmp.Or(s.Trouble, err.Error())

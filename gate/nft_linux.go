@@ -251,6 +251,7 @@ func eraseText(set string, list []element) string {
 func (t *table) name() string         { return Table }
 func (t *table) interfaces() []string { return slices.Clone(t.at) }
 func (t *table) samples() []Sample    { return nil }
+func (t *table) cookies() string      { return "by the stack alone" }
 
 // setOf gives the set that holds a prefix. There is one for every width in use.
 func setOf(p netip.Prefix) string {

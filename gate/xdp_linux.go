@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ var errRights = errors.New("it needs CAP_BPF and CAP_NET_ADMIN (in the unit: lin
 // They are not pinned: they end with this process, whatever ends it.
 type xdp struct {
 	objects kernelObjects
+	without error // why there are no SYN cookies; nil: there are
 	links   []link.Link
 	at      []string
 	native  bool
@@ -67,10 +69,10 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 	} {
 		spec.Maps[name].MaxEntries = size
 	}
-	c := o.Config
+	c, x := o.Config, &xdp{without: cookiesHere()}
 	for name, value := range map[string]any{
 		"dry": flag(c.DryRun), "locked": flag(c.Lock), "reflection": flag(len(c.Reflection) > 0),
-		"cookies": flag(cookiesHere() == nil),
+		"cookies": flag(x.without == nil),
 		"mss4":    uint16(min(max(mtu-40, 536), 65495)), "mss6": uint16(min(max(mtu-60, 1220), 65475)),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
@@ -82,7 +84,6 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 			return nil, err
 		}
 	}
-	x := new(xdp)
 	if err := spec.LoadAndAssign(&x.objects, nil); err != nil {
 		return nil, translated(err)
 	}
@@ -449,6 +450,19 @@ func (x *xdp) samples() []Sample {
 		all[i] = s.Sample
 	}
 	return all
+}
+
+func (x *xdp) cookies() string {
+	if x.without != nil {
+		return "by the stack alone: this kernel makes none for programs"
+	}
+	switch set, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_syncookies"); strings.TrimSpace(string(set)) {
+	case "0":
+		return "never: net.ipv4.tcp_syncookies is 0, set it to 1"
+	case "2":
+		return "always: net.ipv4.tcp_syncookies is 2"
+	}
+	return "while a listener's queue is full"
 }
 
 func (x *xdp) beat() error { return nil } // the kernel knows when we die

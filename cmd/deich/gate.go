@@ -166,6 +166,7 @@ func (c *gateStatusCommand) Run(t *terminal) error {
 	}
 	t.say("Chosen because: %s.", status.Why)
 	t.say("Ports: %s. Judged sources: %d. On the allow list: %d.", strings.Join(status.Ports, ", "), status.Sources, status.Allowed)
+	t.say("SYNs are answered with cookies %s.", status.Cookies)
 	for _, r := range gate.Reasons() {
 		if n := status.Counts[r]; n.Packets > 0 {
 			t.say("  %-12s %12d packets %15d bytes  %s", r, n.Packets, n.Bytes, fate(r, status.DryRun))
