@@ -68,6 +68,7 @@ func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
 		}
 		return true
 	}
+	t.Parallel() // each has a namespace to itself
 	if _, err := exec.LookPath("ip"); err != nil {
 		lack(t, "iproute2", err)
 	}

@@ -80,10 +80,11 @@ func (s *standing) order(p string, d time.Duration) {
 	s.Carry([]deich.Order{{Prefix: netip.MustParsePrefix(p), Until: s.until(d)}})
 }
 
-// becomes waits for something that is to happen within a second.
+// becomes waits for something that is to happen soon; how soon, on a busy
+// machine, is not what is tested.
 func becomes(t *testing.T, what string, want bool, is func() bool) {
 	t.Helper()
-	within(t, time.Second, what, want, is)
+	within(t, 10*time.Second, what, want, is)
 }
 
 func within(t *testing.T, span time.Duration, what string, want bool, is func() bool) {
@@ -152,9 +153,9 @@ func story(t *testing.T, p *peer, c Config, backend string) {
 	// Taken back, and by an end of its own.
 	s.order("10.99.0.2/32", -1)
 	becomes(t, "the source that was pardoned gets through", true, reach("10.99.0.2", at("10.99.0.1", own)))
-	s.order("10.99.0.0/24", 1500*time.Millisecond)
+	s.order("10.99.0.0/24", 4*time.Second)
 	becomes(t, "the judged prefix gets through", false, reach("10.99.0.3", at("10.99.0.1", own)))
-	within(t, 3*time.Second, "the prefix whose verdict ended gets through", true, reach("10.99.0.3", at("10.99.0.1", own)))
+	within(t, 8*time.Second, "the prefix whose verdict ended gets through", true, reach("10.99.0.3", at("10.99.0.1", own)))
 
 	// The allow list stands above everything.
 	s.order("10.99.0.2/32", time.Hour)
