@@ -42,6 +42,9 @@ const (
 	// it believes that: then its rules match nothing.
 	beatEvery = time.Second
 	beatLasts = 3 * time.Second
+	// nftHitsEvery is how often each source's packets are counted where nft drops
+	// them: reading many sources takes it a second or more.
+	nftHitsEvery = 10 * time.Second
 	// nftWait is how long one run of nft may take; then it has failed.
-	nftWait = 5 * time.Second
+	nftWait = 10 * time.Second
 )

@@ -27,7 +27,9 @@ type table struct {
 	options Options
 	at      []string
 	widths  map[string]bool // sets of prefixes that are there
-	met     uint64          // packets that had met a verdict when they were last told of
+	read    Counts          // when hits were last asked for
+	met     uint64          // packets that had met a verdict when each was last told of
+	told    time.Time       // then
 }
 
 // openTable checks that nobody else's gate stands here, and puts up a new one.
@@ -50,6 +52,9 @@ func script(text string) error {
 	return err
 }
 
+// errMissing is what a listing gives of a table that is not there.
+var errMissing = errors.New("nft: the table is not there")
+
 // nft runs it once.
 func nft(input string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), nftWait)
@@ -68,6 +73,8 @@ func nft(input string, args ...string) ([]byte, error) {
 		return nil, errors.New("the program nft is not here (package nftables)")
 	case errors.Is(err, os.ErrPermission), strings.Contains(errs.String(), "Operation not permitted"):
 		return nil, errors.New("it needs CAP_NET_ADMIN")
+	case strings.Contains(errs.String(), "No such file or directory"):
+		return nil, errMissing
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("nft: no answer within %s", nftWait)
 	}
@@ -94,8 +101,10 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	line("table inet %s", tableName)
 	line("delete table inet %s", tableName)
 	line("table inet %s {", tableName)
+	// Counters are elements of small sets: to list a named counter, nft reads
+	// every set of the table, which takes seconds where there are many sources.
 	for r := range reasons {
-		line("counter n_%s {}", r)
+		line("set n_%s { typeof meta nfproto; counter; elements = { ipv4, ipv6 }; }", r)
 	}
 	line("set own_tcp { type inet_service; flags timeout; }")
 	line("set own_udp { type inet_service; flags timeout; }")
@@ -105,26 +114,26 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	line("set source4 { type ipv4_addr; size %d; flags timeout; counter; }", sourcesMax*5/4)
 	line("set source6 { type ipv6_addr; size %d; flags timeout; counter; }", sourcesMax*5/4)
 	line("chain friends {")
-	line("ip saddr @allow4 counter name n_allowed accept")
-	line("ip6 saddr @allow6 counter name n_allowed accept")
+	line("ip saddr @allow4 meta nfproto @n_allowed accept")
+	line("ip6 saddr @allow6 meta nfproto @n_allowed accept")
 	line("}")
 	line("chain wide {}")
 	line("chain unasked {")
-	line("udp sport @reflectors counter name n_reflection %s", drop)
+	line("udp sport @reflectors meta nfproto @n_reflection %s", drop)
 	line("}")
 	line("chain ours {")
 	line("jump friends")
-	line("ip saddr @source4 counter name n_source %s", drop)
-	line("ip6 saddr & ffff:ffff:ffff:ffff:: @source6 counter name n_source %s", drop)
+	line("ip saddr @source4 meta nfproto @n_source %s", drop)
+	line("ip6 saddr & ffff:ffff:ffff:ffff:: @source6 meta nfproto @n_source %s", drop)
 	line("jump wide")
 	reflection := len(t.options.Config.Reflection) > 0
 	if reflection {
 		line("meta l4proto udp jump unasked")
 	}
 	if t.options.Config.Lock {
-		line("counter name n_locked %s", drop)
+		line("meta nfproto @n_locked %s", drop)
 	} else {
-		line("counter name n_pass accept")
+		line("meta nfproto @n_pass accept")
 	}
 	line("}")
 	line("chain other_udp {")
@@ -133,14 +142,14 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	line("}")
 	line("chain stray {")
 	line("jump friends")
-	line("counter name n_fragment %s", drop)
+	line("meta nfproto @n_fragment %s", drop)
 	line("}")
 	// Where a fragment has no ports, nft reads some from its content.
 	line("chain pieces {")
 	if reflection {
 		line("meta l4proto udp jump stray")
 	}
-	line("counter name n_other accept")
+	line("meta nfproto @n_other accept")
 	line("}")
 	line("chain gate {")
 	line("type filter hook prerouting priority raw; policy accept;")
@@ -152,7 +161,7 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	if reflection {
 		line("meta l4proto udp jump other_udp")
 	}
-	line("counter name n_other accept")
+	line("meta nfproto @n_other accept")
 	line("}")
 	line("}")
 	line("%s", t.allowText(allowed))
@@ -278,7 +287,7 @@ func (t *table) widthText(set string, p netip.Prefix) string {
 	}
 	mask, _ := ones.Prefix(p.Bits())
 	return fmt.Sprintf("add set inet %s %s { type %s; size %d; flags timeout; counter; }\n"+
-		"add rule inet %s wide %s saddr & %s @%s counter name n_prefix %s\n",
+		"add rule inet %s wide %s saddr & %s @%s meta nfproto @n_prefix %s\n",
 		tableName, set, kind, prefixesMax*5/4, tableName, family, mask.Addr(), set, drop)
 }
 
@@ -326,17 +335,17 @@ func (t *table) remove(list []netip.Prefix) error {
 func (t *table) allow(list []netip.Prefix) error { return script(t.allowText(list)) }
 func (t *table) beat() error                     { return script(t.beatText()) }
 
-// hits reads the sets only where something met them: with many sources that
-// takes nft a while.
+// hits reads the counts each time, and the sets of sources now and then where
+// something met them: with many sources that takes nft a while.
 func (t *table) hits(tell func(netip.Prefix, uint64)) error {
-	c, err := t.counts()
-	if err != nil {
+	if err := t.count(); err != nil {
 		return err
 	}
-	met := c[DropSource].Packets + c[DropPrefix].Packets
-	if met == t.met {
+	met := t.read[DropSource].Packets + t.read[DropPrefix].Packets
+	if met == t.met || time.Since(t.told) < nftHitsEvery {
 		return nil
 	}
+	t.told = time.Now()
 	sets := []string{"source4", "source6"}
 	for set := range t.widths {
 		sets = append(sets, set)
@@ -370,12 +379,7 @@ type (
 		Objects []listedObject `json:"nftables"`
 	}
 	listedObject struct {
-		Set     *struct{ Elem []json.RawMessage }
-		Counter *struct {
-			Name string
-			Count
-		}
-		Table *struct{ Name string }
+		Set *struct{ Elem []json.RawMessage }
 	}
 	listedElement struct {
 		Value   json.RawMessage `json:"val"`
@@ -407,29 +411,42 @@ func elementsOf(set string) (all []listedElement, err error) {
 	return all, err
 }
 
-func (t *table) counts() (all Counts, err error) {
-	l, err := list("counters", "table", "inet", tableName)
-	for _, o := range l.Objects {
-		if o.Counter == nil {
+// counts are those of the last collection.
+func (t *table) counts() (Counts, error) { return t.read, nil }
+
+// count reads those that this configuration can move.
+func (t *table) count() error {
+	c := t.options.Config
+	for r, counted := range map[Reason]bool{
+		PassOther: true, PassAllowed: true, Pass: !c.Lock, DropLocked: c.Lock, DropSource: true, DropPrefix: len(t.widths) > 0,
+		DropReflection: len(c.Reflection) > 0, DropFragment: len(c.Reflection) > 0,
+	} {
+		if !counted {
 			continue
 		}
-		for r := range reasons {
-			if o.Counter.Name == "n_"+r.String() {
-				all[r] = o.Counter.Count
-			}
+		elements, err := elementsOf("n_" + r.String())
+		if err != nil {
+			return err
+		}
+		t.read[r] = Count{}
+		for _, e := range elements {
+			t.read[r].Packets += e.Counter.Packets
+			t.read[r].Bytes += e.Counter.Bytes
 		}
 	}
-	return all, err
+	return nil
 }
 
 func (t *table) close() error { return script("delete table inet " + tableName) }
 
-// tableStands says whether there is one, be its Deich alive or not.
+// tableStands says whether there is one, be its Deich alive or not. Of all
+// listings only that of one small set is quick.
 func tableStands() (bool, error) {
-	l, err := list("tables", "inet")
-	return slices.ContainsFunc(l.Objects, func(o listedObject) bool {
-		return o.Table != nil && o.Table.Name == tableName
-	}), err
+	_, err := list("set", "inet", tableName, "own_tcp")
+	if errors.Is(err, errMissing) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // livePorts gives the ports of a gate whose Deich was alive a moment ago.

@@ -63,6 +63,11 @@ func passed(t testing.TB, x *xdp, frame []byte) (verdict uint32, out []byte, why
 
 func countsOf(t testing.TB, w wall) Counts {
 	t.Helper()
+	if n, ok := w.(*table); ok {
+		if err := n.count(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	c, err := w.counts()
 	if err != nil {
 		t.Fatal(err)

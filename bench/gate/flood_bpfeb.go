@@ -18,9 +18,14 @@ import (
 const (
 	floodProgDeichFar   = "deich_far"
 	floodProgDeichFlood = "deich_flood"
+	floodVarBegun       = "begun"
+	floodVarBurst       = "burst"
 	floodVarClient      = "client"
+	floodVarEnded       = "ended"
 	floodVarEvery       = "every"
 	floodVarFirst       = "first"
+	floodVarLeft        = "left"
+	floodVarMute        = "mute"
 	floodVarNext        = "next"
 	floodVarOut         = "out"
 	floodVarSent        = "sent"
@@ -84,9 +89,14 @@ type floodMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floodVariableSpecs struct {
+	Begun   *ebpf.VariableSpec `ebpf:"begun"`
+	Burst   *ebpf.VariableSpec `ebpf:"burst"`
 	Client  *ebpf.VariableSpec `ebpf:"client"`
+	Ended   *ebpf.VariableSpec `ebpf:"ended"`
 	Every   *ebpf.VariableSpec `ebpf:"every"`
 	First   *ebpf.VariableSpec `ebpf:"first"`
+	Left    *ebpf.VariableSpec `ebpf:"left"`
+	Mute    *ebpf.VariableSpec `ebpf:"mute"`
 	Next    *ebpf.VariableSpec `ebpf:"next"`
 	Out     *ebpf.VariableSpec `ebpf:"out"`
 	Sent    *ebpf.VariableSpec `ebpf:"sent"`
@@ -124,9 +134,14 @@ func (m *floodMaps) Close() error {
 //
 // It can be passed to loadFloodObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floodVariables struct {
+	Begun   *ebpf.Variable `ebpf:"begun"`
+	Burst   *ebpf.Variable `ebpf:"burst"`
 	Client  *ebpf.Variable `ebpf:"client"`
+	Ended   *ebpf.Variable `ebpf:"ended"`
 	Every   *ebpf.Variable `ebpf:"every"`
 	First   *ebpf.Variable `ebpf:"first"`
+	Left    *ebpf.Variable `ebpf:"left"`
+	Mute    *ebpf.Variable `ebpf:"mute"`
 	Next    *ebpf.Variable `ebpf:"next"`
 	Out     *ebpf.Variable `ebpf:"out"`
 	Sent    *ebpf.Variable `ebpf:"sent"`

@@ -14,12 +14,15 @@ static long (*const redirect)(__u32 index, __u64 flags) = (void *)23;
 volatile const __u32 out;     // the interface they leave by
 volatile const __u32 first;   // of the source addresses, in the host's byte order
 volatile const __u32 sources; // how many there are, a power of two or less than 2^24
-volatile const __u64 every;   // nanoseconds from one to the next
+volatile const __u64 every;   // nanoseconds from one burst to the next
+volatile const __u32 burst;   // frames that come at once, as a card's interrupts hand them over
+volatile const __u8 mute;     // do all but send, to know what that costs
 volatile const __u32 client;  // who is let through at the far end, in the network's byte order
 
 volatile __u64 until; // monotonic; then it sends nothing more
 volatile __u64 next;
-volatile __u64 sent;
+volatile __u32 left; // of the burst
+volatile __u64 sent, begun, ended; // how many, from when to when
 
 inlined __u16 fold(__u64 sum) {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -32,10 +35,16 @@ inlined __u16 fold(__u64 sum) {
 SEC("xdp")
 int deich_flood(struct xdp_md *ctx) {
 	__u64 now = ktime();
-	if (now < next || now >= until)
+	if (now >= until)
 		return XDP_DROP;
-	__u64 due = next + every;
-	next = due + 1000000 < now ? now : due; // what could not be sent in time is not sent at all
+	if (left == 0) {
+		if (now < next)
+			return XDP_DROP;
+		__u64 due = next + every;
+		next = due + 1000000 < now ? now : due; // what could not be sent in time is not sent at all
+		left = burst;
+	}
+	left--;
 
 	struct ip4 ip = {};
 	struct tcp tcp = {};
@@ -59,7 +68,12 @@ int deich_flood(struct xdp_md *ctx) {
 	tcp.sum = fold(csum_diff(0, 0, option, sizeof option, sum));
 	xdp_store(ctx, sizeof(struct eth), &ip, sizeof ip);
 	xdp_store(ctx, sizeof(struct eth) + sizeof ip, &tcp, sizeof tcp);
+	if (!sent)
+		begun = now;
+	ended = now;
 	sent++;
+	if (mute)
+		return XDP_DROP;
 	return redirect(out, 0);
 }
 
