@@ -4,7 +4,7 @@ BIN     := bin/deich
 VERSION ?= $(shell packaging/version.sh 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam soak lint deps clean goldens pages
+.PHONY: all release image build demo test check race fuzz e2e bench bench-users profile bench-go exam soak lint deps clean goldens pages gate-object bench-gate
 
 all: build
 
@@ -44,6 +44,10 @@ bench-users: build ## what users keep in floods behind each peer: about forty mi
 	$(GO) build -o bin/bench ./bench
 	bin/bench users $(SCENARIO)
 
+bench-gate: ## the gate beside nftables and the stack, in floods of frames in namespaces of its own: as root, some four minutes, two idle cores
+	$(GO) build -o bin/bench-gate ./bench/gate
+	bin/bench-gate
+
 bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem . ./sketch ./guard ./edge
 
@@ -66,6 +70,9 @@ lint:
 goldens: ## rewrite the golden texts from what the code does now; read the diff
 	$(GO) test . ./cmd/deich -rewrite
 
+gate-object: ## the kernel gate's programs anew from their C (Debian: clang-19, llvm-19)
+	gate/gen.sh
+
 deps: ## Debian packages that tests use: only as root, only where they are missing
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  need=; command -v chromium >/dev/null || need="$$need chromium"; \
@@ -77,6 +84,7 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	  ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need="$$need php-fpm"; \
 	  php -m 2>/dev/null | grep -q pdo_sqlite || need="$$need php-cli php-sqlite3"; \
 	  [ -n "$$(ls /usr/lib/*/varnish/vmods/libvmod_vsthrottle.so 2>/dev/null)" ] || need="$$need varnish-modules"; \
+	  command -v clang-19 >/dev/null && command -v llvm-strip-19 >/dev/null || need="$$need clang-19 llvm-19"; \
 	  for p in slowhttptest:slowhttptest ip:iproute2 curl:curl openssl:openssl python3:python3 haproxy:haproxy varnishd:varnish fail2ban-server:fail2ban nft:nftables \
 	    systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
 	    command -v $${p%:*} >/dev/null || need="$$need $${p#*:}"; done; \

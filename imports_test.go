@@ -18,6 +18,7 @@ var arrows = map[string][]string{
 	"edge":                 {"", "sketch", "guard"},
 	"desk":                 {""},
 	"spool":                {""},
+	"gate":                 {""},
 	"drill":                {"", "drill/profile", "drill/scenarios"},
 	"drill/profile":        {},
 	"drill/profile/derive": {"drill/profile"},
@@ -25,10 +26,11 @@ var arrows = map[string][]string{
 	"drill/sim":            {"", "drill/profile"},
 	"example/townsquare":   {},
 	"example/guestbook":    {"", "guard"},
-	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "spool", "drill", "drill/profile", "drill/scenarios",
+	"cmd/deich": {"", "sketch", "guard", "edge", "desk", "gate", "spool", "drill", "drill/profile", "drill/scenarios",
 		"drill/sim", "example/townsquare"},
-	"e2e":   {""},
-	"bench": {"", "drill", "drill/scenarios"},
+	"e2e":        {""},
+	"bench/gate": {"", "gate"},
+	"bench":      {"", "drill", "drill/scenarios"},
 
 	"packaging/sbom": {},
 }

@@ -80,6 +80,18 @@ func writeMetrics(w io.Writer, s *State) {
 	m.writeSpool(s.Spool)
 	m.single("deich_connections_empty_total", "counter", "Connections that ended without a request.", float64(s.Connections.Empty))
 	m.single("deich_handshakes_refused_total", "counter", "TLS handshakes that were not begun.", float64(s.Connections.Handshakes))
+	m.family("deich_gate", "gauge", "1 for the way in which the kernel drops packets.")
+	m.value("deich_gate", 1, "backend", s.Gate.Backend)
+	m.single("deich_gate_sources", "gauge", "Judged sources whose packets the kernel drops.", float64(s.Gate.Sources))
+	m.single("deich_gate_missed_total", "counter", "Orders that the gate had no room for, or could not carry out.", float64(s.Gate.Missed))
+	m.family("deich_gate_packets_total", "counter", "Packets at the gate, by reason; those with dropped=false passed.")
+	for _, p := range s.Gate.Packets {
+		m.value("deich_gate_packets_total", float64(p.Packets), "reason", p.Reason, "dropped", strconv.FormatBool(p.Dropped))
+	}
+	m.family("deich_gate_bytes_total", "counter", "Their bytes.")
+	for _, p := range s.Gate.Packets {
+		m.value("deich_gate_bytes_total", float64(p.Bytes), "reason", p.Reason, "dropped", strconv.FormatBool(p.Dropped))
+	}
 	m.single("deich_failopen", "gauge", "1 while the engine is being left alone.", truth(s.Failopen))
 	m.single("deich_memory_bytes", "gauge", "The engine's tables, fixed at start.", float64(s.MemoryBytes))
 	m.single("deich_listed", "gauge", "What is listed by hand.", float64(s.Listed))

@@ -36,6 +36,7 @@ type State struct {
 
 	Connections Connections `json:"connections"`
 	Spool       *Spool      `json:"spool,omitempty"` // nil: no messages are kept
+	Gate        Gate        `json:"gate"`
 }
 
 // Spool is what waits for a platform that cannot take it.
@@ -52,6 +53,23 @@ type Spool struct {
 	Refused       uint64            `json:"refused"` // no room, or the disk failed
 	Ended         map[string]uint64 `json:"ended"`   // by what became of them
 	Damaged       uint64            `json:"damaged"` // records that could not be read at the start
+}
+
+// Gate is what the kernel drops before it reaches Deich.
+type Gate struct {
+	Backend string        `json:"backend"` // "none" where there is none
+	Why     string        `json:"why"`
+	Sources int           `json:"sources"` // judged, in force
+	Missed  uint64        `json:"missed"`  // orders that found no room, or could not be carried out
+	Packets []GatePackets `json:"packets"`
+}
+
+// GatePackets counts what passed or was dropped for one reason.
+type GatePackets struct {
+	Reason  string `json:"reason"`
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+	Dropped bool   `json:"dropped"`
 }
 
 // Rule is what a flood has in common, in words.

@@ -80,6 +80,8 @@ func (s *station) mount(d *desk.Desk) {
 	d.Mount("DELETE /api/v1/hand/{id}", http.HandlerFunc(s.serveUndo))
 	d.Mount("POST /api/v1/bypass", http.HandlerFunc(s.serveBypass))
 	d.Mount("DELETE /api/v1/bypass", http.HandlerFunc(s.serveBypassEnd))
+	d.Mount("GET /api/v1/gate", http.HandlerFunc(s.serveGate))
+	d.Mount("DELETE /api/v1/gate", http.HandlerFunc(s.serveGateOff))
 	d.Mount("POST /api/v1/reload", http.HandlerFunc(s.serveReload))
 	d.Mount("GET /api/v1/explain/{what...}", http.HandlerFunc(s.serveExplain))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
 	"github.com/deichproject/deich/spool"
 )
@@ -31,6 +32,8 @@ type settings struct {
 	Guard guard.Config `json:"guard"`
 	// Spool is for messages that are kept while the platform cannot take them.
 	Spool spool.Config `json:"spool"`
+	// Gate is for what the kernel drops by itself.
+	Gate gate.Config `json:"gate"`
 	// Console is where the private server listens; "off" for none.
 	Console string `json:"console"`
 	// ConsoleNames are host names under which it may be reached.
@@ -45,6 +48,7 @@ func (s settings) defaults() settings {
 	s.Policy = s.Policy.Defaults()
 	s.Guard = s.Guard.Defaults()
 	s.Spool = s.Spool.Defaults()
+	s.Gate = s.Gate.Defaults()
 	if s.Console == "" {
 		s.Console = consoleDefault
 	}
@@ -60,7 +64,7 @@ func (s settings) validate() []*deich.PolicyError {
 	for _, part := range []struct {
 		name string
 		err  error
-	}{{"policy", s.Policy.Validate()}, {"guard", s.Guard.Validate()}, {"spool", s.Spool.Validate()}} {
+	}{{"policy", s.Policy.Validate()}, {"guard", s.Guard.Validate()}, {"gate", s.Gate.Validate()}, {"spool", s.Spool.Validate()}} {
 		for _, e := range policyErrors(part.err) {
 			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
 		}

@@ -30,6 +30,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"guard/limits.go", "Requests and answers", "Bodies, proofs, tickets, passes, and what happens while the engine is left alone."},
 	{"edge/limits.go", "Connections", "Clients' connections, origins' connections, the access log."},
 	{"spool/limits.go", "Kept messages", "What is kept, for whom, and for how long."},
+	{"gate/limits.go", "The gate", "What the kernel holds for Deich."},
 	{"desk/limits.go", "The private server", "The console and the private API."},
 	{"drill/limits.go", "Rehearsals", "What one rehearsal may keep and wait for."},
 	{"drill/scenarios/limits.go", "Scenarios", "What a scenario may ask for; beyond it, it is refused before anything starts."},

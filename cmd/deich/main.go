@@ -26,6 +26,7 @@ type commands struct {
 	Bypass  bypassCommand  `cmd:"" help:"Let everybody pass for a while; the origin's limit holds."`
 	Rules   rulesCommand   `cmd:"" help:"Show the rules in force, what is listed by hand, and which sources are refused at accept."`
 	Undo    undoCommand    `cmd:"" help:"Take back a rule, or what was listed by hand."`
+	Gate    gateCommand    `cmd:"" help:"Show what the kernel drops before it reaches Deich, or take that away."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
 	Spool spoolCommand `cmd:"" help:"Messages that are kept while the platform cannot take them."`

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/gate"
 )
 
 type protectCommand struct {
@@ -24,6 +25,7 @@ type protectCommand struct {
 	Data           string   `help:"Folder for keys, what the engine learned, and lists (${default})." type:"path" default:"${data}" placeholder:"DIR"`
 	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none (${default})." placeholder:"ADDR"`
 	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
+	Gate           string   `default:"off" help:"Have the kernel drop what judged sources send: off, auto, xdp or nft (${default})." placeholder:"MODE"`
 	TrustedProxies []string `help:"Proxies in front, with commas between them, whose word about the client is believed." placeholder:"CIDR"`
 }
 
@@ -62,6 +64,7 @@ func (c *protectCommand) settings() (settings, error) {
 			ACME:           edge.ACME{Email: c.Email, Directory: c.Directory, DirectoryCA: c.DirectoryCA},
 			TrustedProxies: c.TrustedProxies,
 		},
+		Gate:    gate.Config{Mode: c.Gate},
 		Console: c.Console, Data: c.Data,
 	}
 	s.Policy.Observe = c.Observe
@@ -82,6 +85,7 @@ func flagOf(path string) string {
 		{"acme.directory_ca", "--directory-ca"}, {"acme.directory", "--directory"},
 		{"sites[0].certificate", "--cert"}, {"listen", "--listen"},
 		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"},
+		{"gate.mode", "--gate"},
 	} {
 		if strings.HasPrefix(path, f.path) {
 			return f.flag

@@ -21,7 +21,7 @@ func (s *station) state() (state desk.State) {
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
 		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
-		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(),
+		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(), Gate: viewGate(s.gateStatus()),
 	}
 	for i, name := range s.originNames() {
 		if name == "" {

@@ -20,6 +20,7 @@ import (
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/edge"
+	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -51,7 +52,8 @@ type station struct {
 	read      func() (settings, error) // the configuration anew
 	reloading sync.Mutex
 	inForce   atomic.Pointer[settings]
-	origins   atomic.Pointer[[]string] // names, by the engine's number; "" for a free one
+	gate      atomic.Pointer[gate.Gate] // nil: not opened yet
+	origins   atomic.Pointer[[]string]  // names, by the engine's number; "" for a free one
 	chronicle chronicle
 }
 
@@ -99,7 +101,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	}()
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
-		Storage: s.data.file(certificatesFolder), Events: s.take, Now: s.now,
+		Storage: s.data.file(certificatesFolder), Orders: s.toGate, Events: s.take, Now: s.now,
 		Keeper: s.keeping.keeper(), Log: log,
 	}); err != nil {
 		return nil, err
@@ -235,6 +237,12 @@ func (s *station) serve(ctx context.Context) (err error) {
 		}
 		return portHint(err, "listen", "--listen :8081")
 	}
+	if err := s.openGate(inner, &running); err != nil {
+		stop()
+		err = errors.Join(err, s.edge.Shutdown(inner)) // nobody is waited for
+		running.Wait()
+		return err
+	}
 	s.keeping.start()
 	s.announce()
 	<-ctx.Done()
@@ -244,6 +252,7 @@ func (s *station) serve(ctx context.Context) (err error) {
 	err = s.edge.Shutdown(drain)
 	stop()
 	running.Wait()
+	err = errors.Join(err, s.closeGate())
 	return errors.Join(err, s.remember())
 }
 
@@ -279,6 +288,9 @@ func (s *station) announce() {
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
 	t.say("  data      %s", s.data.path)
+	if c.Gate.Mode != gate.Off {
+		t.say("  gate      %s", gateWords(s.gateStatus()))
+	}
 	if c.Policy.Observe {
 		t.say("It only observes: it judges and counts, and lets everything pass.")
 	}
@@ -299,6 +311,12 @@ func (s *station) reload() error {
 	}
 	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes {
 		return errors.New("spool: the first kept route, and bytes, need a restart of Deich")
+	}
+	if !next.Gate.Same(before.Gate) {
+		return errors.New("gate cannot change while Deich runs, but for gate.allow: restart it")
+	}
+	if before.Gate.Mode != gate.Off && next.Policy.Observe != before.Policy.Observe {
+		return errors.New("policy.observe cannot change while a gate is asked for: restart Deich")
 	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package main
+
+func main() { panic("the kernel gate is Linux's alone") }

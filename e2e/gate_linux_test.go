@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const inSpace = "DEICH_E2E_SPACE"
+
+// alone runs the test that calls it in a network namespace of its own; false
+// says that it did so, and nothing is left to do.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(inSpace) != "" {
+		return true
+	}
+	need(t, "ip", "iproute2")
+	c := exec.Command("sh", "-c", `ip link set lo up && exec "$0" "$@"`, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	c.Env = append(os.Environ(), inSpace+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
+			t.Fatalf("a network namespace: %v", err)
+		}
+		t.Skipf("left out: no network namespace can be made here: %v", err)
+	}
+	if err := c.Wait(); err != nil || !strings.Contains(out.String(), "--- PASS: "+t.Name()+" ") {
+		t.Fatalf("in its own namespace: %v\n%s", err, &out)
+	}
+	if testing.Verbose() {
+		t.Log("\n" + out.String())
+	}
+	return false
+}
+
+// The built Deich with a gate: who keeps sending nonsense does not get as far
+// as its port, and nobody else is touched.
+func TestGate(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for mode, stands := range map[string]string{"xdp": "xdp-generic at lo (generic)", "nft": "nft at lo"} {
+		t.Run(mode, func(t *testing.T) {
+			if mode == "nft" {
+				need(t, "nft", "nftables")
+			}
+			gateStory(t, mode, stands)
+		})
+	}
+}
+
+func gateStory(t *testing.T, mode, stands string) {
+	b, origin, data := build(t), platform(t, "hello"), t.TempDir()
+	p := b.protect(t, data, origin.URL, "--gate", mode)
+	p.hear(t, "gate      "+stands)
+	to, console := hostOf(t, p.users), hostOf(t, p.link)
+	nasty, other := net.IPv4(127, 0, 0, 66), net.IPv4(127, 0, 0, 67)
+
+	// Nonsense until it is judged.
+	type status struct {
+		Sources int
+		Counts  map[string]struct{ Packets uint64 }
+	}
+	look := func() (s status) {
+		unmarshal(t, b.must(t, "gate", "status", "--json", "--data", data), &s)
+		return s
+	}
+	for end := time.Now().Add(patience); look().Counts["source"].Packets == 0; {
+		if time.Now().After(end) {
+			t.Fatalf("it is not dropped: %+v", look())
+		}
+		for range 100 {
+			if !nonsense(nasty, to) {
+				break
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	if s := look(); s.Sources != 1 {
+		t.Errorf("%d sources are judged", s.Sources)
+	}
+	if opens(nasty, to) {
+		t.Error("the judged source still reaches the port")
+	}
+	if !opens(other, to) {
+		t.Error("another source does not")
+	}
+	if !opens(nasty, console) {
+		t.Error("the judged source cannot open another port, the private page's")
+	}
+	for what, want := range map[string][]string{
+		"drops are explained": {"explain", "127.0.0.66"}, "the source is listed": {"rules"},
+	} {
+		if out := b.must(t, append(want, "--data", data)...); !strings.Contains(out, "127.0.0.66") {
+			t.Errorf("%s: %s", what, out)
+		}
+	}
+	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "Gate: "+stands) || !strings.Contains(out, "dropped") {
+		t.Errorf("deich gate: %s", out)
+	}
+
+	// By hand it is let in at once, and stays so.
+	b.must(t, "allow", "127.0.0.66", "--data", data)
+	for end := time.Now().Add(5 * time.Second); !opens(nasty, to); {
+		if time.Now().After(end) {
+			t.Fatal("who was allowed by hand is still dropped")
+		}
+	}
+
+	// Taken away, Deich goes on without.
+	if out := b.must(t, "gate", "off", "--data", data); !strings.Contains(out, "goes on without a gate") {
+		t.Errorf("gate off: %s", out)
+	}
+	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "none: it was taken away") {
+		t.Errorf("deich gate afterwards: %s", out)
+	}
+	if !opens(other, to) {
+		t.Error("without a gate nobody is served")
+	}
+	p.stop(t)
+
+	// Of one that is killed nothing stands that could not be taken away.
+	p = b.protect(t, data, origin.URL, "--gate", mode)
+	p.signal(t, syscall.SIGKILL)
+	<-p.ended
+	out, errs, code := b.run(t, "gate", "off", "--data", data)
+	if code != 0 || mode == "xdp" && !strings.Contains(out, "Nothing of a gate stands here") || mode == "nft" && !strings.Contains(out, "Taken away: nftables") {
+		t.Errorf("gate off, with nobody there: exit %d\n%s%s", code, out, errs)
+	}
+	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "No Deich answers") || !strings.Contains(out, "Nothing of a gate stands here") {
+		t.Errorf("deich gate, with nobody there: %s", out)
+	}
+}
+
+func hostOf(t *testing.T, link string) string {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+// opens says whether a connection from an address comes about and is answered.
+func opens(from net.IP, to string) bool {
+	c, err := connect(from, to)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", to)
+	var b [12]byte
+	n, _ := c.Read(b[:])
+	return bytes.HasPrefix(b[:n], []byte("HTTP/1.1 "))
+}
+
+// nonsense sends what is no request; false says that nobody answered.
+func nonsense(from net.IP, to string) bool {
+	c, err := connect(from, to)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	fmt.Fprint(c, "\x00\x01 nonsense\r\n\r\n")
+	var b [64]byte
+	_, err = c.Read(b[:])
+	return err == nil
+}
+
+func connect(from net.IP, to string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from}, Timeout: 500 * time.Millisecond}
+	c, err := d.Dial("tcp", to)
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(2 * time.Second))
+	}
+	return c, err
+}

@@ -1,0 +1,139 @@
+package gate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// programsAt gives the numbers of the XDP programs that stand at an interface.
+func programsAt(index int) ([]ebpf.ProgramID, error) {
+	rib, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, fmt.Errorf("interfaces: %w", err)
+	}
+	messages, err := syscall.ParseNetlinkMessage(rib)
+	if err != nil {
+		return nil, fmt.Errorf("interfaces: %w", err)
+	}
+	for i := range messages {
+		m := &messages[i]
+		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg ||
+			int(binary.NativeEndian.Uint32(m.Data[4:])) != index {
+			continue
+		}
+		attrs, err := syscall.ParseNetlinkRouteAttr(m)
+		if err != nil {
+			return nil, fmt.Errorf("interfaces: %w", err)
+		}
+		for _, a := range attrs {
+			if a.Attr.Type&^unix.NLA_F_NESTED == unix.IFLA_XDP {
+				return programsIn(a.Value), nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// programsIn reads the nested attribute that tells of XDP.
+func programsIn(b []byte) (ids []ebpf.ProgramID) {
+	for len(b) >= 4 {
+		size := int(binary.NativeEndian.Uint16(b))
+		kind := binary.NativeEndian.Uint16(b[2:])
+		if size < 4 || size > len(b) {
+			return ids
+		}
+		switch kind {
+		case unix.IFLA_XDP_DRV_PROG_ID, unix.IFLA_XDP_SKB_PROG_ID, unix.IFLA_XDP_HW_PROG_ID:
+			if size >= 8 {
+				ids = append(ids, ebpf.ProgramID(binary.NativeEndian.Uint32(b[4:])))
+			}
+		}
+		b = b[min(len(b), (size+3)&^3):]
+	}
+	return ids
+}
+
+// nameOf gives a program's name; "" where only root may know it.
+func nameOf(id ebpf.ProgramID) string {
+	p, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	return info.Name
+}
+
+func programText(id ebpf.ProgramID) string {
+	switch name := nameOf(id); name {
+	case "":
+		return fmt.Sprintf("the XDP program %d (bpftool prog show id %d names it)", id, id)
+	case programName:
+		return fmt.Sprintf("the gate of another Deich (XDP program %d)", id)
+	default:
+		return fmt.Sprintf("the XDP program %q (%d)", name, id)
+	}
+}
+
+// Found gives, in words, what stands in this network namespace of any Deich's
+// gate, be its process alive or not.
+func Found() ([]string, error) { return sweep(false) }
+
+// Takeaway removes that, and gives what it removed. It does not ask the process:
+// it works where that hangs or has died. What others put up stays. It needs
+// root.
+func Takeaway() ([]string, error) { return sweep(true) }
+
+func sweep(away bool) (found []string, err error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range all {
+		ids, e := programsAt(at.Index)
+		err = errors.Join(err, e)
+		for _, id := range ids {
+			name := nameOf(id)
+			if name == "" && os.Geteuid() != 0 {
+				err = errors.Join(err, fmt.Errorf("%s: %s: only root can tell whose it is", at.Name, programText(id)))
+			}
+			if name != programName {
+				continue
+			}
+			if away {
+				if e := detach(id, at.Index); e != nil {
+					err = errors.Join(err, fmt.Errorf("%s: %w", at.Name, e))
+					continue
+				}
+			}
+			found = append(found, fmt.Sprintf("%s: XDP program %s (%d)", at.Name, programName, id))
+		}
+	}
+	table, e := sweepTable(away)
+	return append(found, table...), errors.Join(err, e)
+}
+
+// detach takes a program off an interface, through the link that holds it.
+func detach(id ebpf.ProgramID, index int) error {
+	all := new(link.Iterator)
+	defer all.Close()
+	for all.Next() {
+		info, err := all.Link.Info()
+		if err != nil || info.Program != id || info.XDP() == nil || int(info.XDP().Ifindex) != index {
+			continue
+		}
+		return all.Link.Detach()
+	}
+	return errors.Join(fmt.Errorf("no link holds program %d", id), all.Err())
+}

@@ -1,0 +1,491 @@
+package gate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deichproject/deich"
+)
+
+// The names of the ways to drop packets.
+const (
+	Native  = "xdp-native"
+	Generic = "xdp-generic"
+	Table   = "nft"
+	None    = "none"
+)
+
+// Port is one of Deich's own, and where it listens on it.
+type Port struct {
+	At  netip.AddrPort
+	UDP bool
+}
+
+// Options is what a Gate is made of.
+type Options struct {
+	Config Config
+	// Ports are Deich's own: no packet to another is judged.
+	Ports []Port
+	// Allow gives who is never dropped, beside Config.Allow and the system's
+	// resolvers. It is asked again every two seconds; nil: nobody.
+	Allow func() []netip.Prefix
+	// Now gives the engine's time, in which orders end.
+	Now func() deich.Time
+	// Seen takes what judged sources still sent, every two seconds; nil: ignored.
+	Seen func([]deich.Count)
+	// Log takes notices for the operator; nil: none.
+	Log *slog.Logger
+
+	sampled uint32 // one drop in so many is told of; 0: as the program has it
+}
+
+// verdict is one source or prefix, and until when it is dropped.
+type verdict struct {
+	prefix netip.Prefix
+	lasts  time.Duration // from now on
+}
+
+// wall is one way to drop packets. Its methods are called one at a time.
+type wall interface {
+	name() string
+	interfaces() []string
+	// put writes verdicts down, in place of those there are for the same prefixes.
+	put([]verdict) error
+	// remove takes verdicts back; those that are not there do not matter.
+	remove([]netip.Prefix) error
+	// allow replaces the allow list.
+	allow([]netip.Prefix) error
+	// hits tells how many packets met each verdict since it was put.
+	hits(func(netip.Prefix, uint64)) error
+	counts() (Counts, error)
+	samples() []Sample
+	// cookies says when SYNs are answered before the stack.
+	cookies() string
+	// beat says that Deich is alive; it is called every second.
+	beat() error
+	close() error
+}
+
+// Count is how many packets there were, and their bytes.
+type Count struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Counts are by Reason, since the gate was opened.
+type Counts [reasons]Count
+
+// MarshalJSON gives an object with a key for each reason.
+func (c Counts) MarshalJSON() ([]byte, error) {
+	all := make(map[Reason]Count, len(c))
+	for r, n := range c {
+		all[Reason(r)] = n
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads that.
+func (c *Counts) UnmarshalJSON(b []byte) error {
+	var all map[Reason]Count
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	for r, n := range all {
+		c[r] = n
+	}
+	return nil
+}
+
+// Drops is the sum over all reasons to drop.
+func (c Counts) Drops() (sum Count) {
+	for r, n := range c {
+		if Reason(r).Drops() {
+			sum.Packets += n.Packets
+			sum.Bytes += n.Bytes
+		}
+	}
+	return sum
+}
+
+// Sample is one dropped packet out of many.
+type Sample struct {
+	Ago      time.Duration `json:"ago"`
+	From     netip.Addr    `json:"from"`
+	Port     uint16        `json:"port"` // its destination
+	Protocol string        `json:"protocol"`
+	Bytes    uint16        `json:"bytes"`
+	Reason   Reason        `json:"reason"`
+}
+
+// Status is what can be known of a gate.
+type Status struct {
+	// Backend is xdp-native, xdp-generic, nft or none; Why says why that one.
+	Backend    string   `json:"backend"`
+	Why        string   `json:"why"`
+	Interfaces []string `json:"interfaces"`
+	Ports      []string `json:"ports"`
+	DryRun     bool     `json:"dry_run"`
+	Lock       bool     `json:"lock"`
+	Cookies    string   `json:"cookies"` // when SYNs are answered before the stack
+	Sources    int      `json:"sources"` // judged, in force
+	Allowed    int      `json:"allowed"` // prefixes on the allow list
+	Missed     uint64   `json:"missed"`  // orders that found no room, or could not be carried out
+	Counts     Counts   `json:"counts"`
+	Samples    []Sample `json:"samples,omitempty"`
+	// Trouble is the latest failure; empty where all goes well.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Gate is one gate that stands. All methods are safe for concurrent use.
+type Gate struct {
+	options Options
+	why     string
+	wake    chan struct{}
+	missed  atomic.Uint64
+
+	queue   sync.Mutex
+	pending []deich.Order
+
+	mu      sync.Mutex // the wall, and what is known of it
+	wall    wall       // nil: none
+	held    map[netip.Prefix]*held
+	held4   [2]int // how many of held: sources, wider prefixes
+	held6   [2]int
+	allowed []netip.Prefix
+	trouble string
+	failed  bool // in this round
+}
+
+// held is a verdict in force.
+type held struct {
+	until deich.Time
+	hits  uint64 // told of
+}
+
+// Open sets up what the configuration asks for and can be had here. A Gate
+// without a wall is no error where the mode is off or auto: its Status says
+// why. It ends with Close.
+func Open(o Options) (*Gate, error) {
+	o.Config = o.Config.Defaults()
+	g := &Gate{options: o, wake: make(chan struct{}, 1), held: make(map[netip.Prefix]*held)}
+	if o.Log == nil {
+		g.options.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Config.Mode == Off {
+		g.why = "it is not asked for"
+		return g, nil
+	}
+	allowed, err := g.allowList()
+	if err == nil {
+		g.wall, g.why, err = build(o, allowed)
+	}
+	if err != nil && o.Config.Mode != Auto {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if err != nil {
+		g.why = err.Error()
+		return g, nil
+	}
+	g.allowed = allowed
+	return g, nil
+}
+
+// allowList is who is never dropped, in a fixed order.
+func (g *Gate) allowList() ([]netip.Prefix, error) {
+	list := resolvers()
+	for _, text := range g.options.Config.Allow {
+		p, err := ReadPrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("allow: %w", err)
+		}
+		list = append(list, p)
+	}
+	if g.options.Allow != nil {
+		for _, p := range g.options.Allow() {
+			if p, err := plain(p); err == nil {
+				list = append(list, p)
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	list = slices.Compact(list)
+	for _, is4 := range []bool{true, false} {
+		n := 0
+		for _, p := range list {
+			if p.Addr().Is4() == is4 {
+				n++
+			}
+		}
+		if n > allowMax {
+			return nil, fmt.Errorf("allow: %d prefixes of one family: at most %d", n, allowMax)
+		}
+	}
+	return list, nil
+}
+
+// Carry has orders carried out soon: new ones, longer ones, and revocations.
+// It does not wait. What finds no room counts as missed; the listener refuses
+// those sources.
+func (g *Gate) Carry(list []deich.Order) {
+	g.queue.Lock()
+	room := min(len(list), pendingMax-len(g.pending))
+	g.pending = append(g.pending, list[:room]...)
+	g.queue.Unlock()
+	g.missed.Add(uint64(len(list) - room))
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run carries orders out and counts drops until ctx ends.
+func (g *Gate) Run(ctx context.Context) {
+	beat, collect := time.NewTicker(beatEvery), time.NewTicker(collectEvery)
+	defer beat.Stop()
+	defer collect.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.wake:
+			g.noted(g.carry())
+		case <-beat.C:
+			g.noted(g.beat())
+		case <-collect.C:
+			g.noted(errors.Join(g.collect(), g.renewAllow()))
+			g.round()
+		}
+	}
+}
+
+// noted keeps a failure for the status, and tells of it when it is a new one.
+func (g *Gate) noted(err error) {
+	if err == nil {
+		return
+	}
+	g.mu.Lock()
+	told := g.trouble == err.Error()
+	g.trouble, g.failed = err.Error(), true
+	g.mu.Unlock()
+	if !told {
+		g.options.Log.Error("gate", "trouble", err)
+	}
+}
+
+// round ends a round of collecting: what did not fail again is over.
+func (g *Gate) round() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.failed {
+		g.trouble = ""
+	}
+	g.failed = false
+}
+
+func (g *Gate) beat() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wall == nil {
+		return nil
+	}
+	return g.wall.beat()
+}
+
+// carry writes down what is pending.
+func (g *Gate) carry() error {
+	g.queue.Lock()
+	list := g.pending
+	g.pending = nil
+	g.queue.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wall == nil || len(list) == 0 {
+		return nil
+	}
+	now := g.options.Now()
+	// The latest word about a prefix holds.
+	last := make(map[netip.Prefix]deich.Time, len(list))
+	for _, o := range list {
+		p, err := plain(o.Prefix)
+		if err != nil {
+			g.missed.Add(1)
+			continue
+		}
+		last[p] = o.Until
+	}
+	var put []verdict
+	var gone []netip.Prefix
+	for p, until := range last {
+		switch {
+		case until <= now:
+			gone = append(gone, p)
+		case g.hold(p, until):
+			put = append(put, verdict{p, min(until.Sub(now), verdictMax)})
+		default:
+			g.missed.Add(1)
+		}
+	}
+	err := g.remove(gone)
+	for part := range slices.Chunk(put, batchMax) {
+		if e := g.wall.put(part); e != nil {
+			g.missed.Add(uint64(len(part)))
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// kindOf gives how many like p are held, and how many may be.
+func (g *Gate) kindOf(p netip.Prefix) (n *int, most int) {
+	n4 := &g.held6
+	full := narrowest6
+	if p.Addr().Is4() {
+		n4, full = &g.held4, 32
+	}
+	if p.Bits() == full {
+		return &n4[0], sourcesMax
+	}
+	return &n4[1], prefixesMax
+}
+
+// hold takes a verdict into the books; false says that there is no room, or
+// that the prefix is narrower than is judged.
+func (g *Gate) hold(p netip.Prefix, until deich.Time) bool {
+	if h := g.held[p]; h != nil {
+		h.until, h.hits = until, 0 // it is put anew
+		return true
+	}
+	if n := p.Bits(); p.Addr().Is4() && n < widest4 || !p.Addr().Is4() && (n < widest6 || n > narrowest6) {
+		return false
+	}
+	n, most := g.kindOf(p)
+	if *n >= most {
+		return false
+	}
+	*n++
+	g.held[p] = &held{until: until}
+	return true
+}
+
+func (g *Gate) remove(gone []netip.Prefix) (err error) {
+	for _, p := range gone {
+		if g.held[p] != nil {
+			n, _ := g.kindOf(p)
+			*n--
+			delete(g.held, p)
+		}
+	}
+	for part := range slices.Chunk(gone, batchMax) {
+		err = errors.Join(err, g.wall.remove(part))
+	}
+	return err
+}
+
+// collect tells of what judged sources still sent, and clears away what ended.
+func (g *Gate) collect() error {
+	g.mu.Lock()
+	if g.wall == nil {
+		g.mu.Unlock()
+		return nil
+	}
+	var seen []deich.Count
+	err := g.wall.hits(func(p netip.Prefix, n uint64) {
+		if h := g.held[p]; h != nil && n > h.hits {
+			seen = append(seen, deich.Count{Prefix: p, N: n - h.hits})
+			h.hits = n
+		}
+	})
+	now := g.options.Now()
+	var gone []netip.Prefix
+	for p, h := range g.held {
+		if h.until <= now {
+			gone = append(gone, p)
+		}
+	}
+	err = errors.Join(err, g.remove(gone))
+	g.mu.Unlock()
+	if g.options.Seen != nil && len(seen) > 0 && !g.options.Config.DryRun {
+		g.options.Seen(seen)
+	}
+	return err
+}
+
+// renewAllow puts the allow list in force where it has changed.
+func (g *Gate) renewAllow() error {
+	list, err := g.allowList()
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wall == nil || slices.Equal(list, g.allowed) {
+		return nil
+	}
+	if err := g.wall.allow(list); err != nil {
+		return err
+	}
+	g.allowed = list
+	return nil
+}
+
+// Status takes a snapshot.
+func (g *Gate) Status() Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.options.Config
+	s := Status{
+		Backend: None, Why: g.why, DryRun: c.DryRun, Lock: c.Lock, Interfaces: []string{}, Ports: []string{},
+		Sources: len(g.held), Allowed: len(g.allowed), Missed: g.missed.Load(), Trouble: g.trouble,
+	}
+	for _, p := range g.options.Ports {
+		s.Ports = append(s.Ports, p.String())
+	}
+	slices.Sort(s.Ports)
+	s.Ports = slices.Compact(s.Ports)
+	if g.wall == nil {
+		return s
+	}
+	s.Backend, s.Interfaces, s.Samples, s.Cookies = g.wall.name(), g.wall.interfaces(), g.wall.samples(), g.wall.cookies()
+	var err error
+	if s.Counts, err = g.wall.counts(); err != nil {
+		s.Trouble = cmp.Or(s.Trouble, err.Error())
+	}
+	return s
+}
+
+func (p Port) String() string {
+	if p.UDP {
+		return fmt.Sprintf("udp/%d", p.At.Port())
+	}
+	return fmt.Sprintf("tcp/%d", p.At.Port())
+}
+
+// Close takes the gate away: everything passes. It may be called again.
+func (g *Gate) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wall == nil {
+		return nil
+	}
+	err := g.wall.close()
+	g.wall, g.why, g.trouble = nil, "it was taken away", ""
+	clear(g.held)
+	g.held4, g.held6 = [2]int{}, [2]int{}
+	return err
+}
+
+// tried collects why a way was not taken.
+type tried []string
+
+func (t *tried) add(name string, err error) { *t = append(*t, name+": "+err.Error()) }
+func (t tried) String() string              { return strings.Join(t, "; ") }

@@ -1,0 +1,50 @@
+package gate
+
+import "time"
+
+// Every bound of the gate, by name, with what happens when it is reached.
+const (
+	// sourcesMax is how many judged sources of each family are held: addresses of
+	// IPv4, networks of 64 bits of IPv6. One more is missed: the listener refuses it.
+	sourcesMax = 128 << 10
+	// prefixesMax is how many wider judged prefixes of each family are held; one
+	// more is missed.
+	prefixesMax = 16 << 10
+	// widest4 and widest6 are the widest prefixes that may be judged, narrowest6
+	// the narrowest of IPv6; others are missed, as they are by the listener. A
+	// wider one would reach too many who did nothing.
+	widest4, widest6, narrowest6 = 24, 48, 64
+	// allowMax is how many prefixes of each family the allow list holds. A longer
+	// one is an error, and then nothing is attached.
+	allowMax = 4096
+	// portsMax is how many ports of its own Deich may have; more is an error.
+	portsMax = 256
+	// reflectionMax bounds Config.Reflection, interfacesMax Config.Interfaces and
+	// what is found of itself; more is an error of configuration.
+	reflectionMax = 256
+	interfacesMax = 16
+	// pendingMax is how many orders may wait to be written down to the kernel;
+	// one more is missed.
+	pendingMax = 64 << 10
+	// batchMax is how many are written with one system call, or one run of nft.
+	batchMax = 4096
+	// verdictMax is the longest a verdict is written down for; what is ordered
+	// for longer ends then.
+	verdictMax = time.Hour
+	// samplesKept is how many of the latest sampled drops can be looked at; older
+	// ones are forgotten. samplesBytes is the ring they come through; full, a
+	// sample is left out.
+	samplesKept  = 32
+	samplesBytes = 64 << 10
+	// collectEvery is how often what was dropped is counted and told of.
+	collectEvery = 2 * time.Second
+	// beatEvery is how often nft is told that Deich is alive, beatLasts how long
+	// it believes that: then its rules match nothing.
+	beatEvery = time.Second
+	beatLasts = 3 * time.Second
+	// nftHitsEvery is how often each source's packets are counted where nft drops
+	// them: reading many sources takes it a second or more.
+	nftHitsEvery = 10 * time.Second
+	// nftWait is how long one run of nft may take; then it has failed.
+	nftWait = 10 * time.Second
+)
