@@ -149,7 +149,7 @@ func TestConnectionFloods(t *testing.T) {
 				}
 				r.Host = "a.example"
 				begun := time.Now()
-				resp, err := (&http.Client{Transport: tr, Timeout: 5 * time.Second}).Do(r)
+				resp, err := (&http.Client{Transport: tr, Timeout: 2 * patience}).Do(r) // the generator and others work on the same cores
 				if err != nil {
 					return false, time.Since(begun)
 				}
