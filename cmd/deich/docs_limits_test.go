@@ -30,6 +30,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"guard/limits.go", "Requests and answers", "Bodies, proofs, tickets, passes, and what happens while the engine is left alone."},
 	{"edge/limits.go", "Connections", "Clients' connections, origins' connections, the access log."},
 	{"desk/limits.go", "The private server", "The console and the private API."},
+	{"desk/record/limits.go", "The record of incidents", "Files of the log that tells when it was changed."},
 	{"drill/limits.go", "Rehearsals", "What one rehearsal may keep and wait for."},
 	{"drill/scenarios/limits.go", "Scenarios", "What a scenario may ask for; beyond it, it is refused before anything starts."},
 	{"drill/sim/limits.go", "Rehearsals in virtual time", "What one simulation may hold."},
