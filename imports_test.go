@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"sketch":               {},
 	"guard":                {"", "sketch"},
 	"edge":                 {"", "sketch", "guard"},
-	"desk":                 {"", "desk/incident", "desk/record"},
+	"desk":                 {"", "desk/incident", "desk/record", "desk/dossier", "desk/status"},
 	"desk/incident":        {},
 	"desk/record":          {},
 	"desk/dossier":         {"desk/incident"},

@@ -28,6 +28,9 @@ type commands struct {
 	Undo    undoCommand    `cmd:"" help:"Take back a rule, or what was listed by hand."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
+	Incident incidentCommand `cmd:"" help:"What happened, what others claim, and what the public is told."`
+	Status   statusCommand   `cmd:"" help:"Show the public how the platform does."`
+
 	Drill drillCommand `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`
 
 	Certificate certificateCommand `cmd:"" help:"Show the root certificate of Deich's own authority."`
