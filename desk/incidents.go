@@ -288,6 +288,9 @@ func (k *Keeper) list() []IncidentLine {
 // current gives what the live page shows: the incident that is going on, or
 // the last one of the last day.
 func (k *Keeper) current() *LiveIncident {
+	if !k.ready.Load() {
+		return nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	i := k.index.Book.Open()
@@ -487,7 +490,7 @@ func (k *Keeper) dossierOf(id string, now time.Time) (*dossier.Dossier, error) {
 	if v.Case != nil {
 		zone = v.Case.Location()
 	}
-	return &dossier.Dossier{Incident: v.Incident, Rows: rows, Made: now, Zone: zone, Head: head, Number: number}, nil
+	return &dossier.Dossier{Incident: v.Incident, Rows: rows, Made: now.In(k.zone), Zone: zone, Head: head, Number: number}, nil
 }
 
 // serveDossier gives it as html, md or json.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deichproject/deich/desk/incident"
@@ -54,7 +55,9 @@ type Keeper struct {
 	posted  time.Time // when the status page's file was written
 	post    []byte    // and what it says, without the time
 	parts   []status.Component
-	started time.Time
+	// ready says that the record was read. Without a snapshot that takes seconds,
+	// for which nobody waits but whoever asks about incidents.
+	ready atomic.Bool
 }
 
 // index is what a snapshot holds.
@@ -67,7 +70,7 @@ type index struct {
 // OpenKeeper opens the record of incidents in a data folder and reads it. What
 // had to be repaired is said to warn, in a sentence each.
 func OpenKeeper(data string, zone *time.Location, now time.Time, warn func(string)) (*Keeper, error) {
-	k := &Keeper{data: data, zone: zone, warn: warn, started: now}
+	k := &Keeper{data: data, zone: zone, warn: warn, watch: incident.NewWatch(zone, nil)}
 	if err := k.open(now); err != nil {
 		return nil, fmt.Errorf("desk: incidents: %w", err)
 	}
@@ -83,8 +86,27 @@ func (k *Keeper) open(now time.Time) error {
 	}
 	k.log = log
 	from := k.readSnapshot()
+	if _, number, _ := log.End(); from != (record.Place{}) || number <= 2*snapshotLines || k.trouble != nil {
+		if err := k.load(from, repair, now); err != nil {
+			return errors.Join(err, log.Close())
+		}
+		return nil
+	}
+	k.mu.Lock()
+	go func() {
+		defer k.mu.Unlock()
+		if err := k.load(from, repair, now); err != nil {
+			k.fail(err, now)
+			k.ready.Store(true) // so that it is tried again
+		}
+	}()
+	return nil
+}
+
+// load reads the record from a place on; k.mu is held, or nobody else knows k.
+func (k *Keeper) load(from record.Place, repair record.Repair, now time.Time) error {
 	broken := 0
-	err = record.Read(k.dir(), from, record.Place{}, func(l record.Line) error {
+	err := record.Read(k.dir(), from, record.Place{}, func(l record.Line) error {
 		if l.Broken {
 			broken++
 		}
@@ -97,21 +119,22 @@ func (k *Keeper) open(now time.Time) error {
 		return nil
 	})
 	if err != nil {
-		return errors.Join(err, log.Close())
+		return err
 	}
 	k.watch = incident.NewWatch(k.zone, k.index.Book)
+	k.ready.Store(true)
 	if broken > 0 {
 		k.warn(fmt.Sprintf("%d lines of the record of incidents are not what was written: deich incident verify says which", broken))
 	}
-	if repair.Torn > 0 || repair.Ended {
-		text := fmt.Sprintf("the record of incidents ended in an unfinished line of %d bytes, which nobody was told of; it is set aside in %s", repair.Torn, repair.Aside)
-		if repair.Ended {
-			text = "the last line of the record of incidents was whole but for its end, and has that again"
-		}
-		k.warn(text)
-		return k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: text}}})
+	if repair == (record.Repair{}) {
+		return nil
 	}
-	return nil
+	text := fmt.Sprintf("the record of incidents ended in an unfinished line of %d bytes, which nobody was told of; it is set aside in %s", repair.Torn, repair.Aside)
+	if repair.Ended {
+		text = "the last line of the record of incidents was whole but for its end, and has that again"
+	}
+	k.warn(text)
+	return k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: text}}})
 }
 
 // take applies one fact that stands in the record.
@@ -246,7 +269,7 @@ func (k *Keeper) keep(facts []incident.Fact) error {
 	}
 	places, err := k.log.Append(payloads...)
 	if err != nil {
-		k.fail(err)
+		k.fail(err, facts[0].At)
 		return err
 	}
 	end, _, _ := k.log.End()
@@ -263,17 +286,22 @@ func (k *Keeper) keep(facts []incident.Fact) error {
 
 // fail stops keeping until the record can be opened again. The watch begins
 // anew, lest it go on from facts that nobody has.
-func (k *Keeper) fail(err error) {
-	if errors.Is(err, record.ErrFailed) || k.trouble != nil {
+func (k *Keeper) fail(err error, now time.Time) {
+	if k.trouble != nil {
 		return
 	}
-	k.trouble = err
+	k.trouble, k.tryAt = err, now.Add(reopenEvery)
 	k.warn(fmt.Sprintf("incidents are not kept: %v; it is tried again every %s", err, reopenEvery))
-	k.watch = incident.NewWatch(k.zone, k.index.Book)
+	if k.ready.Load() {
+		k.watch = incident.NewWatch(k.zone, k.index.Book)
+	}
 }
 
 // see looks at one moment.
 func (k *Keeper) see(now time.Time, s *State) {
+	if !k.ready.Load() {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.trouble != nil {
@@ -318,11 +346,10 @@ func (k *Keeper) reopen(now time.Time) {
 	k.tryAt = now.Add(reopenEvery)
 	k.log.Close()
 	was := k.trouble
-	k.trouble = nil
 	if err := k.open(now); err != nil {
-		k.trouble = err
 		return
 	}
+	k.trouble, k.lines = nil, 0
 	k.warn(fmt.Sprintf("incidents are kept again; what was seen since is missing (%v)", was))
 	k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: "What was seen for a while is missing: " + was.Error()}}})
 }

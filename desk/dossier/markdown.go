@@ -20,7 +20,7 @@ func (d *Dossier) Markdown(w io.Writer, lang string) error {
 	m.all(v.Summary)
 	head := v.W.Facts
 	if !v.Measured {
-		head = v.W.Reported
+		head = v.W.Reports
 	}
 	m.line("## %s", head)
 	m.pairs(v.W, v.Facts)

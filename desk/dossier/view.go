@@ -60,7 +60,7 @@ func (d *Dossier) view(lang string) (*view, error) {
 		return nil, err
 	}
 	w := wordsIn(lang)
-	v := &view{Lang: lang, W: w, ID: i.ID, Life: incident.LifeName(i.Life).In(lang), MadeAt: incident.DayClock(d.Made, d.Zone).In(lang),
+	v := &view{Lang: lang, W: w, ID: i.ID, Life: incident.LifeName(i.Life).In(lang), MadeAt: incident.DayClock(d.Made, d.Made.Location()).In(lang),
 		Note: incident.NotAttribution.In(lang), Measured: i.Measured()}
 	b := &builder{d, i, v, w, lang}
 	if v.Title = i.Title.In(lang); v.Title == "" {
@@ -153,7 +153,7 @@ func (b *builder) told() {
 		if !r.At.Time.IsZero() {
 			when = about(r.At)
 		}
-		v.Timeline = append(v.Timeline, moment{when, r.Who, b.in(r.Text)})
+		v.Timeline = append(v.Timeline, moment{when, b.in(r.Who), b.in(r.Text)})
 	}
 	v.Cause = append(v.Cause, w.CauseUntold)
 	for _, l := range c.Lessons {

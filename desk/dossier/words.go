@@ -4,20 +4,20 @@ import "github.com/deichproject/deich/desk/incident"
 
 // words are a dossier's, in one language.
 type words struct {
-	Dossier, Made, Summary, Facts, Plots, Timeline, Cause, Rules, Claims, Collateral, Worked, Lessons, Open, Figures string
-	Titles                                                                                                           [2]string // known users affected, and not
-	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold         string
-	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                              string
-	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                           string
-	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                               string
-	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure              string
-	KnownHeld, KnownOwn, KnownFailed, ByRule, AtAccept                                                               string
-	Noticed, FirstWord, HeldUp, Quick, Slow, RulesActed, Relapsed, OpenUsers, OpenSources, NoLessons, NoRules        string
-	PlotUsers, PlotActs, PlotLatency, PerSecondUnit, Milliseconds, Asked, Served, Allowed, Waited, Denied            string
-	Half, Most, Time, MarkMitigated, MarkRestored                                                                    string
-	Where, When, Unknown, Target, Window, Vector, Size, Purpose, Proof, Relayed, Doubted, AskedSilent                string
-	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, Name, Value                string
-	terms                                                                                                            map[string]string
+	Dossier, Made, Summary, Reports, Facts, Plots, Timeline, Cause, Rules, Claims, Collateral, Worked, Lessons, Open, Figures string
+	Titles                                                                                                                    [2]string // known users affected, and not
+	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                  string
+	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                       string
+	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                    string
+	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                                        string
+	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure                       string
+	KnownHeld, KnownOwn, KnownFailed, ByRule, AtAccept                                                                        string
+	Noticed, FirstWord, HeldUp, Quick, Slow, RulesActed, Relapsed, OpenUsers, OpenSources, NoLessons, NoRules                 string
+	PlotUsers, PlotActs, PlotLatency, PerSecondUnit, Milliseconds, Asked, Served, Allowed, Waited, Denied                     string
+	Half, Most, Time, MarkMitigated, MarkRestored                                                                             string
+	Where, When, Unknown, Target, Window, Vector, Size, Purpose, Proof, Relayed, Doubted, AskedSilent                         string
+	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, Name, Value                         string
+	terms                                                                                                                     map[string]string
 }
 
 func (w words) titleOf(i *incident.Incident) string {
@@ -35,7 +35,7 @@ func (w words) term(name string) string {
 }
 
 var english = words{
-	Dossier: "Dossier", Made: "Made %s", Summary: "Summary", Facts: "What was measured", Plots: "Over time", Timeline: "Timeline", Cause: "Cause",
+	Dossier: "Dossier", Made: "Made %s", Summary: "Summary", Reports: "What is reported", Facts: "What was measured", Plots: "Over time", Timeline: "Timeline", Cause: "Cause",
 	Rules: "Rules that acted", Claims: "Claims, held against the record", Collateral: "Who was turned away, and why", Worked: "How it went", Lessons: "Notes and lessons",
 	Open: "What is not known", Figures: "The figures", Titles: [2]string{"Users were affected, %s", "More requests than usual, %s"},
 	Thousand: ",", About: "about", Reported: "reported", Subject: "Whose", Begin: "Begin", Fixed: "Largely fixed", Duration: "Duration", Effect: "Effect",
@@ -80,7 +80,7 @@ var english = words{
 }
 
 var german = words{
-	Dossier: "Dossier", Made: "Erstellt am %s", Summary: "Zusammenfassung", Facts: "Was gemessen wurde", Plots: "Im Verlauf", Timeline: "Zeitverlauf", Cause: "Ursache",
+	Dossier: "Dossier", Made: "Erstellt am %s", Summary: "Zusammenfassung", Reports: "Was berichtet wird", Facts: "Was gemessen wurde", Plots: "Im Verlauf", Timeline: "Zeitverlauf", Cause: "Ursache",
 	Rules: "Regeln, die griffen", Claims: "Behauptungen, an der Aufzeichnung geprüft", Collateral: "Wer abgewiesen wurde, und warum", Worked: "Wie es verlief", Lessons: "Notizen und Lehren",
 	Open: "Was nicht bekannt ist", Figures: "Die Zahlen", Titles: [2]string{"Nutzer waren betroffen, %s", "Mehr Anfragen als sonst, %s"},
 	Thousand: ".", About: "etwa", Reported: "berichtet", Subject: "Wessen", Begin: "Beginn", Fixed: "Weitgehend behoben", Duration: "Dauer", Effect: "Wirkung",

@@ -28,10 +28,10 @@ type Case struct {
 
 // Report is a piece of news.
 type Report struct {
-	At   Stamp  `json:"at,omitzero"`
-	When Text   `json:"when,omitzero"` // in words, where no time is known
-	Who  string `json:"who"`
-	Text Text   `json:"text"`
+	At   Stamp `json:"at,omitzero"`
+	When Text  `json:"when,omitzero"` // in words, where no time is known
+	Who  Text  `json:"who"`
+	Text Text  `json:"text"`
 }
 
 // caseBytesMax bounds the file of a case.

@@ -428,6 +428,7 @@ type Measuring struct {
 	before  time.Time // what is usual is learned from here on
 	minutes int       // of the time before
 	rate    float64
+	tail    Measured // seconds that no minute has summed up yet
 }
 
 // NewMeasuring begins to sum up a window; rows of the hour before it say what
@@ -448,6 +449,9 @@ func (m *Measuring) Count(kind Kind, r *Row) {
 		m.minutes++
 		m.rate += rate
 	}
+	if kind == Minute {
+		m.tail = Measured{} // the seconds so far are in it
+	}
 	if !r.At.After(m.m.From) || !r.From().Before(m.m.To) {
 		return
 	}
@@ -456,9 +460,6 @@ func (m *Measuring) Count(kind Kind, r *Row) {
 	if k.Asked-min(k.Own, k.Asked) >= 10 {
 		m.m.Worst = min(m.m.Worst, 1-float64(k.Lost())/float64(k.Asked-k.Own))
 	}
-	if kind != Minute {
-		return
-	}
 	from, to := r.From(), r.At
 	if from.Before(m.m.From) {
 		from = m.m.From
@@ -466,10 +467,14 @@ func (m *Measuring) Count(kind Kind, r *Row) {
 	if to.After(m.m.To) {
 		to = m.m.To
 	}
-	m.m.Seconds += int(to.Sub(from).Seconds())
-	m.m.Off += r.Off
-	m.m.Asked += uint64(k.Asked - min(k.Own, k.Asked))
-	m.m.Lost += uint64(k.Lost())
+	sum := &m.tail
+	if kind == Minute {
+		sum = &m.m
+	}
+	sum.Seconds += int(to.Sub(from).Seconds() + .5)
+	sum.Off += r.Off
+	sum.Asked += uint64(k.Asked - min(k.Own, k.Asked))
+	sum.Lost += uint64(k.Lost())
 }
 
 // Measured gives the sum.
@@ -477,5 +482,10 @@ func (m *Measuring) Measured() Measured {
 	if m.minutes > 0 {
 		m.m.Usual = m.rate / float64(m.minutes)
 	}
-	return m.m
+	all := m.m
+	all.Seconds += m.tail.Seconds
+	all.Off += m.tail.Off
+	all.Asked += m.tail.Asked
+	all.Lost += m.tail.Lost
+	return all
 }

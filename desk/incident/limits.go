@@ -41,6 +41,8 @@ const (
 	heldSeconds = 3
 	// failingSeconds is how long an origin must fail, or a cause be named, before that alone does.
 	failingSeconds = 3
+	// emptySeconds is how long next to nothing must arrive, as the engine judges it, before that alone does.
+	emptySeconds = 60
 	// slowTimes and slowLeast: half of known users' requests take so many times as long as usual, and so long at least.
 	slowTimes = 4
 	slowLeast = 500 // milliseconds

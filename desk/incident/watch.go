@@ -33,6 +33,7 @@ type Watch struct {
 	origins map[string]Origin
 	rules   map[uint32]Rule
 	caused  int // seconds in a row with a cause named or an origin failing
+	empty   int // seconds in a row in which next to nothing arrives
 }
 
 // usual is what peace was like.
@@ -136,7 +137,8 @@ func (w *Watch) mark(r *Row, s *Sample) {
 	if w.hurts(r) {
 		r.Hurt = r.Span
 	}
-	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) {
+	w.empty = either(slices.ContainsFunc(s.Origins, func(o Origin) bool { return o.Cause == upstream }), w.empty+1, 0)
+	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 {
 		r.Off = r.Span
 	}
 	if r.Fail || slices.ContainsFunc(s.Origins, named) {
@@ -147,8 +149,12 @@ func (w *Watch) mark(r *Row, s *Sample) {
 }
 
 func named(o Origin) bool {
-	return o.Cause != "" && o.Cause != "none" && o.Cause != "unknown"
+	return o.Cause != "" && o.Cause != "none" && o.Cause != "unknown" && o.Cause != upstream
 }
+
+// upstream is the engine's word for next to nothing arriving. It takes longer to
+// believe: people go home, too.
+const upstream = "upstream"
 
 // hurts says whether known users were affected in a row.
 func (w *Watch) hurts(r *Row) bool {
@@ -219,7 +225,7 @@ func (w *Watch) opens() bool {
 			held++
 		}
 	}
-	return held >= heldSeconds || w.caused >= failingSeconds
+	return held >= heldSeconds || w.caused >= failingSeconds || w.empty >= emptySeconds
 }
 
 // start opens an incident and says since when.
@@ -228,7 +234,7 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.hurt, w.back, w.whole, w.told, w.over, w.seconds = false, false, false, false, false, 0
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
-		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) {
+		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.empty > 0 && r.Off > 0 {
 			first, gap = i, 0
 		} else {
 			gap++
@@ -257,6 +263,8 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 // harm says how users are affected, as of the last seconds.
 func (w *Watch) harm() harm {
 	switch _, share, _, slow := w.loss(w.last(windowSeconds)); {
+	case w.empty > 0:
+		return fewArrive
 	case !w.hurt:
 		return newcomersWait
 	case slow > 0 && share < lossOpens:
@@ -314,7 +322,7 @@ func (w *Watch) compare(s *Sample, say func(Fact)) {
 	}
 }
 
-func either(yes bool, a, b Kind) Kind {
+func either[T any](yes bool, a, b T) T {
 	if yes {
 		return a
 	}

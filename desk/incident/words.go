@@ -88,6 +88,7 @@ const (
 	newcomersWait harm = iota
 	everybodyWaits
 	usersOut
+	fewArrive
 )
 
 // words say it, as what comes behind a time.
@@ -95,6 +96,8 @@ func (h harm) words() Text {
 	switch h {
 	case usersOut:
 		return Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
+	case fewArrive:
+		return Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
 	case everybodyWaits:
 		return Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
 	}
@@ -135,8 +138,8 @@ func restoredText(at, due time.Time, hurt bool, zone *time.Location) Text {
 		}
 	}
 	return Text{
-		"Since " + from.English + " newcomers need not wait any more. We keep watching." + next.English,
-		"Seit " + from.German + " muss niemand mehr warten. Wir beobachten weiter." + next.German,
+		"Since " + from.English + " everything is as usual again. We keep watching." + next.English,
+		"Seit " + from.German + " ist alles wieder wie sonst. Wir beobachten weiter." + next.German,
 	}
 }
 

@@ -100,9 +100,21 @@ func From(b *incident.Book, components []Component, now time.Time, zone *time.Lo
 
 func public(i *incident.Incident) Incident {
 	p := Incident{ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt}
+	// That a cause was found is a word on the cause: a person says it.
+	stage := func(l incident.Life) incident.Life {
+		if l == incident.Identified && i.Approval == nil {
+			return incident.Investigating
+		}
+		return l
+	}
+	p.Life = stage(p.Life)
 	for k := len(i.Updates) - 1; k >= 0 && len(p.Updates) < updatesMax; k-- {
 		u := i.Updates[k]
-		p.Updates = append(p.Updates, Update{u.At, u.Life, u.Text, u.By == ""})
+		life := u.Life
+		if u.By == "" {
+			life = stage(life)
+		}
+		p.Updates = append(p.Updates, Update{u.At, life, u.Text, u.By == ""})
 	}
 	return p
 }

@@ -174,18 +174,20 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 		v.Past = append(v.Past, d.tell(i, lang, zone, d.Heard))
 	}
 	v.Title, v.Mood, v.Water = w.Title, string(worst), map[State]int{Up: 4, Slow: 45, Down: 90}[worst]
-	v.Sentence = d.sentence(worst, w, lang)
+	v.Sentence = d.sentence(worst, w, lang, zone)
 	v.history(d, w, lang, zone)
 	return v
 }
 
-// sentence is the one at the top: what is so, in the newest words to the public.
-func (d *Document) sentence(worst State, w words, lang string) string {
+// sentence is the one at the top: what is so. While users are affected, it is
+// the newest word to the public.
+func (d *Document) sentence(worst State, w words, lang string, zone *time.Location) string {
 	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
 		c := d.Current[0]
 		if c.Restored.IsZero() || worst == Down {
 			return c.Updates[0].Text.In(lang)
 		}
+		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang))
 	}
 	return w.Sentences[worst]
 }

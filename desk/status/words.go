@@ -5,7 +5,7 @@ type words struct {
 	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt string
 	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted              string
 	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot              string
-	Good, Some, Bad, None                                                              string
+	Again, Good, Some, Bad, None                                                       string
 	States                                                                             map[State]string
 	Sentences                                                                          map[State]string
 }
@@ -21,8 +21,9 @@ var english = words{
 	Affected: "Users were affected", Held: "More requests than usual", Lasting: "for %s so far", Lasted: "lasted %s",
 	Begin: "Began", Mitigated: "Known users served again", Restored: "Everybody served again", End: "Over", Skip: "Skip to what is so now",
 	Figures: "The days in words", Legend: "Each bar is a day.", Updates: "Updates, newest first",
-	Foot: "Times are measured, not estimated. This page does not depend on the site that it tells about.",
-	Good: "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured",
+	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
+	Again: "It works again since %s. We keep watching.",
+	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured",
 	States:    map[State]string{Up: "works", Slow: "works; some have to wait", Down: "does not answer"},
 	Sentences: map[State]string{Up: "Everything works.", Slow: "It works; newcomers may have to wait a little.", Down: "The site does not answer at the moment. We are looking into it."},
 }
@@ -38,8 +39,9 @@ var german = words{
 	Affected: "Nutzer waren betroffen", Held: "Mehr Anfragen als sonst", Lasting: "bisher %s", Lasted: "dauerte %s",
 	Begin: "Begann", Mitigated: "Bekannte Nutzer wieder bedient", Restored: "Alle wieder bedient", End: "Vorbei", Skip: "Zum jetzigen Stand springen",
 	Figures: "Die Tage in Worten", Legend: "Jeder Balken ist ein Tag.", Updates: "Meldungen, neueste zuerst",
-	Foot: "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
-	Good: "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen",
+	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
+	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",
+	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen",
 	States:    map[State]string{Up: "funktioniert", Slow: "funktioniert; manche müssen warten", Down: "antwortet nicht"},
 	Sentences: map[State]string{Up: "Alles funktioniert.", Slow: "Es funktioniert; wer neu kommt, muss vielleicht etwas warten.", Down: "Die Website antwortet im Moment nicht. Wir kümmern uns darum."},
 }
