@@ -13,6 +13,7 @@ import (
 
 	"github.com/deichproject/deich/desk/dossier"
 	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/status"
 )
 
 // IncidentView is an incident as the private API gives it.
@@ -94,14 +95,20 @@ type (
 func (d *Desk) KeepIncidents(k *Keeper) {
 	d.incidents = k
 	d.Mount("GET /incidents/{id}", http.HandlerFunc(d.serveIncidentPage))
+	// The page as the public sees it, where nobody else is to see it yet.
+	page := http.StripPrefix("/status", status.NewServer(k.data, "", k.zone))
+	d.Mount("GET /status/{$}", page)
+	d.Mount("GET /status/feed.atom", page)
+	d.Mount("GET /status/feed.json", page)
 	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
 	d.Mount("GET /api/v1/incidents/{id}/rows", d.answer(func(r *http.Request) (any, error) {
-		if _, err := k.view(r.PathValue("id")); err != nil {
+		id, err := k.named(r.PathValue("id"))
+		if err != nil {
 			return nil, err
 		}
-		return k.rows(r.PathValue("id"))
+		return k.rows(id)
 	}))
 	d.Mount("POST /api/v1/incidents", d.answer(func(r *http.Request) (any, error) {
 		var q OpenRequest
@@ -253,11 +260,52 @@ func (k *Keeper) view(id string) (*IncidentView, error) {
 	return k.copyOf(id)
 }
 
-// copyOf gives an incident that later facts do not change; k.mu is held.
-func (k *Keeper) copyOf(id string) (*IncidentView, error) {
+// Latest names the incident that is going on, or else the newest that was
+// measured here, or else the newest.
+const Latest = "latest"
+
+// get gives an incident; k.mu is held.
+func (k *Keeper) get(id string) (*incident.Incident, error) {
 	i := k.index.Book.Get(id)
+	if id == Latest {
+		if i = k.index.Book.Open(); i == nil {
+			i = newest(k.index.Book.Incidents())
+		}
+	}
 	if i == nil {
 		return nil, fmt.Errorf("%w: %q", errNoIncident, id)
+	}
+	return i, nil
+}
+
+func newest(all []*incident.Incident) *incident.Incident {
+	for _, i := range all {
+		if i.Measured() && i.Into == "" {
+			return i
+		}
+	}
+	if len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// named gives an incident's own name.
+func (k *Keeper) named(id string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i, err := k.get(id)
+	if err != nil {
+		return "", err
+	}
+	return i.ID, nil
+}
+
+// copyOf gives an incident that later facts do not change; k.mu is held.
+func (k *Keeper) copyOf(id string) (*IncidentView, error) {
+	i, err := k.get(id)
+	if err != nil {
+		return nil, err
 	}
 	c := *i
 	c.Timeline, c.Updates, c.Verdicts = slices.Clone(i.Timeline), slices.Clone(i.Updates), slices.Clone(i.Verdicts)
@@ -340,18 +388,21 @@ func (k *Keeper) sentence(i *incident.Incident) string {
 // say keeps what a person says about an incident.
 func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 	f.At = now
-	rows := []incident.Row(nil)
+	var rows []incident.Row
+	var err error
+	if f.Incident, err = k.named(f.Incident); err != nil {
+		return nil, err
+	}
 	if f.Kind == incident.Split {
-		var err error
 		if rows, err = k.rows(f.Incident); err != nil {
 			return nil, err
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	i := k.index.Book.Get(f.Incident)
-	if i == nil {
-		return nil, fmt.Errorf("%w: %q", errNoIncident, f.Incident)
+	i, err := k.get(f.Incident)
+	if err != nil {
+		return nil, err
 	}
 	if err := k.complete(&f, i, rows); err != nil {
 		return nil, err
@@ -470,6 +521,10 @@ func (d *Desk) serveIncidents(w http.ResponseWriter, _ *http.Request) { JSON(w, 
 
 // dossierOf gathers all that is known of an incident.
 func (k *Keeper) dossierOf(id string, now time.Time) (*dossier.Dossier, error) {
+	id, err := k.named(id)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := k.rows(id)
 	if err != nil {
 		return nil, err

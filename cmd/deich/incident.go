@@ -54,7 +54,7 @@ func (p *personFlag) name() string {
 type oneIncident struct {
 	dataFlag
 	jsonFlag
-	ID string `arg:"" help:"The incident, as deich incident list names it; latest is the newest."`
+	ID string `arg:"" help:"The incident, as deich incident list names it; latest is the one that goes on, or the newest."`
 }
 
 // resolve gives the client and the incident's path.
@@ -62,16 +62,6 @@ func (o *oneIncident) resolve() (*client, string, error) {
 	c, err := o.dial()
 	if err != nil {
 		return nil, "", err
-	}
-	if o.ID == "latest" {
-		var all []desk.IncidentLine
-		if err := c.ask("GET", "/api/v1/incidents", nil, &all); err != nil {
-			return nil, "", err
-		}
-		if len(all) == 0 {
-			return nil, "", errors.New("no incident is known")
-		}
-		o.ID = all[0].ID
 	}
 	return c, "/api/v1/incidents/" + url.PathEscape(o.ID), nil
 }
