@@ -33,7 +33,7 @@ type IncidentLine struct {
 	Restored  time.Time     `json:"restored,omitzero"`
 	End       time.Time     `json:"end,omitzero"`
 	Hurt      bool          `json:"hurt"`
-	Asked     uint32        `json:"asked"` // by known users, while something was off
+	Asked     uint32        `json:"asked"` // by users, while something was off
 	Lost      uint32        `json:"lost"`
 	Cause     string        `json:"cause"`
 	Sure      float64       `json:"sure"`
@@ -323,7 +323,7 @@ func (k *Keeper) list() []IncidentLine {
 		cause, sure := i.Cause()
 		l := IncidentLine{
 			ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt,
-			Asked: i.Toll.Known.Asked, Lost: i.Toll.Known.Lost(), Cause: cause, Sure: sure, Claims: len(i.Claims), Into: i.Into, Imported: !i.Measured(),
+			Asked: i.Toll.Users.Asked, Lost: i.Toll.Users.Lost(), Cause: cause, Sure: sure, Claims: len(i.Claims), Into: i.Into, Imported: !i.Measured(),
 		}
 		if i.Approval != nil {
 			l.Approved = i.Approval.Cause
@@ -361,15 +361,15 @@ func (k *Keeper) sentence(i *incident.Incident) string {
 	var b strings.Builder
 	clock := func(t time.Time) string { return incident.ClockSeconds(t, k.zone).English }
 	fmt.Fprintf(&b, "Began at %s.", clock(i.Begin))
-	lost, asked := i.Toll.Known.Lost(), i.Toll.Known.Asked-min(i.Toll.Known.Own, i.Toll.Known.Asked)
+	lost, asked := i.Toll.Users.Lost(), i.Toll.Users.Asked-min(i.Toll.Users.Own, i.Toll.Users.Asked)
 	switch {
 	case !i.Hurt && asked > 0:
-		fmt.Fprintf(&b, " Known users were served throughout: %d of %d requests.", asked-min(lost, asked), asked)
+		fmt.Fprintf(&b, " Users were served throughout: %d of %d requests.", asked-min(lost, asked), asked)
 	case !i.Hurt:
 	case i.Mitigated.IsZero():
-		fmt.Fprintf(&b, " Known users are affected: %d of %d requests were not served.", lost, asked)
+		fmt.Fprintf(&b, " Users are affected: %d of %d requests were not served.", lost, asked)
 	default:
-		fmt.Fprintf(&b, " Known users were served again at %s; %d of %d requests were not.", clock(i.Mitigated), lost, asked)
+		fmt.Fprintf(&b, " Users were served again at %s; %d of %d requests were not.", clock(i.Mitigated), lost, asked)
 	}
 	if !i.Restored.IsZero() {
 		fmt.Fprintf(&b, " Everybody since %s.", clock(i.Restored))

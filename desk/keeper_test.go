@@ -171,11 +171,11 @@ func TestSplitCountsAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Toll.Known.Lost() != 600 || !v.Begin.Equal(at) {
+	if v.Toll.Users.Lost() != 600 || !v.Begin.Equal(at) {
 		t.Errorf("%+v", v.Toll)
 	}
 	merged, err := o.k.say(incident.Fact{Kind: incident.Merged, Incident: v.ID, By: "ada", Other: all[0].ID}, o.at)
-	if err != nil || merged.Toll.Known.Lost() != 1200 {
+	if err != nil || merged.Toll.Users.Lost() != 1200 {
 		t.Errorf("%v: %+v", err, merged)
 	}
 	rows, err := o.k.rows(all[0].ID)

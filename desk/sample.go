@@ -53,6 +53,8 @@ func countState(at time.Time, s *State) *counted {
 		switch {
 		case slices.Contains(ownReasons, r.Reason):
 			c.own[i] += r.N
+		case r.Reason == deich.OriginDown.String() || r.Reason == deich.OriginSlow.String():
+			// Not held back: it failed.
 		case r.Reason == deich.ByRule.String() || r.Act == deich.Drop.String():
 			c.ruled += r.N
 		default:
@@ -82,6 +84,7 @@ func countState(at time.Time, s *State) *counted {
 func sampleBetween(before, now *counted, s *State) incident.Sample {
 	row := incident.Row{At: now.at, Span: max(1, int(now.at.Sub(before.at).Round(time.Second).Seconds()))}
 	known, knownBefore := Latency{}, Latency{}
+	pressed := slices.ContainsFunc(s.Origins, func(o Origin) bool { return o.Pressure })
 	for i := range tiers {
 		ok, late := count32(now.ok[i], before.ok[i]), count32(now.late[i], before.late[i])
 		row.Groups[i] = incident.Group{
@@ -92,7 +95,7 @@ func sampleBetween(before, now *counted, s *State) incident.Sample {
 			P50:    whole(quantile(&now.latency[i], &before.latency[i], .5)),
 			P99:    whole(quantile(&now.latency[i], &before.latency[i], .99)),
 		}
-		if tiers[i] != deich.Stranger.String() {
+		if tiers[i] != deich.Stranger.String() || !pressed {
 			known.add(&now.latency[i])
 			knownBefore.add(&before.latency[i])
 		}

@@ -38,6 +38,7 @@ func measured(t *testing.T) *Dossier {
 		}
 		if s >= 30 && s < 70 {
 			r.Groups[4], r.Acts, r.Off = incident.Group{Asked: 900, Held: 880}, [6]uint32{40, 0, 300, 0, 580, 0}, 1
+			r.Press, r.Apart = true, true
 		}
 		rows = append(rows, r)
 		fact(time.Duration(s-29)*time.Second, incident.Fact{Kind: incident.Second, Row: &r})
@@ -139,7 +140,7 @@ func TestPseudonyms(t *testing.T) {
 func TestTheFiguresAreThere(t *testing.T) {
 	d := measured(t)
 	en, de := text(t, d, "html", "en"), text(t, d, "html", "de")
-	k := d.Incident.Toll.Known
+	k := d.Incident.Toll.Users
 	if k.Lost() != 36 || k.Asked != 800 {
 		t.Fatalf("%+v", k)
 	}

@@ -177,7 +177,7 @@ func (b *builder) measured() {
 	}
 	b.fact(w.Restored, b.since(i.Restored, i.Begin))
 	b.fact(w.End, b.since(i.End, i.Begin))
-	known := i.Toll.Known
+	known := i.Toll.Users
 	fair := uint64(known.Asked - min(known.Own, known.Asked))
 	b.fact(w.KnownAsked, b.number(fair))
 	b.fact(w.KnownServed, fmt.Sprintf(w.OfThem, b.number(uint64(known.Served)), b.percent(uint64(known.Served), fair)))
@@ -231,7 +231,7 @@ func (b *builder) summary() {
 		form = w.SumOpen
 	}
 	b.v.Summary = append(b.v.Summary, fmt.Sprintf(form, from, long))
-	known := i.Toll.Known
+	known := i.Toll.Users
 	fair := uint64(known.Asked - min(known.Own, known.Asked))
 	switch {
 	case fair == 0:
@@ -295,10 +295,10 @@ func (b *builder) collateral() {
 	add := func(name string, n, of uint64) {
 		b.v.Collate = append(b.v.Collate, pair{name, fmt.Sprintf(b.w.OfThem, b.number(n), b.percent(n, of))})
 	}
-	known := uint64(t.Known.Asked)
-	add(b.w.KnownHeld, uint64(t.Known.Held), known)
-	add(b.w.KnownOwn, uint64(t.Known.Own), known)
-	failed := uint64(t.Known.Lost()) - min(uint64(t.Known.Held), uint64(t.Known.Lost()))
+	known := uint64(t.Users.Asked)
+	add(b.w.KnownHeld, uint64(t.Users.Held), known)
+	add(b.w.KnownOwn, uint64(t.Users.Own), known)
+	failed := uint64(t.Users.Lost()) - min(uint64(t.Users.Held), uint64(t.Users.Lost()))
 	add(b.w.KnownFailed, failed, known)
 	b.v.Collate = append(b.v.Collate,
 		pair{b.w.NewHeld, b.number(uint64(t.New.Held))},
@@ -341,8 +341,8 @@ func (b *builder) plots() {
 		return func(r *incident.Row) float64 { return float64(get(r)) / float64(max(1, r.Span)) }
 	}
 	users := newPlot(w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
-		{w.Asked, "asked", per(func(r *incident.Row) uint32 { k := r.Known(); return k.Asked - min(k.Own, k.Asked) })},
-		{w.Served, "served", per(func(r *incident.Row) uint32 { return r.Known().Served })},
+		{w.Asked, "asked", per(func(r *incident.Row) uint32 { k := r.Users(); return k.Asked - min(k.Own, k.Asked) })},
+		{w.Served, "served", per(func(r *incident.Row) uint32 { return r.Users().Served })},
 	}, marks, b.d.Zone, w.Time, clock)
 	acts := newPlot(w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Allowed, "allow", per(func(r *incident.Row) uint32 { return r.Acts[0] })},

@@ -10,7 +10,7 @@ import (
 
 // Toll is what was counted while something was off.
 type Toll struct {
-	Known   Group   `json:"known"`
+	Users   Group   `json:"users"` // as Row.Users counts them
 	New     Group   `json:"new"`
 	Asked   uint64  `json:"asked"` // all requests
 	Acts    [6]uint `json:"acts"`
@@ -18,7 +18,7 @@ type Toll struct {
 	Gate    uint64  `json:"gate"`    // connections refused at accept
 	Seconds int     `json:"seconds"` // in which known users were affected
 	Demand  float32 `json:"demand"`  // the highest, requests a second
-	Worst   float64 `json:"worst"`   // the lowest share of known users' requests served in a second with ten or more
+	Worst   float64 `json:"worst"`   // the lowest share of users' requests served in a second with ten or more
 	Rows    int     `json:"rows"`    // seconds counted
 }
 
@@ -31,7 +31,7 @@ func (t *Toll) Count(r *Row) {
 	for _, g := range []struct {
 		to   *Group
 		from Group
-	}{{&t.Known, r.Known()}, {&t.New, r.New()}} {
+	}{{&t.Users, r.Users()}, {&t.New, r.New()}} {
 		g.to.Asked += g.from.Asked
 		g.to.Served += g.from.Served
 		g.to.Held += g.from.Held
@@ -46,7 +46,7 @@ func (t *Toll) Count(r *Row) {
 	t.Gate += uint64(r.Gate)
 	t.Seconds += r.Hurt
 	t.Demand = max(t.Demand, r.Demand)
-	if k := r.Known(); k.Asked-min(k.Own, k.Asked) >= 10 {
+	if k := r.Users(); k.Asked-min(k.Own, k.Asked) >= 10 {
 		t.Worst = min(t.Worst, 1-float64(k.Lost())/float64(k.Asked-k.Own))
 	}
 }
@@ -57,7 +57,7 @@ func (t *Toll) add(o Toll) {
 		*t = o
 		return
 	}
-	for _, g := range []struct{ to, from *Group }{{&t.Known, &o.Known}, {&t.New, &o.New}} {
+	for _, g := range []struct{ to, from *Group }{{&t.Users, &o.Users}, {&t.New, &o.New}} {
 		g.to.Asked += g.from.Asked
 		g.to.Served += g.from.Served
 		g.to.Held += g.from.Held
@@ -388,7 +388,7 @@ func (b *Book) count(r *Row) {
 	d.Measured += r.Span
 	d.Off += r.Off
 	d.Hurt += r.Hurt
-	k := r.Known()
+	k := r.Users()
 	d.Asked += uint64(k.Asked)
 	d.Lost += uint64(k.Lost())
 }

@@ -304,13 +304,13 @@ func (h *holder) outage() Point {
 	if !h.measured || h.m.Asked == 0 {
 		p.Why = h.unmeasured()
 		if h.measured {
-			p.Why = Text{"No known user asked in that time.", "In dieser Zeit fragte kein bekannter Nutzer."}
+			p.Why = Text{"No user asked in that time.", "In dieser Zeit fragte kein Nutzer."}
 		}
 		return p
 	}
 	served := 100 * (1 - float64(h.m.Lost)/float64(h.m.Asked))
-	p.Why = Text{fmt.Sprintf("%.1f %% of known users' requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
-		fmt.Sprintf("%s %% der Anfragen bekannter Nutzer wurden in dieser Zeit bedient; %.0f %% im schlechtesten Moment.", comma(served), 100*h.m.Worst)}
+	p.Why = Text{fmt.Sprintf("%.1f %% of users' requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
+		fmt.Sprintf("%s %% der Anfragen von Nutzern wurden in dieser Zeit bedient; %.0f %% im schlechtesten Moment.", comma(served), 100*h.m.Worst)}
 	switch {
 	case h.m.Worst < .5:
 		p.Answer, p.Sure = Consistent, .9
@@ -456,7 +456,7 @@ func (m *Measuring) Count(kind Kind, r *Row) {
 		return
 	}
 	m.m.Peak = max(m.m.Peak, rate)
-	k := r.Known()
+	k := r.Users()
 	if k.Asked-min(k.Own, k.Asked) >= 10 {
 		m.m.Worst = min(m.m.Worst, 1-float64(k.Lost())/float64(k.Asked-k.Own))
 	}

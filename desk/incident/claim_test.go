@@ -142,7 +142,7 @@ func TestMergeAndSplit(t *testing.T) {
 	second, first := *all[0], *all[1]
 	s.book.Apply(Fact{At: s.at, Kind: Merged, Incident: second.ID, Other: first.ID, By: "ada"})
 	one := s.book.Get(first.ID)
-	if !one.Begin.Equal(first.Begin) || !one.End.Equal(second.End) || one.Toll.Known.Lost() != first.Toll.Known.Lost()+second.Toll.Known.Lost() {
+	if !one.Begin.Equal(first.Begin) || !one.End.Equal(second.End) || one.Toll.Users.Lost() != first.Toll.Users.Lost()+second.Toll.Users.Lost() {
 		t.Errorf("merged: %+v", one)
 	}
 	if two := s.book.Get(second.ID); two.Into != first.ID || two.Life != Resolved {
@@ -150,7 +150,7 @@ func TestMergeAndSplit(t *testing.T) {
 	}
 	s.book.Apply(Fact{At: s.at, Kind: Split, Incident: first.ID, Other: "new", Time: second.Begin, By: "ada", Tolls: []Toll{first.Toll, second.Toll}})
 	rest, off := s.book.Get(first.ID), s.book.Get("new")
-	if off == nil || !off.Begin.Equal(second.Begin) || off.Toll.Known.Lost() != second.Toll.Known.Lost() || rest.Toll.Known.Lost() != first.Toll.Known.Lost() || len(off.Verdicts) != 1 || len(rest.Verdicts) != 1 {
+	if off == nil || !off.Begin.Equal(second.Begin) || off.Toll.Users.Lost() != second.Toll.Users.Lost() || rest.Toll.Users.Lost() != first.Toll.Users.Lost() || len(off.Verdicts) != 1 || len(rest.Verdicts) != 1 {
 		t.Errorf("split: %+v\n%+v", rest, off)
 	}
 }

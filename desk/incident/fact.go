@@ -11,8 +11,8 @@ const (
 	Minute Kind = "minute"
 
 	Opened    Kind = "opened"    // Time: its begin; By: a person, or nobody
-	Affected  Kind = "affected"  // known users were affected for the first time; Time: since when
-	Mitigated Kind = "mitigated" // known users are served again; Time: since when
+	Affected  Kind = "affected"  // users were affected for the first time; Time: since when
+	Mitigated Kind = "mitigated" // users are served again; Time: since when
 	Relapsed  Kind = "relapsed"  // they are not, after all
 	Restored  Kind = "restored"  // newcomers are, too
 	Again     Kind = "again"     // something is off again after Restored or Ended
@@ -124,7 +124,7 @@ type Row struct {
 	At     time.Time     `json:"at"`
 	Span   int           `json:"span"` // seconds
 	Groups [Groups]Group `json:"groups"`
-	P50    int32         `json:"p50,omitempty"` // known users together, milliseconds
+	P50    int32         `json:"p50,omitempty"` // Users together, milliseconds
 	P99    int32         `json:"p99,omitempty"`
 	Acts   [6]uint32     `json:"acts"` // allow, keep, wait, challenge, deny, drop
 	Ruled  uint32        `json:"ruled,omitempty"`
@@ -136,8 +136,9 @@ type Row struct {
 	Cut    uint8         `json:"cut,omitempty"`
 	Press  bool          `json:"press,omitempty"`
 	Fail   bool          `json:"fail,omitempty"`
-	Off    int           `json:"off,omitempty"`  // seconds in which something was off, as Watch saw it
-	Hurt   int           `json:"hurt,omitempty"` // seconds in which known users were affected
+	Apart  bool          `json:"apart,omitempty"` // strangers are no users: see Users
+	Off    int           `json:"off,omitempty"`   // seconds in which something was off, as Watch saw it
+	Hurt   int           `json:"hurt,omitempty"`  // seconds in which users were affected
 }
 
 // Known gives all tiers but strangers together.
@@ -149,6 +150,23 @@ func (r *Row) Known() (g Group) {
 		g.Own += k.Own
 	}
 	g.P50, g.P99 = r.P50, r.P99
+	return g
+}
+
+// Users gives whom an outage is counted for: all who are known, and strangers,
+// too, as long as no more is asked than the platform can do and no more of them
+// come than usual. Else attackers are among those, and they are counted apart;
+// what was refused by rule or held back never counts for strangers.
+func (r *Row) Users() Group {
+	g := r.Known()
+	if r.Apart {
+		return g
+	}
+	n := r.New()
+	n.Asked -= min(n.Asked, n.Held+r.Ruled)
+	g.Asked += n.Asked
+	g.Served += min(n.Served, n.Asked)
+	g.Own += min(n.Own, n.Asked)
 	return g
 }
 
@@ -183,6 +201,7 @@ func (r *Row) add(s *Row) {
 	r.Cut = max(r.Cut, s.Cut)
 	r.Press = r.Press || s.Press
 	r.Fail = r.Fail || s.Fail
+	r.Apart = r.Apart || s.Apart
 	r.Off += s.Off
 	r.Hurt += s.Hurt
 }

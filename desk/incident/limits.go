@@ -46,6 +46,8 @@ const (
 	// slowTimes and slowLeast: half of known users' requests take so many times as long as usual, and so long at least.
 	slowTimes = 4
 	slowLeast = 500 // milliseconds
+	// strangersTimes what is usual of strangers may come before they are counted apart from users.
+	strangersTimes = 2
 	// stillRate is how many requests a second known users must usually make, so that a second without any tells something.
 	stillRate = 5
 	// gapMax is how many unaffected seconds the way back to the first affected one may cross.

@@ -103,7 +103,7 @@ func clockOr(t time.Time) string {
 func (s *story) sum() {
 	for _, i := range slices.Backward(s.book.Incidents()) {
 		cause, sure := i.Cause()
-		k := i.Toll.Known
+		k := i.Toll.Users
 		fmt.Fprintf(&s.told, "= %s %s begin %s affected %s mitigated %s restored %s end %s; %s %.2f; known users asked %d, lost %d; newcomers held %d; %d relapses\n",
 			i.ID, i.Life, clockOr(i.Begin), clockOr(i.Affected), clockOr(i.Mitigated), clockOr(i.Restored), clockOr(i.End),
 			cause, sure, k.Asked, k.Lost(), i.Toll.New.Held, i.Relapses)
@@ -119,7 +119,7 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 	s := Sample{Row: Row{At: at, Span: 1}}
 	r := &s.Row
 	k, n := &r.Groups[2], &r.Groups[Groups-1]
-	var lost uint32
+	var lost, failed uint32
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
 		v := uint32(0)
@@ -135,6 +135,8 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 			k.Asked = v
 		case "lost":
 			lost = v
+		case "failed": // strangers, at the origin
+			failed = v
 		case "own":
 			k.Own = v
 		case "new":
@@ -162,7 +164,7 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 		}
 	}
 	k.Served = k.Asked - lost - k.Own
-	n.Served = n.Asked - n.Held
+	n.Served = n.Asked - n.Held - min(n.Asked-n.Held, r.Ruled) - failed
 	r.Demand = float32(k.Asked + n.Asked)
 	s.Origins = []Origin{o}
 	return s

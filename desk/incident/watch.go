@@ -41,6 +41,7 @@ type usual struct {
 	seconds float64 // learned from
 	asked   float64 // known users' requests a second
 	loss    float64 // share
+	fresh   float64 // strangers' requests a second
 	p50     float64 // milliseconds
 }
 
@@ -133,6 +134,7 @@ func (w *Watch) mark(r *Row, s *Sample) {
 		r.Press = r.Press || o.Press
 		r.Fail = r.Fail || o.Failing
 	}
+	r.Apart = r.Press || w.usual.seconds >= learnLeast && float64(r.New().Asked) > strangersTimes*w.usual.fresh+10
 	r.Hurt, r.Off = 0, 0
 	if w.hurts(r) {
 		r.Hurt = r.Span
@@ -158,7 +160,7 @@ const upstream = "upstream"
 
 // hurts says whether known users were affected in a row.
 func (w *Watch) hurts(r *Row) bool {
-	k := r.Known()
+	k := r.Users()
 	asked := k.Asked - min(k.Own, k.Asked)
 	return k.Lost() > 0 && float64(k.Lost()) > (lossTarget+w.usual.loss)*float64(asked) || w.slow(r)
 }
@@ -175,7 +177,7 @@ func (w *Watch) holds(r *Row) bool {
 
 // still says that known users who are usually there did not get a single
 // answer: their requests hang, or do not arrive.
-func (w *Watch) still(r *Row) bool { return w.usual.asked >= stillRate && r.Known().Asked == 0 }
+func (w *Watch) still(r *Row) bool { return w.usual.asked >= stillRate && r.Users().Asked == 0 }
 
 func (w *Watch) take(r Row) {
 	if len(w.buffer) == bufferSeconds {
@@ -192,7 +194,7 @@ func (w *Watch) last(n int) []Row { return w.buffer[max(0, len(w.buffer)-n):] }
 func (w *Watch) loss(rows []Row) (lost int, share float64, seconds, slow int) {
 	asked := 0
 	for i := range rows {
-		k := rows[i].Known()
+		k := rows[i].Users()
 		asked += int(k.Asked - min(k.Own, k.Asked))
 		lost += int(k.Lost())
 		if k.Lost() > 0 {
@@ -424,7 +426,7 @@ func (w *Watch) returned(good func(first *Row, all []Row) bool) time.Time {
 // served says that known users are at the target in the first row, and over all.
 func (w *Watch) served(first *Row, all []Row) bool {
 	lost, share, _, slow := w.loss(all)
-	asked := first.Known().Asked
+	asked := first.Users().Asked
 	return asked > 0 && first.Hurt == 0 && slow == 0 && (lost == 0 || share <= lossTarget) && !all[len(all)-1].Fail
 }
 
@@ -477,9 +479,10 @@ func (u *usual) learn(r *Row) {
 	if r.Press || r.Fail {
 		return
 	}
-	k := r.Known()
+	k := r.Users()
 	u.seconds = min(u.seconds+1, usualFor.Seconds())
 	u.asked += (float64(k.Asked) - u.asked) / u.seconds
+	u.fresh += (float64(r.New().Asked) - u.fresh) / u.seconds
 	if asked := k.Asked - min(k.Own, k.Asked); asked > 0 {
 		u.loss += (float64(k.Lost())/float64(asked) - u.loss) / u.seconds
 		u.loss = min(u.loss, .5)

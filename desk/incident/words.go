@@ -226,11 +226,11 @@ func (m Moment) Sentence(zone *time.Location) Text {
 		}
 		return when("Noticed. It began at %s.", "Bemerkt. Es begann um %s.")
 	case Affected:
-		return when("Known users are affected since %s.", "Bekannte Nutzer sind betroffen seit %s.")
+		return when("Users are affected since %s.", "Nutzer sind betroffen seit %s.")
 	case Mitigated:
-		return when("Known users are served again since %s.", "Bekannte Nutzer werden wieder bedient seit %s.")
+		return when("Users are served again since %s.", "Nutzer werden wieder bedient seit %s.")
 	case Relapsed:
-		return when("Known users are affected again since %s.", "Bekannte Nutzer sind wieder betroffen seit %s.")
+		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
 	case Restored:
 		return when("Newcomers need not wait any more since %s.", "Auch wer neu kommt, muss nicht mehr warten seit %s.")
 	case Again:
