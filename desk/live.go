@@ -25,7 +25,7 @@ func fold(at time.Time, s *State) tally {
 		if i := slices.Index(acts[:], r.Act); i >= 0 {
 			t.acts[i] += r.N
 		}
-		if i := slices.Index(tiers[:], r.Tier); i >= 0 && r.Act != deich.Allow.String() {
+		if i := slices.Index(tiers[:], r.Tier); i >= 0 && refused(&r) {
 			t.refused[i] += r.N
 		}
 	}

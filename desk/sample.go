@@ -39,6 +39,12 @@ func count32(now, before uint64) uint32 {
 	return uint32(now - before)
 }
 
+// refused says whether requests did not reach the origin. Those that it did not
+// answer are told so by a refusal, too, and count among the failed already.
+func refused(r *Requests) bool {
+	return r.Act != deich.Allow.String() && r.Reason != deich.OriginDown.String() && r.Reason != deich.OriginSlow.String()
+}
+
 func countState(at time.Time, s *State) *counted {
 	c := &counted{at: at, gate: s.Connections.Refused}
 	for _, r := range s.Requests {
@@ -46,15 +52,13 @@ func countState(at time.Time, s *State) *counted {
 			c.acts[i] += r.N
 		}
 		i := slices.Index(tiers[:], r.Tier)
-		if i < 0 || r.Act == deich.Allow.String() {
+		if i < 0 || !refused(&r) {
 			continue
 		}
 		c.refused[i] += r.N
 		switch {
 		case slices.Contains(ownReasons, r.Reason):
 			c.own[i] += r.N
-		case r.Reason == deich.OriginDown.String() || r.Reason == deich.OriginSlow.String():
-			// Not held back: it failed.
 		case r.Reason == deich.ByRule.String() || r.Act == deich.Drop.String():
 			c.ruled += r.N
 		default:
