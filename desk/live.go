@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/deichproject/deich"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
