@@ -90,7 +90,7 @@ type incidentListCommand struct {
 
 func (incidentListCommand) Help() string {
 	return "Examples:\n  deich incident list\n  deich incident list --json\n\n" +
-		"Lost are requests of known users that were not served while something was off."
+		"Lost are requests of users that were not served while something was off."
 }
 
 func (c *incidentListCommand) Run(t *terminal) error {
