@@ -85,6 +85,11 @@ func (k *Keeper) open(now time.Time) error {
 		return err
 	}
 	k.log = log
+	// What was being written when a Deich was killed.
+	leftovers, _ := filepath.Glob(filepath.Join(k.dir(), snapshotFile+newMark+"*"))
+	for _, name := range leftovers {
+		os.Remove(name)
+	}
 	from := k.readSnapshot()
 	if _, number, _ := log.End(); from != (record.Place{}) || number <= 2*snapshotLines || k.trouble != nil {
 		if err := k.load(from, repair, now); err != nil {
@@ -231,9 +236,12 @@ func (k *Keeper) snapshot(now time.Time) error {
 	return writeWhole(filepath.Join(k.dir(), snapshotFile), b, true)
 }
 
+// newMark is in the name of a file that is being written.
+const newMark = ".new-"
+
 // writeWhole replaces a file: a reader, or a crash, meets the old or the new one.
 func writeWhole(name string, b []byte, sync bool) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*") // 0600
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+newMark+"*") // 0600
 	if err != nil {
 		return err
 	}
