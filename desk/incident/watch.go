@@ -227,7 +227,9 @@ func (w *Watch) opens() bool {
 			held++
 		}
 	}
-	return held >= heldSeconds || w.caused >= failingSeconds || w.empty >= emptySeconds
+	// A cause alone is no incident: somebody has to be affected, or something held off.
+	off := slices.ContainsFunc(rows, func(r Row) bool { return r.Off > 0 })
+	return held >= heldSeconds || w.caused >= failingSeconds && off || w.empty >= emptySeconds
 }
 
 // start opens an incident and says since when.
@@ -403,12 +405,18 @@ func (w *Watch) suffer(say func(Fact)) {
 			since, gap = w.buffer[i].From(), 0
 		}
 	}
-	if w.hurt {
-		say(Fact{Kind: Relapsed, Time: since})
-	} else {
-		say(Fact{Kind: Affected, Time: since})
-	}
+	first := !w.hurt
 	w.hurt, w.back, w.since = true, false, since
+	if !first {
+		say(Fact{Kind: Relapsed, Time: since})
+		return
+	}
+	// What the public was told is no longer all.
+	at := w.buffer[len(w.buffer)-1].At
+	say(Fact{Kind: Affected, Time: since})
+	w.told = false
+	w.promise(at)
+	say(Fact{Kind: Updated, Life: Investigating, Text: draftText(since, w.due, w.harm(), w.zone), Time: w.due})
 }
 
 // returned finds the first second since somebody was affected that is good and
