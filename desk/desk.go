@@ -38,6 +38,7 @@ type Desk struct {
 	askPolicy string
 	events    ring[Event]
 	live      live
+	incidents *Keeper // nil: none are kept
 }
 
 // New makes a private server that listens nowhere yet.
@@ -92,7 +93,7 @@ func (d *Desk) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	var sampling sync.WaitGroup
-	sampling.Go(func() { d.run(ctx) })
+	sampling.Go(func() { d.Run(ctx) })
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(&boundedListener{Listener: l, room: make(chan struct{}, connsMax)}) }()
 	var err error

@@ -31,4 +31,19 @@ const (
 	sessionFor = 7 * 24 * time.Hour
 	// drainWait is how long open requests may take when the server ends.
 	drainWait = 2 * time.Second
+
+	// recordBytesMax bounds the record of incidents on disk, in bytes; the oldest file is removed.
+	recordBytesMax = 256 << 20
+	// recordFor is how long the record of incidents is kept; older files are removed. It holds no address.
+	recordFor = 400 * 24 * time.Hour
+	// snapshotLines is after how many lines of the record a snapshot is written: so many are read at a start at most.
+	snapshotLines = 2048
+	// reopenEvery is how often a record that could not be written is tried again.
+	reopenEvery = 30 * time.Second
+	// claimWindowMax is the longest claimed window that is held against the record; beyond it, a claim is not verifiable.
+	claimWindowMax = 7 * 24 * time.Hour
+	// postEvery is how often the status page's file is written, so that the page knows when it was last heard.
+	postEvery = 5 * time.Second
+	// nameMax bounds a person's name, in bytes; longer is 422.
+	nameMax = 100
 )

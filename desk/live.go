@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/deichproject/deich"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
@@ -25,7 +23,7 @@ func fold(at time.Time, s *State) tally {
 		if i := slices.Index(acts[:], r.Act); i >= 0 {
 			t.acts[i] += r.N
 		}
-		if i := slices.Index(tiers[:], r.Tier); i >= 0 && r.Act != deich.Allow.String() {
+		if i := slices.Index(tiers[:], r.Tier); i >= 0 && refused(&r) {
 			t.refused[i] += r.N
 		}
 	}
@@ -91,6 +89,15 @@ type Live struct {
 	Memory   int       `json:"memory_bytes"`
 	Listed   int       `json:"listed"`
 	Ordered  int       `json:"ordered"`
+	// Incident is the one that is going on, or the last one of today; nil: none.
+	Incident *LiveIncident `json:"incident,omitempty"`
+}
+
+// LiveIncident is the incident that the page shows.
+type LiveIncident struct {
+	ID       string `json:"id"`
+	Life     string `json:"life"`
+	Sentence string `json:"sentence"`
 }
 
 // live holds the sampler's memory: the window of tallies, the history and who listens.
@@ -104,12 +111,16 @@ type live struct {
 	listeners map[chan Live]struct{}
 }
 
-// run samples once a second until ctx ends.
-func (d *Desk) run(ctx context.Context) {
+// Run samples once a second until ctx ends. Serve does so itself; where no
+// console is served, incidents are kept all the same.
+func (d *Desk) Run(ctx context.Context) {
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
 	for {
-		d.sample()
+		now, s := d.sample()
+		if d.incidents != nil {
+			d.incidents.see(now, &s)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -119,8 +130,12 @@ func (d *Desk) run(ctx context.Context) {
 }
 
 // sample looks once, and tells everyone who listens.
-func (d *Desk) sample() {
+func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
+	var current *LiveIncident
+	if d.incidents != nil {
+		current = d.incidents.current()
+	}
 	l := &d.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,6 +145,7 @@ func (d *Desk) sample() {
 	}
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
+	l.current.Incident = current
 	if len(l.window) > 1 {
 		l.history.add(l.current.Second)
 	}
@@ -140,6 +156,7 @@ func (d *Desk) sample() {
 		}
 		c <- l.current
 	}
+	return now.at, s
 }
 
 // view computes what the page shows from the window; l.mu is held.

@@ -76,6 +76,8 @@ type GatePackets struct {
 type Rule struct {
 	ID   uint32 `json:"id"`
 	Text string `json:"text"` // one sentence
+	// German is the same sentence.
+	German string `json:"de,omitempty"`
 }
 
 // Connections counts those of clients, QUIC's included.
@@ -102,7 +104,13 @@ type Origin struct {
 	// Cause is why it suffers, in the engine's word; "none" where it does not.
 	Cause string `json:"cause"`
 	// Why says that in a sentence; empty where there is nothing to say.
-	Why string `json:"why,omitempty"`
+	Why       string `json:"why,omitempty"`
+	WhyGerman string `json:"why_de,omitempty"`
+	// Sure is how sure the engine is, 0 to 1, and Terms is its evidence.
+	Sure  float64      `json:"sure,omitempty"`
+	Terms []deich.Term `json:"terms,omitempty"`
+	// Public is the name under which the public knows what stands behind it.
+	Public string `json:"public,omitempty"`
 }
 
 // Requests counts verdicts.

@@ -119,7 +119,8 @@ func demo(ctx context.Context, o DemoOptions, run *Options, box *sandbox, s scen
 		if err := rep.write(run.JSON, run.HTML); err != nil || o.Exit {
 			return err
 		}
-		fmt.Fprintf(run.Out, "\nThe platform stays up behind Deich, with its users. Console: %s\nEnd with Ctrl-C.\n", second.link())
+		fmt.Fprintf(run.Out, "\nThe platform stays up behind Deich, with its users.\n  console      %s\n  dossier      %s\n  status page  %s\nEnd with Ctrl-C.\n",
+			second.link("/"), second.link("/incidents/latest"), second.link("/status/"))
 		second.linger(ctx)
 		return nil
 	})
@@ -135,17 +136,17 @@ func hurry(g *scenarios.Group, p scenarios.Phases) {
 	g.Over = min(g.Over, p.Flood*2/3)
 }
 
-// link is where the console is to be seen from outside the sandbox.
-func (r *rehearsal) link() string {
+// link is where a page of the console is to be seen from outside the sandbox.
+func (r *rehearsal) link(path string) string {
 	link := r.get(&r.shield).out.link()
 	if link == "" {
-		return "http://" + r.console.String() + "/"
+		return "http://" + r.console.String() + path
 	}
 	u, err := url.Parse(link)
 	if err != nil {
 		return link
 	}
-	u.Host = r.console.String()
+	u.Host, u.Path = r.console.String(), path
 	return u.String()
 }
 

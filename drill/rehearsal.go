@@ -83,7 +83,7 @@ func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Findin
 		return f, err
 	}
 	if r.door != nil {
-		fmt.Fprintf(r.o.Out, "Watch it: %s\n", r.link())
+		fmt.Fprintf(r.o.Out, "Watch it: %s\n", r.link("/"))
 	}
 	if err := r.play(ctx); err != nil {
 		return f, err

@@ -89,14 +89,22 @@ func standsAndLeaves(t *testing.T, b binary) {
 // onlyKept says that the data folder holds what is meant to stay, for its owner alone.
 func onlyKept(t *testing.T, data string) {
 	t.Helper()
-	kept := map[string]bool{"token": true, "lock": true, "pass.keys": true, "engine.state": true, "routes.state": true, "hand.json": true}
+	kept := map[string]bool{"token": true, "lock": true, "pass.keys": true, "engine.state": true, "routes.state": true, "hand.json": true,
+		"status.json": true, "incidents/000000000001.log": true, "incidents/snapshot.json": true}
 	entries, err := os.ReadDir(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
+	inner, err := os.ReadDir(filepath.Join(data, "incidents"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range append(entries, inner...) {
 		info, err := e.Info()
-		if err != nil || !kept[e.Name()] || info.Mode().Perm() != 0o600 {
+		if e.IsDir() && e.Name() == "incidents" && info.Mode().Perm() == 0o700 {
+			continue
+		}
+		if err != nil || !kept[e.Name()] && !kept["incidents/"+e.Name()] || info.Mode().Perm() != 0o600 {
 			t.Errorf("left behind: %s %v %v", e.Name(), info.Mode(), err)
 		}
 	}

@@ -38,6 +38,8 @@ type settings struct {
 	Console string `json:"console"`
 	// ConsoleNames are host names under which it may be reached.
 	ConsoleNames []string `json:"console_names"`
+	// Status is where the status page is, served by a process of its own; "off" for none.
+	Status string `json:"status"`
 	// Data is the folder for keys, what the engine learned, and lists.
 	Data string `json:"data"`
 }
@@ -51,6 +53,9 @@ func (s settings) defaults() settings {
 	s.Gate = s.Gate.Defaults()
 	if s.Console == "" {
 		s.Console = consoleDefault
+	}
+	if s.Status == "" {
+		s.Status = consoleOff
 	}
 	if s.Data == "" {
 		s.Data = dataDirDefault()
@@ -69,18 +74,20 @@ func (s settings) validate() []*deich.PolicyError {
 			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
 		}
 	}
-	if err := checkConsole(s.Console); err != nil {
-		all = append(all, &deich.PolicyError{Path: "console", Text: err.Error()})
+	for _, a := range []struct{ path, address, such string }{{"console", s.Console, consoleDefault}, {"status", s.Status, ":2021"}} {
+		if err := checkAddress(a.address, a.such); err != nil {
+			all = append(all, &deich.PolicyError{Path: a.path, Text: err.Error()})
+		}
 	}
 	return all
 }
 
-func checkConsole(address string) error {
+func checkAddress(address, such string) error {
 	if address == consoleOff {
 		return nil
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return fmt.Errorf("%q: write HOST:PORT as in %s, or %s", address, consoleDefault, consoleOff)
+		return fmt.Errorf("%q: write HOST:PORT as in %s, or %s", address, such, consoleOff)
 	}
 	return nil
 }

@@ -114,6 +114,15 @@ func (d *dataDir) noteConsole(a net.Addr) error {
 	return d.write(consoleFile, []byte(reachable(a)+"\n"))
 }
 
+// reachableText is the same for one in words.
+func reachableText(address string) string {
+	a, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return address
+	}
+	return reachable(a)
+}
+
 // reachable is the address to speak to for one that is listened on.
 func reachable(a net.Addr) string {
 	ap, err := netip.ParseAddrPort(a.String())

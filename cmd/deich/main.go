@@ -29,7 +29,9 @@ type commands struct {
 	Gate    gateCommand    `cmd:"" help:"Show what the kernel drops before it reaches Deich, or take that away."`
 	Reload  reloadCommand  `cmd:"" help:"Put a changed configuration in force without dropping a connection."`
 
-	Spool spoolCommand `cmd:"" help:"Messages that are kept while the platform cannot take them."`
+	Spool    spoolCommand    `cmd:"" help:"Messages that are kept while the platform cannot take them."`
+	Incident incidentCommand `cmd:"" help:"What happened, what others claim, and what the public is told."`
+	Status   statusCommand   `cmd:"" help:"Show the public how the platform does."`
 
 	Doctor doctorCommand `cmd:"" help:"Look at what a flood would find weak here: the kernel, limits, certificates, a way around Deich."`
 	Drill  drillCommand  `cmd:"" help:"Rehearse floods against a sandbox of its own, and report."`

@@ -29,10 +29,12 @@ func (s *station) state() (state desk.State) {
 		}
 		o := desk.Origin{Name: name, Pulse: s.engine.Pulse(uint16(i)), FailingSince: s.chronicle.failingSince(uint16(i))}
 		o.Failing = !o.FailingSince.IsZero()
-		cause := s.engine.Cause(uint16(i)).Cause
-		if o.Cause = cause.String(); cause != deich.NoCause {
-			o.Why = causeWords[cause].English
+		judged := s.engine.Cause(uint16(i))
+		o.Cause, o.Sure, o.Terms = judged.Cause.String(), judged.Confidence, judged.Terms
+		if judged.Cause != deich.NoCause {
+			o.Why, o.WhyGerman = causeWords[judged.Cause].English, causeWords[judged.Cause].German
 		}
+		o.Public = s.publicName(name)
 		state.Origins = append(state.Origins, o)
 	}
 	for _, v := range c.Verdicts {
@@ -70,7 +72,7 @@ func (s *station) originName(i uint16) string {
 func (s *station) ruleTexts(now deich.Time) []desk.Rule {
 	all := []desk.Rule{}
 	for _, r := range s.rules(now) {
-		all = append(all, desk.Rule{ID: r.ID, Text: r.Sentence.English})
+		all = append(all, desk.Rule{ID: r.ID, Text: r.Sentence.English, German: r.Sentence.German})
 	}
 	return all
 }

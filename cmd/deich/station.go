@@ -41,6 +41,8 @@ type station struct {
 	engine   *deich.Engine
 	edge     *edge.Server
 	desk     *desk.Desk
+	page     *statusPage  // nil: none
+	keeper   *desk.Keeper // nil: the record of incidents could not be opened
 	console  net.Listener // nil: off
 	token    string
 	fresh    bool // the token was made just now
@@ -99,6 +101,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 			err = errors.Join(err, s.keeping.close())
 		}
 	}()
+	s.keepIncidents()
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
 		Storage: s.data.file(certificatesFolder), Orders: s.toGate, Events: s.take, Now: s.now,
@@ -227,6 +230,9 @@ func (s *station) serve(ctx context.Context) (err error) {
 			}
 		})
 	}
+	if s.console == nil {
+		running.Go(func() { s.desk.Run(inner) }) // incidents are kept all the same
+	}
 	running.Go(func() { s.saveNowAndThen(inner) })
 	if err := s.edge.Start(inner); err != nil {
 		stop()
@@ -244,6 +250,12 @@ func (s *station) serve(ctx context.Context) (err error) {
 		return err
 	}
 	s.keeping.start()
+	if c := s.inForce.Load(); c.Status != consoleOff {
+		// Like the desk, the page stands apart.
+		if s.page, err = startStatusPage(s.data.path, c.Status); err != nil {
+			s.terminal.warn("%v", err)
+		}
+	}
 	s.announce()
 	<-ctx.Done()
 	s.keeping.stop()
@@ -253,7 +265,8 @@ func (s *station) serve(ctx context.Context) (err error) {
 	stop()
 	running.Wait()
 	err = errors.Join(err, s.closeGate())
-	return errors.Join(err, s.remember())
+	s.page.end()
+	return errors.Join(err, s.remember(), s.closeIncidents())
 }
 
 func (s *station) saveNowAndThen(ctx context.Context) {
@@ -287,6 +300,12 @@ func (s *station) announce() {
 	default:
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
+	switch {
+	case s.page != nil && s.page.address != "":
+		t.say("  status    http://%s/", reachableText(s.page.address))
+	case s.page != nil:
+		t.say("  status    as before: the page's process has outlived the last Deich, and goes on")
+	}
 	t.say("  data      %s", s.data.path)
 	if c.Gate.Mode != gate.Off {
 		t.say("  gate      %s", gateWords(s.gateStatus()))
@@ -306,8 +325,8 @@ func (s *station) reload() error {
 		return err
 	}
 	before := s.inForce.Load()
-	if next.Data != before.Data || next.Console != before.Console || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
-		return errors.New("data, console and console_names cannot change while Deich runs: restart it")
+	if next.Data != before.Data || next.Console != before.Console || next.Status != before.Status || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
+		return errors.New("data, console, console_names and status cannot change while Deich runs: restart it")
 	}
 	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes {
 		return errors.New("spool: the first kept route, and bytes, need a restart of Deich")

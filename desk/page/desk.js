@@ -196,6 +196,13 @@ function show(v) {
 		[o.name, state, count(o.demand), count(o.goodput), count(o.limit), o.inflight, o.queued, o.streams, o.cut]
 			.forEach((text, k) => { row.cells[k].textContent = text; });
 	});
+	at("incident").hidden = !v.incident;
+	if (v.incident) {
+		at("incident-id").textContent = v.incident.id;
+		at("incident-life").textContent = v.incident.life;
+		at("incident-text").textContent = v.incident.sentence;
+		at("incident-link").href = "/incidents/" + encodeURIComponent(v.incident.id);
+	}
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
 	const rules = v.rules || [];

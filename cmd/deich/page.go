@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// statusPage is the process that serves the status page for a station. It
+// outlives a station that crashes: the next one on the same data folder finds
+// it and takes it over.
+type statusPage struct {
+	process *os.Process
+	exited  chan struct{} // closed when a child of ours has ended; nil: it is no child of ours
+	address string        // "": it was there already, and only it knows
+}
+
+// statusStartWait is how long the page's process may take to listen.
+const statusStartWait = 5 * time.Second
+
+// takePidFile locks the file that names the page's process, and writes it.
+func takePidFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("status page: %w", err)
+	}
+	if err := lockNow(f); err != nil {
+		return nil, errors.Join(errors.New("status page: another one serves this data folder"), f.Close())
+	}
+	if err := errors.Join(f.Truncate(0), func() error { _, err := fmt.Fprintln(f, os.Getpid()); return err }()); err != nil {
+		return nil, errors.Join(fmt.Errorf("status page: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// survivor finds the page's process of a station that crashed: the lock says
+// that it lives, and only it writes that file.
+func survivor(data string) *os.Process {
+	f, err := os.OpenFile(filepath.Join(data, statusPidFile), os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if lockNow(f) == nil { // nobody holds it
+		return nil
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 {
+		return nil
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// startStatusPage starts the page's process, or takes over the one that is there.
+func startStatusPage(data, listen string) (*statusPage, error) {
+	if p := survivor(data); p != nil {
+		return &statusPage{process: p}, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("status page: %w", err)
+	}
+	c := exec.Command(self, "status", "serve", "--child", "--data", data, "--listen", listen)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("status page: %w", err)
+	}
+	var errs strings.Builder
+	c.Stderr = &limited{&errs, 4 << 10}
+	if err := c.Start(); err != nil {
+		return nil, fmt.Errorf("status page: %w", err)
+	}
+	page := &statusPage{process: c.Process, exited: make(chan struct{})}
+	said := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(io.LimitReader(out, 256)).ReadString('\n')
+		said <- strings.TrimSpace(line)
+		io.Copy(io.Discard, out)
+		c.Wait()
+		close(page.exited)
+	}()
+	select {
+	case page.address = <-said:
+	case <-time.After(statusStartWait):
+	}
+	if page.address == "" {
+		page.end()
+		return nil, fmt.Errorf("status page: %s", strings.TrimSpace(strings.TrimPrefix(errs.String()+" it did not start", "deich: ")))
+	}
+	return page, nil
+}
+
+// end ends the page's process, in peace and then by force.
+func (p *statusPage) end() {
+	if p == nil || p.process.Signal(syscall.SIGTERM) != nil {
+		return
+	}
+	if p.exited == nil { // another station's child: nobody tells us when it has ended
+		return
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(statusStartWait):
+		p.process.Kill()
+		<-p.exited
+	}
+}
+
+// limited takes no more than so many bytes, and drops the rest.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	if n := min(len(b), l.left); n > 0 {
+		l.left -= n
+		if _, err := l.w.Write(b[:n]); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/deichproject/deich/desk/status"
+)
+
+// statusCommand holds what shows the public how the platform does.
+type statusCommand struct {
+	Serve   statusServeCommand   `cmd:"" help:"Serve the status page, as a process of its own."`
+	Publish statusPublishCommand `cmd:"" help:"Write the status page and its feeds as files, for a place that does not share the site's fate."`
+}
+
+type statusServeCommand struct {
+	dataFlag
+	Listen string `default:":2021" help:"Where the page is (${default})." placeholder:"ADDR"`
+	URL    string `name:"url" help:"Where the public finds it; feeds name it." placeholder:"URL"`
+	Child  bool   `hidden:"" help:"Started by deich protect: say where it listens and then nothing more."`
+}
+
+func (statusServeCommand) Help() string {
+	return "Examples:\n  deich status serve\n  deich status serve --listen :80 --url http://status.example.org/\n\n" +
+		"It reads one file in the data folder, and says how long ago Deich was heard. It serves on when Deich is down."
+}
+
+// statusPidFile names the process of the page that deich protect started.
+const statusPidFile = "status.pid"
+
+func (c *statusServeCommand) Run(t *terminal) error {
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return portHint(err, "status page", "--listen :2022")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if c.Child {
+		name := filepath.Join(c.Data, statusPidFile)
+		lock, err := takePidFile(name)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		defer os.Remove(name)
+		defer lock.Close()
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+		fmt.Fprintln(t.out, l.Addr())
+	} else {
+		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))
+	}
+	return status.NewServer(c.Data, c.URL, time.Local).Serve(ctx, l)
+}
+
+type statusPublishCommand struct {
+	dataFlag
+	Dir   string        `arg:"" help:"The folder." type:"path"`
+	URL   string        `name:"url" help:"Where the public finds it; feeds name it." placeholder:"URL"`
+	Every time.Duration `help:"Go on, and write it anew so often." placeholder:"SPAN"`
+}
+
+func (statusPublishCommand) Help() string {
+	return "Examples:\n  deich status publish /srv/status --url https://status.example.org/\n  deich status publish /mnt/elsewhere --every 30s\n\n" +
+		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds. Any server of files will do."
+}
+
+func (c *statusPublishCommand) Run(t *terminal) error {
+	once := func() error {
+		names, err := status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local)
+		if err != nil {
+			return hint(err, "has a Deich run with its data in %s? name its folder: --data DIR", c.Data)
+		}
+		t.say("Written to %s: %s.", c.Dir, strings.Join(names, ", "))
+		return nil
+	}
+	if err := once(); err != nil || c.Every == 0 {
+		return err
+	}
+	if c.Every < time.Second {
+		return errors.New("status: --every: at least 1s")
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	each := time.NewTicker(c.Every)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-each.C:
+			if _, err := status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local); err != nil {
+				t.warn("%v", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package dossier
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+// The plots' sheet, in its own units.
+const (
+	plotWidth, plotHeight = 720, 190
+	plotLeft, plotRight   = 52, 712
+	plotTop, plotLow      = 44, 164
+)
+
+// plot is one panel over the time axis: lines, and labelled rules for what was
+// measured.
+type plot struct {
+	Title, Unit, Label string
+	Lines              []line
+	Rules              []rule
+	Top                string // the highest value, at TopY
+	Ticks              []tick
+	Heads              []string
+	Table              [][]string
+}
+
+type line struct{ Name, Kind, Path string }
+
+type rule struct {
+	X, LabelX, LabelY int
+	Name, Anchor      string
+}
+
+type tick struct {
+	X      int
+	Text   string
+	Anchor string
+}
+
+// series is a line's value in a row, per second.
+type series struct {
+	name, kind string
+	value      func(*incident.Row) float64
+}
+
+// bucket is some seconds together.
+type bucket struct {
+	from, to time.Time
+	rows     []incident.Row
+}
+
+func buckets(rows []incident.Row, most int) []bucket {
+	if len(rows) == 0 {
+		return nil
+	}
+	size := (len(rows) + most - 1) / most
+	var all []bucket
+	for k := 0; k < len(rows); k += size {
+		part := rows[k:min(k+size, len(rows))]
+		all = append(all, bucket{part[0].From(), part[len(part)-1].At, part})
+	}
+	return all
+}
+
+// mean is a series' value over a bucket.
+func (b bucket) mean(s series) float64 {
+	sum, seconds := 0., 0
+	for k := range b.rows {
+		sum += s.value(&b.rows[k]) * float64(b.rows[k].Span)
+		seconds += b.rows[k].Span
+	}
+	return sum / float64(max(1, seconds))
+}
+
+// mark is a measured time that gets a rule.
+type mark struct {
+	name string
+	at   time.Time
+}
+
+func newPlot(title, unit string, rows []incident.Row, all []series, marks []mark, zone *time.Location, timeHead string, clock func(time.Time) string) *plot {
+	points := buckets(rows, pointsMax)
+	if len(points) < 2 {
+		return nil
+	}
+	p := &plot{Title: title, Unit: unit, Heads: []string{timeHead}}
+	begin, end := points[0].from, points[len(points)-1].to
+	x := func(t time.Time) int {
+		return plotLeft + int(float64(plotRight-plotLeft)*float64(t.Sub(begin))/float64(end.Sub(begin)))
+	}
+	top := 1.
+	for _, b := range points {
+		for _, s := range all {
+			top = max(top, b.mean(s))
+		}
+	}
+	for _, s := range all {
+		var d strings.Builder
+		for k, b := range points {
+			step := "L"
+			if k == 0 {
+				step = "M"
+			}
+			fmt.Fprintf(&d, "%s%d %.1f", step, x(b.from.Add(b.to.Sub(b.from)/2)), plotLow-(plotLow-plotTop)*b.mean(s)/top)
+		}
+		p.Lines = append(p.Lines, line{s.name, s.kind, d.String()})
+		p.Heads = append(p.Heads, s.name)
+	}
+	p.Top = fmt.Sprintf("%.0f", top)
+	for _, m := range marks {
+		if m.at.Before(begin) || m.at.After(end) {
+			continue
+		}
+		r := rule{X: x(m.at), Name: m.name, Anchor: "start", LabelY: 12}
+		if r.LabelX = r.X + 3; r.X > plotRight-150 {
+			r.LabelX, r.Anchor = r.X-3, "end"
+		}
+		// Labels that would meet stand in lines below each other.
+		for n := len(p.Rules) - 1; n >= 0; n-- {
+			if d := r.X - p.Rules[n].X; d < 150 && d > -150 {
+				r.LabelY = p.Rules[n].LabelY + 12
+				break
+			}
+		}
+		if r.LabelY > 36 {
+			r.LabelY = 12
+		}
+		p.Rules = append(p.Rules, r)
+	}
+	for k, t := range []time.Time{begin, begin.Add(end.Sub(begin) / 2), end} {
+		p.Ticks = append(p.Ticks, tick{x(t), clock(t), []string{"start", "middle", "end"}[k]})
+	}
+	for _, b := range buckets(rows, tableMax) {
+		line := []string{clock(b.from)}
+		for _, s := range all {
+			line = append(line, fmt.Sprintf("%.1f", b.mean(s)))
+		}
+		p.Table = append(p.Table, line)
+	}
+	p.Label = title + ", " + unit
+	return p
+}

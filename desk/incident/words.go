@@ -1,0 +1,274 @@
+package incident
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The sentences that the public reads, in both languages. They say what is, what
+// it means, and what comes next; none of them names a cause that no person has
+// approved.
+
+// zoneGerman are the names of zones where German has its own.
+var zoneGerman = map[string]string{"CET": "MEZ", "CEST": "MESZ"}
+
+// Clock gives a time of day with its zone, as either language writes it.
+func Clock(t time.Time, zone *time.Location) Text {
+	return spell(t.In(zone), "15:04")
+}
+
+// ClockSeconds gives the second, too.
+func ClockSeconds(t time.Time, zone *time.Location) Text {
+	return spell(t.In(zone), "15:04:05")
+}
+
+// DayClock gives the day, too.
+func DayClock(t time.Time, zone *time.Location) Text {
+	t = t.In(zone)
+	c := spell(t, "15:04")
+	return Text{t.Format("2 January 2006, ") + c.English, fmt.Sprintf("%d. %s %d, %s", t.Day(), monthGerman[t.Month()-1], t.Year(), c.German)}
+}
+
+// Day gives the date alone.
+func Day(t time.Time, zone *time.Location) Text {
+	t = t.In(zone)
+	return Text{t.Format("2 January 2006"), fmt.Sprintf("%d. %s %d", t.Day(), monthGerman[t.Month()-1], t.Year())}
+}
+
+var monthGerman = [...]string{"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"}
+
+func spell(t time.Time, layout string) Text {
+	name, _ := t.Zone()
+	german := name
+	if g, ok := zoneGerman[name]; ok {
+		german = g
+	}
+	if strings.HasPrefix(name, "+") || strings.HasPrefix(name, "-") {
+		name, german = "UTC"+name, "UTC"+name
+	}
+	hour := t.Format(layout)
+	return Text{hour + " " + name, hour + " Uhr (" + german + ")"}
+}
+
+// Span gives a length of time in words.
+func Span(d time.Duration) Text {
+	unit := func(n int, one, many string) string {
+		if n == 1 {
+			return "1 " + one
+		}
+		return fmt.Sprintf("%d %s", n, many)
+	}
+	d = d.Round(time.Second)
+	h, m, s := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case h >= 48:
+		return Text{unit(h/24, "day", "days"), unit(h/24, "Tag", "Tage")}
+	case h > 0 && m > 0:
+		return Text{unit(h, "hour", "hours") + " " + unit(m, "minute", "minutes"), unit(h, "Stunde", "Stunden") + " " + unit(m, "Minute", "Minuten")}
+	case h > 0:
+		return Text{unit(h, "hour", "hours"), unit(h, "Stunde", "Stunden")}
+	case m >= 10 || m > 0 && s == 0:
+		return Text{unit(m, "minute", "minutes"), unit(m, "Minute", "Minuten")}
+	case m > 0:
+		return Text{unit(m, "minute", "minutes") + " " + unit(s, "second", "seconds"), unit(m, "Minute", "Minuten") + " " + unit(s, "Sekunde", "Sekunden")}
+	}
+	return Text{unit(s, "second", "seconds"), unit(s, "Sekunde", "Sekunden")}
+}
+
+func until(due time.Time, zone *time.Location) Text {
+	t := spell(due.In(zone), "15:04")
+	return Text{" Next update by " + t.English + ".", " Nächste Meldung bis " + t.German + "."}
+}
+
+// harm is how users are affected.
+type harm int
+
+const (
+	newcomersWait harm = iota
+	everybodyWaits
+	usersOut
+	fewArrive
+)
+
+// words say it, as what comes behind a time.
+func (h harm) words() Text {
+	switch h {
+	case usersOut:
+		return Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
+	case fewArrive:
+		return Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
+	case everybodyWaits:
+		return Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
+	}
+	return Text{"more requests arrive than usual. Users who have been here before are served; newcomers may have to wait a little.",
+		"kommen mehr Anfragen an als sonst. Wer schon einmal hier war, wird bedient; wer neu kommt, muss vielleicht etwas warten."}
+}
+
+func draftText(begin, due time.Time, h harm, zone *time.Location) Text {
+	from, next, words := Clock(begin, zone), until(due, zone), h.words()
+	return Text{
+		"Since " + from.English + " " + words.English + " We are looking into the cause." + next.English,
+		"Seit " + from.German + " " + words.German + " Wir suchen die Ursache." + next.German,
+	}
+}
+
+func againText(since, due time.Time, h harm, zone *time.Location) Text {
+	from, next, words := Clock(since, zone), until(due, zone), h.words()
+	return Text{
+		"Since " + from.English + " it is so again: " + words.English + next.English,
+		"Seit " + from.German + " ist es wieder so: Es " + words.German + next.German,
+	}
+}
+
+func stillText(begin, due time.Time, h harm, zone *time.Location) Text {
+	from, next, words := Clock(begin, zone), until(due, zone), h.words()
+	return Text{
+		"What began at " + from.English + " goes on: " + words.English + next.English,
+		"Was um " + from.German + " begann, dauert an: Es " + words.German + next.German,
+	}
+}
+
+func restoredText(at, due time.Time, hurt bool, zone *time.Location) Text {
+	from, next := Clock(at, zone), until(due, zone)
+	if hurt {
+		return Text{
+			"Since " + from.English + " users can read and send again. We keep watching." + next.English,
+			"Seit " + from.German + " können Nutzer wieder lesen und senden. Wir beobachten weiter." + next.German,
+		}
+	}
+	return Text{
+		"Since " + from.English + " everything is as usual again. We keep watching." + next.English,
+		"Seit " + from.German + " ist alles wieder wie sonst. Wir beobachten weiter." + next.German,
+	}
+}
+
+func closedText(begin, end time.Time, zone *time.Location) Text {
+	from, to, long := Clock(begin, zone), Clock(end, zone), Span(end.Sub(begin))
+	if end.Sub(begin) < 10*time.Minute {
+		from, to = ClockSeconds(begin, zone), ClockSeconds(end, zone)
+	}
+	return Text{
+		"It is over. It lasted from " + from.English + " to " + to.English + ": " + long.English + ".",
+		"Es ist vorbei. Es dauerte von " + from.German + " bis " + to.German + ": " + long.German + ".",
+	}
+}
+
+// CauseText is what the public is told of a cause once a person has approved it.
+func CauseText(cause string) Text {
+	switch cause {
+	case "flood":
+		return Text{"The cause was a flood of requests that nobody wanted answered. We do not say who sent them, because our measurements do not show that.",
+			"Die Ursache war eine Flut von Anfragen, auf die niemand eine Antwort wollte. Wer sie gesendet hat, sagen wir nicht, denn das zeigen unsere Messungen nicht."}
+	case "crowd":
+		return Text{"The cause was that many more people than usual came at once.", "Die Ursache war, dass viel mehr Menschen als sonst zugleich kamen."}
+	case "origin_fault":
+		return Text{"The cause was a fault of our own platform. No more was asked of it than usual.", "Die Ursache war ein Fehler unserer eigenen Plattform. Es wurde nicht mehr verlangt als sonst."}
+	case "retry_storm":
+		return Text{"The platform failed, and the repeated requests that followed kept it from coming back.", "Die Plattform fiel aus, und die Wiederholungen danach hielten sie davon ab, zurückzukommen."}
+	case "upstream":
+		return Text{"The cause was a fault in the network in front of our platform.", "Die Ursache war eine Störung im Netz vor unserer Plattform."}
+	case "mixed":
+		return Text{"There was a flood of requests, and our platform had a fault of its own as well.", "Es gab eine Flut von Anfragen, und unsere Plattform hatte auch einen eigenen Fehler."}
+	}
+	return Text{}
+}
+
+// CauseName is the cause's word for people.
+func CauseName(cause string) Text {
+	switch cause {
+	case "flood":
+		return Text{"a flood", "eine Flut"}
+	case "crowd":
+		return Text{"a crowd", "ein Andrang"}
+	case "origin_fault":
+		return Text{"the platform’s own fault", "ein Fehler der Plattform selbst"}
+	case "retry_storm":
+		return Text{"a storm of retries", "ein Sturm von Wiederholungen"}
+	case "upstream":
+		return Text{"a fault in the network in front", "eine Störung im Netz davor"}
+	case "mixed":
+		return Text{"a flood and the platform’s own fault", "eine Flut und ein Fehler der Plattform selbst"}
+	case "none", "":
+		return Text{"nothing named", "nichts benannt"}
+	}
+	return Text{"not known", "nicht bekannt"}
+}
+
+// LifeName is the stage's word for people.
+func LifeName(l Life) Text {
+	switch l {
+	case Investigating:
+		return Text{"investigating", "wird untersucht"}
+	case Identified:
+		return Text{"identified", "Ursache gefunden"}
+	case Monitoring:
+		return Text{"monitoring", "wird beobachtet"}
+	case Resolved:
+		return Text{"resolved", "behoben"}
+	}
+	return Text{string(l), string(l)}
+}
+
+// Sentence says what a moment of the timeline is.
+func (m Moment) Sentence(zone *time.Location) Text {
+	when := func(en, de string) Text {
+		if m.Time.IsZero() {
+			return Text{fmt.Sprintf(en, "that moment"), fmt.Sprintf(de, "diesem Moment")}
+		}
+		c := ClockSeconds(m.Time, zone)
+		return Text{fmt.Sprintf(en, c.English), fmt.Sprintf(de, c.German)}
+	}
+	switch m.Kind {
+	case Opened:
+		if m.By != "" {
+			return when("Opened by hand; it began at %s.", "Von Hand eröffnet; es begann um %s.")
+		}
+		return when("Noticed. It began at %s.", "Bemerkt. Es begann um %s.")
+	case Affected:
+		return when("Users are affected since %s.", "Nutzer sind betroffen seit %s.")
+	case Mitigated:
+		return when("Users are served again since %s.", "Nutzer werden wieder bedient seit %s.")
+	case Relapsed:
+		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
+	case Restored:
+		return when("Newcomers need not wait any more since %s.", "Auch wer neu kommt, muss nicht mehr warten seit %s.")
+	case Again:
+		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
+	case Continues:
+		return when("Requests are still being held back since %s; nobody else is affected.", "Es werden weiter Anfragen abgewehrt seit %s; sonst ist niemand betroffen.")
+	case Ended:
+		return when("Nothing is off any more since %s.", "Nichts ist mehr auffällig seit %s.")
+	case Closed:
+		return Text{"Closed after a quiet time.", "Nach einer ruhigen Zeit geschlossen."}
+	case CauseIs:
+		n := CauseName(m.Cause)
+		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, 100*m.Sure),
+			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, 100*m.Sure)}
+	case RuleActs:
+		return Text{fmt.Sprintf("Rule %d acts: %s", m.Rule, m.Text.In("en")), fmt.Sprintf("Regel %d greift: %s", m.Rule, m.Text.In("de"))}
+	case RuleEnds:
+		return Text{fmt.Sprintf("Rule %d has ended.", m.Rule), fmt.Sprintf("Regel %d ist beendet.", m.Rule)}
+	case Pressed:
+		return Text{m.Origin + ": more is asked than it can do.", m.Origin + ": Es wird mehr verlangt, als sie kann."}
+	case Eased:
+		return Text{m.Origin + " keeps up again.", m.Origin + " kommt wieder nach."}
+	case Failing:
+		return Text{m.Origin + " does not answer.", m.Origin + " antwortet nicht."}
+	case Answering:
+		return Text{m.Origin + " answers again.", m.Origin + " antwortet wieder."}
+	case Updated:
+		return Text{"Told the public: " + m.Text.In("en"), "Der Öffentlichkeit gesagt: " + m.Text.In("de")}
+	case Approved:
+		return Text{"Cause approved: " + m.Text.In("en"), "Ursache freigegeben: " + m.Text.In("de")}
+	case Merged:
+		return Text{"Merged with " + m.Other + ".", "Zusammengelegt mit " + m.Other + "."}
+	case Split:
+		return when("Split off what began at %s: "+m.Other+".", "Abgetrennt, was um %s begann: "+m.Other+".")
+	case Claimed:
+		return Text{"A claim was noted: " + m.Text.In("en") + ".", "Eine Behauptung wurde festgehalten: " + m.Text.In("de") + "."}
+	case Imported:
+		return Text{"Imported from a file.", "Aus einer Datei übernommen."}
+	}
+	return m.Text
+}

@@ -1,0 +1,588 @@
+package desk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/deichproject/deich/desk/dossier"
+	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/status"
+)
+
+// IncidentView is an incident as the private API gives it.
+type IncidentView struct {
+	*incident.Incident
+	Cause string  `json:"cause"` // what the evidence speaks for
+	Sure  float64 `json:"sure"`
+}
+
+// IncidentLine is one of a list.
+type IncidentLine struct {
+	ID        string        `json:"id"`
+	Title     incident.Text `json:"title,omitzero"`
+	Life      incident.Life `json:"life"`
+	Begin     time.Time     `json:"begin"`
+	Mitigated time.Time     `json:"mitigated,omitzero"`
+	Restored  time.Time     `json:"restored,omitzero"`
+	End       time.Time     `json:"end,omitzero"`
+	Hurt      bool          `json:"hurt"`
+	Asked     uint32        `json:"asked"` // by users, while something was off
+	Lost      uint32        `json:"lost"`
+	Cause     string        `json:"cause"`
+	Sure      float64       `json:"sure"`
+	Approved  string        `json:"approved,omitempty"` // the cause that a person approved
+	Claims    int           `json:"claims"`
+	Into      string        `json:"into,omitempty"`
+	Imported  bool          `json:"imported,omitempty"`
+}
+
+// The forms that people send.
+type (
+	// OpenRequest opens an incident by hand.
+	OpenRequest struct {
+		Title incident.Text `json:"title"`
+		Begin time.Time     `json:"begin,omitzero"` // zero: now
+		By    string        `json:"by"`
+	}
+	// NoteRequest adds a remark that is not public.
+	NoteRequest struct {
+		Text string `json:"text"`
+		By   string `json:"by"`
+	}
+	// UpdateRequest tells the public something.
+	UpdateRequest struct {
+		Life incident.Life `json:"life,omitempty"`
+		Text incident.Text `json:"text"`
+		By   string        `json:"by"`
+	}
+	// ApproveRequest makes a cause public. Without a text, the common sentence is taken.
+	ApproveRequest struct {
+		Cause string        `json:"cause"`
+		Text  incident.Text `json:"text,omitzero"`
+		By    string        `json:"by"`
+	}
+	// MergeRequest puts an incident into another.
+	MergeRequest struct {
+		Into string `json:"into"`
+		By   string `json:"by"`
+	}
+	// SplitRequest lets what began at a time be an incident of its own.
+	SplitRequest struct {
+		At time.Time `json:"at"`
+		By string    `json:"by"`
+	}
+	// ClaimRequest notes a claim and holds it against the record.
+	ClaimRequest struct {
+		incident.Claim
+		By string `json:"by"`
+	}
+	// ImportRequest takes in an incident that others told of.
+	ImportRequest struct {
+		Case *incident.Case `json:"case"`
+		By   string         `json:"by"`
+	}
+)
+
+// KeepIncidents lets the desk keep incidents and gives it their part of the
+// private API; before Serve. The keeper is closed by its owner, after Serve.
+func (d *Desk) KeepIncidents(k *Keeper) {
+	d.incidents = k
+	d.Mount("GET /incidents/{id}", http.HandlerFunc(d.serveIncidentPage))
+	// The page as the public sees it, where nobody else is to see it yet.
+	page := http.StripPrefix("/status", status.NewServer(k.data, "", k.zone))
+	d.Mount("GET /status/{$}", page)
+	d.Mount("GET /status/feed.atom", page)
+	d.Mount("GET /status/feed.json", page)
+	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
+	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
+	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
+	d.Mount("GET /api/v1/incidents/{id}/rows", d.answer(func(r *http.Request) (any, error) {
+		id, err := k.named(r.PathValue("id"))
+		if err != nil {
+			return nil, err
+		}
+		return k.rows(id)
+	}))
+	d.Mount("POST /api/v1/incidents", d.answer(func(r *http.Request) (any, error) {
+		var q OpenRequest
+		if err := readForm(r, &q); err != nil {
+			return nil, err
+		}
+		return k.openByHand(q, d.now())
+	}))
+	d.Mount("POST /api/v1/incidents/import", d.answer(func(r *http.Request) (any, error) {
+		var q ImportRequest
+		if err := readForm(r, &q); err != nil {
+			return nil, err
+		}
+		return k.importCase(q, d.now())
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/notes", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q NoteRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Noted, By: q.By, Text: incident.Text{English: q.Text}}
+		return errors.Join(err, wanted("text", q.Text))
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q UpdateRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Updated, By: q.By, Life: q.Life, Text: q.Text}
+		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved}, q.Life) {
+			err = errors.Join(err, errors.New("life: investigating, identified, monitoring or resolved is wanted"))
+		}
+		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/approve", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q ApproveRequest
+		err := readForm(r, &q)
+		common := incident.CauseText(q.Cause)
+		if common == (incident.Text{}) {
+			return errors.Join(err, errors.New("cause: flood, crowd, origin_fault, retry_storm, upstream or mixed is wanted"))
+		}
+		if q.Text == (incident.Text{}) {
+			q.Text = common
+		}
+		*f = incident.Fact{Kind: incident.Approved, By: q.By, Cause: q.Cause, Text: q.Text}
+		return err
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/merge", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q MergeRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Merged, By: q.By, Other: q.Into}
+		return errors.Join(err, wanted("into", q.Into))
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/split", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q SplitRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Split, By: q.By, Time: q.At}
+		return err
+	}))
+	d.Mount("POST /api/v1/incidents/{id}/claims", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q ClaimRequest
+		if err := readForm(r, &q); err != nil {
+			return err
+		}
+		q.Claim.ID = ""
+		*f = incident.Fact{Kind: incident.Claimed, By: q.By, Claim: &q.Claim}
+		return q.Claim.Check()
+	}))
+}
+
+var (
+	errNoIncident = errors.New("no such incident")
+	errNotKept    = errors.New("the record of incidents cannot be written: nothing was changed")
+)
+
+func wanted(name, text string) error {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return fmt.Errorf("%s is missing", name)
+	case len(text) > 2*incident.TextMax:
+		return fmt.Errorf("%s has %d bytes: at most %d", name, len(text), incident.TextMax)
+	}
+	return nil
+}
+
+// readForm takes a JSON body that holds what into has room for and nothing else.
+func readForm(r *http.Request, into any) error {
+	j := json.NewDecoder(r.Body)
+	j.DisallowUnknownFields()
+	if err := j.Decode(into); err != nil {
+		return fmt.Errorf("the body is not the JSON that is wanted here: %w", err)
+	}
+	if _, err := j.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("the body holds more than one value")
+	}
+	return nil
+}
+
+// answer is a handler for what gives a value or an error.
+func (d *Desk) answer(do func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := do(r)
+		if err != nil {
+			problemOf(w, err)
+			return
+		}
+		JSON(w, v)
+	})
+}
+
+func problemOf(w http.ResponseWriter, err error) {
+	var long *http.MaxBytesError
+	switch {
+	case errors.Is(err, errNoIncident):
+		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
+	case errors.Is(err, errNotKept):
+		Problem(w, http.StatusServiceUnavailable, err.Error(), "look at the disk that holds the data folder")
+	case errors.As(err, &long):
+		Problem(w, http.StatusRequestEntityTooLarge, "the body is too long", "")
+	default:
+		Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+	}
+}
+
+// act is a handler for what a person says about an incident: make reads it into
+// a fact, which is kept and then believed.
+func (d *Desk) act(fact func(*http.Request, *incident.Fact) error) http.Handler {
+	return d.answer(func(r *http.Request) (any, error) {
+		var f incident.Fact
+		if err := fact(r, &f); err != nil {
+			return nil, err
+		}
+		if err := checkName(f.By); err != nil {
+			return nil, err
+		}
+		f.Incident = r.PathValue("id")
+		return d.incidents.say(f, d.now())
+	})
+}
+
+// checkName says whether a person's name may stand in the record.
+func checkName(name string) error {
+	if strings.TrimSpace(name) == "" || len(name) > nameMax || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("by: who says this is wanted, in at most %d bytes", nameMax)
+	}
+	return nil
+}
+
+// view gives an incident; what it points to must not be changed.
+func (k *Keeper) view(id string) (*IncidentView, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.copyOf(id)
+}
+
+// Latest names the incident that is going on, or else the newest that was
+// measured here, or else the newest.
+const Latest = "latest"
+
+// get gives an incident; k.mu is held.
+func (k *Keeper) get(id string) (*incident.Incident, error) {
+	i := k.index.Book.Get(id)
+	if id == Latest {
+		if i = k.index.Book.Open(); i == nil {
+			i = newest(k.index.Book.Incidents())
+		}
+	}
+	if i == nil {
+		return nil, fmt.Errorf("%w: %q", errNoIncident, id)
+	}
+	return i, nil
+}
+
+func newest(all []*incident.Incident) *incident.Incident {
+	for _, i := range all {
+		if i.Measured() && i.Into == "" {
+			return i
+		}
+	}
+	if len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// named gives an incident's own name.
+func (k *Keeper) named(id string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i, err := k.get(id)
+	if err != nil {
+		return "", err
+	}
+	return i.ID, nil
+}
+
+// copyOf gives an incident that later facts do not change; k.mu is held.
+func (k *Keeper) copyOf(id string) (*IncidentView, error) {
+	i, err := k.get(id)
+	if err != nil {
+		return nil, err
+	}
+	c := *i
+	c.Timeline, c.Updates, c.Verdicts = slices.Clone(i.Timeline), slices.Clone(i.Updates), slices.Clone(i.Verdicts)
+	c.Rules, c.Claims, c.Origins, c.Parts = slices.Clone(i.Rules), slices.Clone(i.Claims), slices.Clone(i.Origins), slices.Clone(i.Parts)
+	cause, sure := c.Cause()
+	return &IncidentView{&c, cause, sure}, nil
+}
+
+// list gives all incidents, the newest first.
+func (k *Keeper) list() []IncidentLine {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := []IncidentLine{}
+	for _, i := range k.index.Book.Incidents() {
+		cause, sure := i.Cause()
+		l := IncidentLine{
+			ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt,
+			Asked: i.Toll.Users.Asked, Lost: i.Toll.Users.Lost(), Cause: cause, Sure: sure, Claims: len(i.Claims), Into: i.Into, Imported: !i.Measured(),
+		}
+		if i.Approval != nil {
+			l.Approved = i.Approval.Cause
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// current gives what the live page shows: the incident that is going on, or
+// the last one of the last day.
+func (k *Keeper) current() *LiveIncident {
+	if !k.ready.Load() {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := k.index.Book.Open()
+	if i == nil {
+		for _, last := range k.index.Book.Incidents() {
+			if last.Measured() && last.Into == "" && k.index.Book.Said().Sub(last.Begin) < 24*time.Hour {
+				i = last
+				break
+			}
+		}
+	}
+	if i == nil {
+		return nil
+	}
+	return &LiveIncident{i.ID, string(i.Life), k.sentence(i)}
+}
+
+// sentence says in a few words what is known of an incident.
+func (k *Keeper) sentence(i *incident.Incident) string {
+	var b strings.Builder
+	clock := func(t time.Time) string { return incident.ClockSeconds(t, k.zone).English }
+	fmt.Fprintf(&b, "Began at %s.", clock(i.Begin))
+	lost, asked := i.Toll.Users.Lost(), i.Toll.Users.Asked-min(i.Toll.Users.Own, i.Toll.Users.Asked)
+	switch {
+	case !i.Hurt && asked > 0:
+		fmt.Fprintf(&b, " Users were served throughout: %d of %d requests.", asked-min(lost, asked), asked)
+	case !i.Hurt:
+	case i.Mitigated.IsZero():
+		fmt.Fprintf(&b, " Users are affected: %d of %d requests were not served.", lost, asked)
+	default:
+		fmt.Fprintf(&b, " Users were served again at %s; %d of %d requests were not.", clock(i.Mitigated), lost, asked)
+	}
+	if !i.Restored.IsZero() {
+		fmt.Fprintf(&b, " Everybody since %s.", clock(i.Restored))
+	}
+	if !i.End.IsZero() {
+		fmt.Fprintf(&b, " Over at %s.", clock(i.End))
+	}
+	if cause, sure := i.Cause(); i.Approval != nil {
+		fmt.Fprintf(&b, " Cause, approved: %s.", incident.CauseName(i.Approval.Cause).English)
+	} else if cause != "unknown" {
+		fmt.Fprintf(&b, " The evidence speaks for %s (%.0f %%); no person has approved that yet.", incident.CauseName(cause).English, 100*sure)
+	}
+	return b.String()
+}
+
+// say keeps what a person says about an incident.
+func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
+	f.At = now
+	var rows []incident.Row
+	var err error
+	if f.Incident, err = k.named(f.Incident); err != nil {
+		return nil, err
+	}
+	if f.Kind == incident.Split {
+		if rows, err = k.rows(f.Incident); err != nil {
+			return nil, err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i, err := k.get(f.Incident)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.complete(&f, i, rows); err != nil {
+		return nil, err
+	}
+	facts := []incident.Fact{f}
+	if f.Kind == incident.Claimed {
+		finding := k.finding(f.Claim, i, now)
+		facts = append(facts, incident.Fact{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: f.Claim.ID}, Finding: &finding})
+	}
+	if err := k.keep(facts); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	k.watch.Took(k.index.Book)
+	k.publish(now)
+	if f.Kind == incident.Split {
+		return k.copyOf(f.Other)
+	}
+	if f.Kind == incident.Merged {
+		return k.copyOf(f.Other)
+	}
+	return k.copyOf(i.ID)
+}
+
+// complete checks a fact against what is so, and fills what only the record
+// knows; k.mu is held.
+func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []incident.Row) error {
+	switch f.Kind {
+	case incident.Updated:
+		if len(i.Updates) >= incident.UpdatesMax {
+			return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
+		}
+		if f.Life != incident.Resolved && i.Life != incident.Resolved {
+			f.Time = i.Promised
+		}
+	case incident.Merged:
+		to := k.index.Book.Get(f.Other)
+		switch {
+		case to == nil:
+			return fmt.Errorf("%w: %q", errNoIncident, f.Other)
+		case to == i || i.Into != "" || to.Into != "" || !i.Measured() || !to.Measured():
+			return errors.New("these two cannot be merged: both must be measured here, different, and merged into no other")
+		}
+	case incident.Split:
+		end := i.End
+		if end.IsZero() {
+			end = f.At
+		}
+		if !f.Time.After(i.Begin) || !f.Time.Before(end) || i.Into != "" || !i.Measured() {
+			return fmt.Errorf("at: a time within %s is wanted, after its begin", i.ID)
+		}
+		f.Other = k.watch.NewID(f.At)
+		f.Tolls = make([]incident.Toll, 2)
+		for n := range rows {
+			r := &rows[n]
+			if r.Off == 0 || !r.At.After(i.Begin) {
+				continue
+			}
+			half := 0
+			if r.At.After(f.Time) {
+				half = 1
+			}
+			f.Tolls[half].Count(r)
+		}
+	case incident.Claimed:
+		if len(i.Claims) >= incident.ClaimsMax {
+			return fmt.Errorf("this incident has %d claims, which is all that there is room for", incident.ClaimsMax)
+		}
+		f.Claim.ID = fmt.Sprintf("c%d", len(i.Claims)+1)
+	}
+	return nil
+}
+
+func (k *Keeper) openByHand(q OpenRequest, now time.Time) (*IncidentView, error) {
+	if err := errors.Join(checkName(q.By), wanted("title", q.Title.English+q.Title.German)); err != nil {
+		return nil, err
+	}
+	if q.Begin.IsZero() {
+		q.Begin = now
+	}
+	if q.Begin.After(now) {
+		return nil, errors.New("begin: it lies in the future")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := k.watch.NewID(now)
+	if err := k.keep([]incident.Fact{{At: now, Kind: incident.Opened, Incident: id, By: q.By, Time: q.Begin, Text: q.Title}}); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	return k.copyOf(id)
+}
+
+func (k *Keeper) importCase(q ImportRequest, now time.Time) (*IncidentView, error) {
+	if q.Case == nil {
+		return nil, errors.New("case is missing")
+	}
+	if err := errors.Join(checkName(q.By), q.Case.Check()); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id := k.watch.NewID(now)
+	facts := []incident.Fact{{At: now, Kind: incident.Imported, Incident: id, By: q.By, Case: q.Case}}
+	told := &incident.Incident{ID: id, Case: q.Case, Begin: q.Case.Begin.Time, End: q.Case.End.Time}
+	for _, c := range q.Case.Claims {
+		finding := k.finding(&c, told, now)
+		facts = append(facts, incident.Fact{At: now, Kind: incident.Claimed, Incident: id, By: q.By, Claim: &c},
+			incident.Fact{At: now, Kind: incident.Held, Incident: id, Claim: &incident.Claim{ID: c.ID}, Finding: &finding})
+	}
+	if err := k.keep(facts); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	return k.copyOf(id)
+}
+
+func (d *Desk) serveIncidents(w http.ResponseWriter, _ *http.Request) { JSON(w, d.incidents.list()) }
+
+// dossierOf gathers all that is known of an incident.
+func (k *Keeper) dossierOf(id string, now time.Time) (*dossier.Dossier, error) {
+	id, err := k.named(id)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := k.rows(id)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	v, err := k.copyOf(id)
+	if err != nil {
+		return nil, err
+	}
+	for n := range v.Claims { // as of now, not as of when they were noted
+		c := v.Claims[n].Claim
+		finding := k.finding(&c, v.Incident, now)
+		v.Claims[n].Finding = &finding
+	}
+	_, number, head := k.log.End()
+	zone := k.zone
+	if v.Case != nil {
+		zone = v.Case.Location()
+	}
+	return &dossier.Dossier{Incident: v.Incident, Rows: rows, Made: now.In(k.zone), Zone: zone, Head: head, Number: number}, nil
+}
+
+// serveDossier gives it as html, md or json.
+func (d *Desk) serveDossier(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	all, err := d.incidents.dossierOf(r.PathValue("id"), d.now())
+	if err != nil {
+		problemOf(w, err)
+		return
+	}
+	all.Names = q.Get("names") == "1"
+	kind, write := "text/html; charset=utf-8", all.HTML
+	switch q.Get("format") {
+	case "", "html":
+		w.Header().Set("Content-Security-Policy", dossier.Policy)
+	case "md":
+		kind, write = "text/markdown; charset=utf-8", all.Markdown
+	case "json":
+		kind, write = "application/json", func(w io.Writer, _ string) error { return all.JSON(w) }
+	default:
+		Problem(w, http.StatusUnprocessableEntity, "format: html, md or json is wanted", "")
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	if err := write(w, dossierLanguage(r)); err != nil {
+		w.Header().Del("Content-Security-Policy")
+		Problem(w, http.StatusInternalServerError, "the dossier cannot be made", err.Error())
+	}
+}
+
+func (d *Desk) serveIncidentPage(w http.ResponseWriter, r *http.Request) { d.serveDossier(w, r) }
+
+// dossierLanguage is German where it is asked for, or where a browser prefers it.
+func dossierLanguage(r *http.Request) string {
+	switch lang := r.URL.Query().Get("lang"); {
+	case lang == "de", lang == "" && strings.HasPrefix(strings.ToLower(r.Header.Get("Accept-Language")), "de"):
+		return "de"
+	}
+	return "en"
+}

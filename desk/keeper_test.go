@@ -1,0 +1,377 @@
+package desk
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/record"
+	"github.com/deichproject/deich/desk/status"
+)
+
+// outage plays seconds to a keeper: regulars ask, and some of them are failed.
+type outage struct {
+	k      *Keeper
+	at     time.Time
+	ok     uint64
+	failed uint64
+	warned []string
+}
+
+func newOutage(t testing.TB, dir string) *outage {
+	t.Helper()
+	o := &outage{at: time.Date(2026, 3, 7, 15, 0, 0, 0, time.UTC)}
+	o.open(t, dir)
+	return o
+}
+
+func (o *outage) open(t testing.TB, dir string) {
+	t.Helper()
+	k, err := OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.k = k
+}
+
+func (o *outage) play(seconds int, ok, failed uint64, failing bool) {
+	for range seconds {
+		o.at = o.at.Add(time.Second)
+		o.ok += ok
+		o.failed += failed
+		origin := Origin{Name: "http://10.0.0.5:3000", Public: "www.example.org", Failing: failing, Cause: "none"}
+		if failing {
+			origin.Cause, origin.Sure, origin.Terms = "origin_fault", .9, []deich.Term{{Name: "down", Value: 1}}
+		}
+		o.k.see(o.at, &State{
+			Served:  []Served{{Tier: deich.Regular.String(), OK: o.ok, Failed: o.failed}},
+			Origins: []Origin{origin},
+		})
+	}
+}
+
+// down is an outage of half a minute after two minutes of peace.
+func (o *outage) down() {
+	o.play(121, 20, 0, false)
+	o.play(30, 0, 20, true)
+}
+
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// However a Deich ends, what it showed is there after a restart: at any
+// second of an outage the folder is taken as it stands, and read.
+func TestWhatWasShownSurvivesAKill(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(121, 20, 0, false)
+	for range 6 {
+		o.play(7, 0, 20, true)
+		shown := jsonOf(t, o.k.list())
+		copied := t.TempDir()
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		again := newOutage(t, copied)
+		if got := jsonOf(t, again.k.list()); got != shown {
+			t.Fatalf("shown was\n%s\nand after the kill there is\n%s", shown, got)
+		}
+		if len(again.warned) > 0 {
+			t.Errorf("%q", again.warned)
+		}
+		again.k.log.Close()
+	}
+}
+
+func TestAnIncidentIsToldEverywhere(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	open := o.at
+	o.play(5, 20, 0, false)
+	all := o.k.list()
+	if len(all) != 1 {
+		t.Fatalf("%d incidents", len(all))
+	}
+	begin := time.Date(2026, 3, 7, 15, 2, 1, 0, time.UTC)
+	if i := all[0]; !i.Begin.Equal(begin) || i.Lost != 600 || i.Cause != "origin_fault" {
+		t.Errorf("%+v", i)
+	}
+	d, err := status.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Current) != 1 || !d.Current[0].Begin.Equal(begin) || len(d.Current[0].Updates) == 0 || d.Current[0].Updates[0].At.Sub(begin) > time.Minute {
+		t.Errorf("the status page: %+v", d.Current)
+	}
+	b, _ := os.ReadFile(filepath.Join(dir, status.File))
+	for _, secret := range []string{"10.0.0.5", "origin_fault", "identified"} {
+		if bytes.Contains(b, []byte(secret)) {
+			t.Errorf("the status page's file tells %q", secret)
+		}
+	}
+	if d.Components[0].Name != "www.example.org" {
+		t.Errorf("%+v", d.Components)
+	}
+	v, err := o.k.say(incident.Fact{Kind: incident.Approved, Incident: all[0].ID, By: "ada", Cause: "origin_fault", Text: incident.CauseText("origin_fault")}, open)
+	if err != nil || v.Approval == nil {
+		t.Fatal(err)
+	}
+	if d, _ = status.Read(dir); !strings.Contains(d.Current[0].Updates[0].Text.English, "fault of our own") {
+		t.Errorf("approved, and the public is not told: %+v", d.Current[0].Updates)
+	}
+	if b, _ = os.ReadFile(filepath.Join(dir, status.File)); bytes.Contains(b, []byte("ada")) {
+		t.Error("the status page's file names a person")
+	}
+}
+
+func TestClaimsAreHeldAgainstTheKeptRecord(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	o.down()
+	o.play(60, 20, 0, false)
+	id := o.k.list()[0].ID
+	begin := o.k.list()[0].Begin
+	claim := incident.Claim{Who: "somebody", From: incident.Stamp{Time: begin, About: true}, To: incident.Stamp{Time: begin.Add(40 * time.Second), About: true}, Vector: "http", Outage: true}
+	v, err := o.k.say(incident.Fact{Kind: incident.Claimed, Incident: id, By: "ada", Claim: &claim}, o.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := v.Claims[0].Finding; f == nil || f.Answer != incident.Contradicted || f.Note != incident.NotAttribution {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestSplitCountsAnew(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	o.down()
+	o.play(40, 20, 0, false)
+	o.play(30, 0, 20, true)
+	o.play(60, 20, 0, false)
+	all := o.k.list()
+	if len(all) != 1 || all[0].Lost != 1200 {
+		t.Fatalf("%+v", all)
+	}
+	at := all[0].Begin.Add(50 * time.Second)
+	v, err := o.k.say(incident.Fact{Kind: incident.Split, Incident: all[0].ID, By: "ada", Time: at}, o.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Toll.Users.Lost() != 600 || !v.Begin.Equal(at) {
+		t.Errorf("%+v", v.Toll)
+	}
+	merged, err := o.k.say(incident.Fact{Kind: incident.Merged, Incident: v.ID, By: "ada", Other: all[0].ID}, o.at)
+	if err != nil || merged.Toll.Users.Lost() != 1200 {
+		t.Errorf("%v: %+v", err, merged)
+	}
+	rows, err := o.k.rows(all[0].ID)
+	if err != nil || len(rows) < 150 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+}
+
+// A snapshot is believed only where the record names it.
+func TestSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	o.play(60, 20, 0, false)
+	shown := jsonOf(t, o.k.list())
+	if err := o.k.Close(o.at); err != nil {
+		t.Fatal(err)
+	}
+	o.open(t, dir)
+	if got := jsonOf(t, o.k.list()); got != shown || o.k.lines > 1 {
+		t.Errorf("%d lines read for\n%s\nwant\n%s", o.k.lines, got, shown)
+	}
+	o.k.log.Close()
+	name := filepath.Join(dir, IncidentsFolder, snapshotFile)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := bytes.Replace(b, []byte(`"hurt":true`), []byte(`"hurt":false`), 1)
+	if bytes.Equal(forged, b) {
+		t.Fatal("nothing to forge")
+	}
+	var s snapshot
+	if err := json.Unmarshal(forged, &s); err != nil {
+		t.Fatal(err)
+	}
+	s.Sum = sumOf(s.State) // whoever forges it makes its own hash fit
+	for what, text := range map[string][]byte{"damaged": forged, "forged": []byte(jsonOf(t, s)), "no JSON": b[:len(b)/2]} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.warned = nil
+		o.open(t, dir)
+		if got := jsonOf(t, o.k.list()); got != shown || len(o.warned) != 1 {
+			t.Errorf("%s: %q, %s", what, o.warned, got)
+		}
+		o.k.log.Close()
+	}
+}
+
+// While the record cannot be written nothing new is shown, and afterwards it
+// goes on.
+func TestNothingIsShownThatIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(100, 20, 0, false)
+	o.k.log.Close() // what a failing disk does
+	o.play(20, 0, 20, true)
+	if all := o.k.list(); len(all) != 0 {
+		t.Fatalf("shown and not kept: %+v", all)
+	}
+	if len(o.warned) != 1 {
+		t.Errorf("%q", o.warned)
+	}
+	o.play(60, 0, 20, true)
+	if all := o.k.list(); len(all) != 1 {
+		t.Fatalf("after the disk is there again: %+v", all)
+	}
+	if r, err := record.Verify(filepath.Join(dir, IncidentsFolder), ""); err != nil || len(r.Damage) > 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// What people send stays text, is bounded, and says what is wrong with it.
+func TestIncidentsAPI(t *testing.T) {
+	d := newDesk(t, flooded)
+	o := newOutage(t, t.TempDir())
+	o.down()
+	d.KeepIncidents(o.k)
+	id := o.k.list()[0].ID
+	const script = `<script>alert(1)</script>`
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+	}{
+		{"list", "GET", "", "", 200},
+		{"show", "GET", "/" + id, "", 200},
+		{"rows", "GET", "/" + id + "/rows", "", 200},
+		{"none", "GET", "/2020-01-01-1", "", 404},
+		{"note", "POST", "/" + id + "/notes", `{"text":"` + script + `","by":"ada"}`, 200},
+		{"note by nobody", "POST", "/" + id + "/notes", `{"text":"x","by":" "}`, 422},
+		{"empty note", "POST", "/" + id + "/notes", `{"text":"","by":"ada"}`, 422},
+		{"long note", "POST", "/" + id + "/notes", `{"text":"` + strings.Repeat("x", 3*incident.TextMax) + `","by":"ada"}`, 422},
+		{"unknown field", "POST", "/" + id + "/notes", `{"txt":"x","by":"ada"}`, 422},
+		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
+		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
+		{"no stage", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"by":"ada","life":"done"}`, 422},
+		{"approve", "POST", "/" + id + "/approve", `{"cause":"origin_fault","by":"ada"}`, 200},
+		{"no cause", "POST", "/" + id + "/approve", `{"cause":"aliens","by":"ada"}`, 422},
+		{"claim", "POST", "/" + id + "/claims", `{"who":"` + script + `","text":"` + script + `","by":"ada"}`, 200},
+		{"claim of nobody", "POST", "/" + id + "/claims", `{"who":"","by":"ada"}`, 422},
+		{"open", "POST", "", `{"title":{"en":"Mail is late"},"by":"ada"}`, 200},
+		{"open without title", "POST", "", `{"by":"ada"}`, 422},
+		{"merge with itself", "POST", "/" + id + "/merge", `{"into":"` + id + `","by":"ada"}`, 422},
+		{"merge with none", "POST", "/" + id + "/merge", `{"into":"x","by":"ada"}`, 404},
+		{"split before it began", "POST", "/" + id + "/split", `{"at":"2020-01-01T00:00:00Z","by":"ada"}`, 422},
+		{"import nothing", "POST", "/import", `{"by":"ada"}`, 422},
+		{"dossier", "GET", "/" + id + "/dossier", "", 200},
+		{"dossier in German", "GET", "/" + id + "/dossier?lang=de&format=md", "", 200},
+		{"dossier in no format", "GET", "/" + id + "/dossier?format=pdf", "", 422},
+	} {
+		r := send(d, c.method, "/api/v1/incidents"+c.path, c.body)
+		if r.Code != c.status {
+			t.Errorf("%s: %d, want %d: %.200s", c.name, r.Code, c.status, r.Body)
+		}
+		if strings.HasPrefix(c.path, "/"+id+"/dossier") && strings.Contains(r.Body.String(), "<script") {
+			t.Errorf("%s: a script is markup", c.name)
+		}
+	}
+	if r := send(d, "GET", "/incidents/"+id, ""); r.Code != http.StatusOK || !strings.Contains(r.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("the page: %d, %v", r.Code, r.Header())
+	}
+}
+
+// send asks as a program that holds the token does.
+func send(d *Desk, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://127.0.0.1:2020"+path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+testToken)
+	w := httptest.NewRecorder()
+	d.Handler().ServeHTTP(w, r)
+	return w
+}
+
+// aMillion writes a record of a million lines: years of minutes, and incidents.
+func aMillion(b *testing.B) (dir string, id string) {
+	b.Helper()
+	dir = b.TempDir()
+	o := newOutage(b, dir)
+	o.down()
+	o.play(400, 20, 0, false)
+	id = o.k.list()[0].ID
+	row := incident.Row{Span: 60, Groups: [incident.Groups]incident.Group{2: {Asked: 1200, Served: 1200, P50: 40, P99: 90}}, P50: 40, P99: 90, Acts: [6]uint32{1200}}
+	at := o.at.Add(incident.QuietFor)
+	for range 250 {
+		var facts []incident.Fact
+		for range 4000 {
+			at = at.Add(time.Second)
+			r := row
+			r.At, r.Span = at, 1
+			facts = append(facts, incident.Fact{At: at, Kind: incident.Minute, Row: &r})
+		}
+		if err := o.k.keep(facts); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := o.k.Close(at); err != nil {
+		b.Fatal(err)
+	}
+	return dir, id
+}
+
+// BenchmarkAMillionEvents opens a record of a million lines and lists its
+// incidents, and then opens one with its measurements.
+func BenchmarkAMillionEvents(b *testing.B) {
+	dir, id := aMillion(b)
+	at := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
+			if err != nil || len(k.list()) != 1 {
+				b.Fatal(err)
+			}
+			k.log.Close()
+		}
+	})
+	b.Run("open", func(b *testing.B) {
+		k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			d, err := k.dossierOf(id, at)
+			if err != nil || len(d.Rows) < 90 {
+				b.Fatal(err, fmt.Sprint(len(d.Rows)))
+			}
+		}
+		k.log.Close()
+	})
+	b.Run("all", func(b *testing.B) { // as after a snapshot was lost
+		os.Remove(filepath.Join(dir, IncidentsFolder, snapshotFile))
+		for b.Loop() {
+			k, err := OpenKeeper(dir, time.UTC, at, func(string) {})
+			if err != nil {
+				b.Fatal(err)
+			}
+			k.log.Close()
+		}
+	})
+}

@@ -1,0 +1,130 @@
+package status
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+type atomFeed struct {
+	XMLName xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
+	Lang    string      `xml:"xml:lang,attr"`
+	ID      string      `xml:"id"`
+	Title   string      `xml:"title"`
+	Updated string      `xml:"updated"`
+	Author  atomAuthor  `xml:"author"`
+	Links   []atomLink  `xml:"link"`
+	Entries []atomEntry `xml:"entry"`
+}
+
+type atomAuthor struct {
+	Name string `xml:"name"`
+}
+
+type atomLink struct {
+	Rel  string `xml:"rel,attr"`
+	Type string `xml:"type,attr,omitempty"`
+	Href string `xml:"href,attr"`
+}
+
+type atomEntry struct {
+	ID      string    `xml:"id"`
+	Title   string    `xml:"title"`
+	Updated string    `xml:"updated"`
+	Links   *atomLink `xml:"link,omitempty"`
+	Content atomText  `xml:"content"`
+}
+
+type atomText struct {
+	Type string `xml:"type,attr"`
+	Text string `xml:",chardata"`
+}
+
+type entry struct {
+	id, title, text, anchor string
+	at                      time.Time
+}
+
+// entries are all updates, the newest first.
+func (d *Document) entries(lang string) (all []entry) {
+	for _, group := range [][]Incident{d.Current, d.Past} {
+		for _, i := range group {
+			for _, u := range i.Updates {
+				all = append(all, entry{
+					fmt.Sprintf("urn:deich:%s:%d", i.ID, u.At.UnixMilli()),
+					incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", u.Text.In(lang), "#i" + i.ID, u.At,
+				})
+			}
+		}
+	}
+	return all
+}
+
+func (d *Document) updated() time.Time {
+	last := time.Time{}
+	for _, e := range d.entries("en") {
+		if e.at.After(last) {
+			last = e.at
+		}
+	}
+	if last.IsZero() && len(d.Days) > 0 { // nothing was ever said: as old as the history
+		last, _ = time.Parse(time.DateOnly, d.Days[0].Day)
+	}
+	return last
+}
+
+// atom gives the feed by RFC 4287. url is where the page stands, with a slash
+// at its end, or "" where that is not known.
+func (d *Document) atom(lang, url string, l links) ([]byte, error) {
+	f := atomFeed{Lang: lang, ID: "urn:deich:status", Title: wordsIn(lang).Title, Updated: d.updated().UTC().Format(time.RFC3339), Author: atomAuthor{"Deich"}}
+	if url != "" {
+		f.ID = url
+		f.Links = []atomLink{{"self", "application/atom+xml", url + l.Atom(lang)}, {"alternate", "text/html", url}}
+	}
+	for _, e := range d.entries(lang) {
+		a := atomEntry{ID: e.id, Title: e.title, Updated: e.at.UTC().Format(time.RFC3339), Content: atomText{"text", e.text}}
+		if url != "" {
+			a.Links = &atomLink{"alternate", "text/html", url + e.anchor}
+		}
+		f.Entries = append(f.Entries, a)
+	}
+	b, err := xml.MarshalIndent(f, "", " ")
+	return append([]byte(xml.Header), append(b, '\n')...), err
+}
+
+type jsonFeed struct {
+	Version  string     `json:"version"`
+	Title    string     `json:"title"`
+	Language string     `json:"language"`
+	Home     string     `json:"home_page_url,omitempty"`
+	Feed     string     `json:"feed_url,omitempty"`
+	Items    []jsonItem `json:"items"`
+}
+
+type jsonItem struct {
+	ID        string `json:"id"`
+	URL       string `json:"url,omitempty"`
+	Title     string `json:"title"`
+	Text      string `json:"content_text"`
+	Published string `json:"date_published"`
+}
+
+// json gives the feed by JSON Feed 1.1.
+func (d *Document) json(lang, url string, l links) ([]byte, error) {
+	f := jsonFeed{Version: "https://jsonfeed.org/version/1.1", Title: wordsIn(lang).Title, Language: lang, Items: []jsonItem{}}
+	if url != "" {
+		f.Home, f.Feed = url, url+l.JSON(lang)
+	}
+	for _, e := range d.entries(lang) {
+		i := jsonItem{ID: e.id, Title: e.title, Text: e.text, Published: e.at.UTC().Format(time.RFC3339)}
+		if url != "" {
+			i.URL = url + e.anchor
+		}
+		f.Items = append(f.Items, i)
+	}
+	b, err := json.MarshalIndent(f, "", " ")
+	return append(b, '\n'), err
+}

@@ -1,0 +1,266 @@
+package status
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+var (
+	pages = template.Must(template.New("").Funcs(template.FuncMap{
+		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"pair": func(told any, w words, open bool) any {
+			return struct {
+				Told  any
+				Words words
+				Open  bool
+			}{told, w, open}
+		},
+	}).ParseFS(pageFiles, "page/*.html"))
+	style, policy = styleAndPolicy()
+)
+
+// styleAndPolicy gives the style sheet, and a policy that lets it in by its
+// hash and nothing else at all.
+func styleAndPolicy() (template.CSS, string) {
+	b, err := pageFiles.ReadFile("page/status.css")
+	if err != nil {
+		panic("status: the style sheet is not built in") // a broken build, found by any test
+	}
+	sum := sha256.Sum256(b)
+	return template.CSS(b), "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+// view is a document for the page, in one language.
+type view struct {
+	Lang, Other, OtherName string
+	OtherLink              string
+	Style                  template.CSS
+	Title, Sentence, Mood  string
+	Water                  int
+	Heard                  string // when it was last heard, in words
+	HeardAt                time.Time
+	Silent                 bool
+	SilentText             string
+	Words                  words
+	Components             []row
+	Current, Past          []told
+	Cells                  []cell
+	DaysLabel, DaysNote    string
+	DayRows                []row
+	Atom, JSON             string
+	Policy                 string // for a file: nobody sends it as a header
+}
+
+type row struct{ Name, State, Word string }
+
+type cell struct {
+	X     int
+	State string
+}
+
+type told struct {
+	ID, Title, Life, LifeWord, Begin, Lasted string
+	BeginAt                                  time.Time
+	Facts                                    []fact
+	Updates                                  []update
+}
+
+type fact struct {
+	Name, Text string
+	At         time.Time
+}
+
+type update struct {
+	When, Life, Text string
+	At               time.Time
+	Draft            bool
+}
+
+// render gives the page in a language. live says that it is made for this very
+// moment; a published one names times and no distances from now.
+func (d *Document) render(lang string, now time.Time, zone *time.Location, live bool, links links) ([]byte, error) {
+	v := d.view(lang, now, zone, live)
+	if links.files {
+		v.Policy, _, _ = strings.Cut(policy, "; frame-ancestors") // which a page cannot say itself
+	}
+	v.OtherLink, v.Atom, v.JSON = links.page(v.Other), links.Atom(lang), links.JSON(lang)
+	for {
+		var b bytes.Buffer
+		if err := pages.ExecuteTemplate(&b, "status.html", v); err != nil {
+			return nil, fmt.Errorf("status: page: %w", err)
+		}
+		if b.Len() <= pageBytesMax || len(v.Past) == 0 {
+			return b.Bytes(), nil
+		}
+		v.Past = v.Past[:len(v.Past)-1]
+	}
+}
+
+// links name the other pages and the feeds; served ones differ from files.
+type links struct {
+	files bool
+}
+
+func (l links) page(lang string) string {
+	switch {
+	case !l.files:
+		return "?lang=" + lang
+	case lang == "de":
+		return "de.html"
+	}
+	return "index.html"
+}
+
+func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
+func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
+
+func (l links) feed(name, lang, ending string) string {
+	switch {
+	case lang != "de":
+		return name + ending
+	case l.files:
+		return name + ".de" + ending
+	}
+	return name + ending + "?lang=de"
+}
+
+func (d *Document) view(lang string, now time.Time, zone *time.Location, live bool) *view {
+	w := wordsIn(lang)
+	v := &view{Lang: lang, Other: "de", OtherName: "Deutsch", Style: style, Words: w, HeardAt: d.Heard}
+	if lang == "de" {
+		v.Other, v.OtherName = "en", "English"
+	}
+	in := func(t incident.Text) string { return t.In(lang) }
+	ago := max(0, now.Sub(d.Heard).Truncate(time.Second))
+	v.Silent = live && ago > unheardAfter
+	at := in(incident.DayClock(d.Heard, zone))
+	v.Heard = fmt.Sprintf(w.HeardAt, at)
+	if live {
+		v.Heard = fmt.Sprintf(w.Heard, in(incident.Span(ago)))
+	}
+	switch {
+	case v.Silent && d.Ended:
+		v.SilentText = fmt.Sprintf(w.Ended, at)
+	case v.Silent:
+		v.SilentText = fmt.Sprintf(w.Silent, in(incident.Span(ago)), at)
+	}
+	worst := Up
+	for _, c := range d.Components {
+		name := c.Name
+		if name == "" {
+			name = w.Website
+		}
+		if c.State == Down || worst == Up {
+			worst = c.State
+		}
+		v.Components = append(v.Components, row{name, string(c.State), w.States[c.State]})
+	}
+	for _, i := range d.Current {
+		v.Current = append(v.Current, d.tell(i, lang, zone, d.Heard))
+	}
+	for _, i := range d.Past {
+		v.Past = append(v.Past, d.tell(i, lang, zone, d.Heard))
+	}
+	v.Title, v.Mood, v.Water = w.Title, string(worst), map[State]int{Up: 4, Slow: 45, Down: 90}[worst]
+	v.Sentence = d.sentence(worst, w, lang, zone)
+	v.history(d, w, lang, zone)
+	return v
+}
+
+// sentence is the one at the top: what is so. While users are affected, it is
+// the newest word to the public.
+func (d *Document) sentence(worst State, w words, lang string, zone *time.Location) string {
+	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
+		c := d.Current[0]
+		if c.Restored.IsZero() || worst == Down {
+			return c.Updates[0].Text.In(lang)
+		}
+		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang))
+	}
+	return w.Sentences[worst]
+}
+
+func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.Time) told {
+	w := wordsIn(lang)
+	t := told{ID: i.ID, Life: string(i.Life), LifeWord: incident.LifeName(i.Life).In(lang), BeginAt: i.Begin, Begin: incident.DayClock(i.Begin, zone).In(lang), Title: i.Title.In(lang)}
+	if t.Title == "" {
+		t.Title = w.Held
+		if i.Hurt {
+			t.Title = w.Affected
+		}
+	}
+	end := i.End
+	if end.IsZero() {
+		end = now
+	}
+	if i.End.IsZero() {
+		t.Lasted = fmt.Sprintf(w.Lasting, incident.Span(end.Sub(i.Begin)).In(lang))
+	} else {
+		t.Lasted = fmt.Sprintf(w.Lasted, incident.Span(end.Sub(i.Begin)).In(lang))
+	}
+	t.Facts = append(t.Facts, fact{w.Begin, incident.ClockSeconds(i.Begin, zone).In(lang), i.Begin})
+	if i.Hurt && !i.Mitigated.IsZero() {
+		t.Facts = append(t.Facts, fact{w.Mitigated, incident.ClockSeconds(i.Mitigated, zone).In(lang), i.Mitigated})
+	}
+	if !i.Restored.IsZero() {
+		t.Facts = append(t.Facts, fact{w.Restored, incident.ClockSeconds(i.Restored, zone).In(lang), i.Restored})
+	}
+	if !i.End.IsZero() {
+		t.Facts = append(t.Facts, fact{w.End, incident.ClockSeconds(i.End, zone).In(lang), i.End})
+	}
+	for _, u := range i.Updates {
+		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), u.At, u.Draft})
+	}
+	return t
+}
+
+// history draws a cell for each day, and lists those that are not plain.
+func (v *view) history(d *Document, w words, lang string, zone *time.Location) {
+	good, measured := 0, 0
+	for x, day := range d.Days {
+		state := "none"
+		switch {
+		case day.Measured == 0:
+		case day.Hurt >= 60:
+			state = "bad"
+		case day.Hurt > 0 || day.Off >= 60:
+			state = "some"
+		default:
+			state = "good"
+		}
+		v.Cells = append(v.Cells, cell{x * 10, state})
+		if day.Measured > 0 {
+			measured++
+		}
+		if state == "good" {
+			good++
+			continue
+		}
+		if state == "none" {
+			continue
+		}
+		at, err := time.ParseInLocation(time.DateOnly, day.Day, zone)
+		if err != nil {
+			continue
+		}
+		text := fmt.Sprintf(w.DayOff, incident.Span(time.Duration(day.Off)*time.Second).In(lang))
+		if day.Hurt > 0 {
+			text = fmt.Sprintf(w.DayHurt, incident.Span(time.Duration(day.Hurt)*time.Second).In(lang))
+		}
+		v.DayRows = append(v.DayRows, row{incident.Day(at, zone).In(lang), state, text})
+	}
+	v.DaysNote = fmt.Sprintf(w.DaysNote, measured, len(d.Days), good)
+	v.DaysLabel = w.Days + ": " + v.DaysNote
+}

@@ -1,0 +1,261 @@
+package status
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Server serves the page from a data folder. It is safe for concurrent use.
+type Server struct {
+	dir, url string
+	zone     *time.Location
+	now      func() time.Time
+
+	mu     sync.Mutex
+	second int64 // of what is kept
+	doc    *Document
+	err    error
+	pages  map[string]answer
+}
+
+type answer struct {
+	kind        string
+	body, small []byte
+}
+
+// NewServer makes one. url is where the public finds the page ("": not known;
+// then feeds name no address), times are told in zone.
+func NewServer(dir, url string, zone *time.Location) *Server {
+	if url != "" && !strings.HasSuffix(url, "/") {
+		url += "/"
+	}
+	return &Server{dir: dir, url: url, zone: zone, now: time.Now}
+}
+
+// Serve answers on l until ctx ends. It closes l.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerWait, ReadTimeout: headerWait, WriteTimeout: writeWait, IdleTimeout: idleWait,
+		MaxHeaderBytes: requestHeaderMax, ErrorLog: log.New(io.Discard, "", 0),
+	}
+	done := context.AfterFunc(ctx, func() {
+		drain, cancel := context.WithTimeout(context.Background(), drainWait)
+		defer cancel()
+		if server.Shutdown(drain) != nil {
+			server.Close()
+		}
+	})
+	defer done()
+	if err := server.Serve(&bounded{l, make(chan struct{}, connsMax)}); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("status: serve: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers / and the feeds; anything else is not found.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "GET or HEAD", http.StatusMethodNotAllowed)
+		return
+	}
+	lang := language(r)
+	a, err := s.answer(r.URL.Path, lang)
+	switch {
+	case errors.Is(err, errNoPage):
+		http.Error(w, "not found: the page is /, the feeds are /feed.atom and /feed.json", http.StatusNotFound)
+		return
+	case err != nil:
+		h.Set("Retry-After", "30")
+		http.Error(w, "Nothing is known yet. Please try again in 30 seconds.\nNoch ist nichts bekannt. Bitte versuchen Sie es in 30 Sekunden noch einmal.", http.StatusServiceUnavailable)
+		return
+	}
+	h.Set("Content-Type", a.kind)
+	h.Set("Content-Language", lang)
+	h.Set("Cache-Control", "public, max-age=5")
+	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	body := a.body
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = a.small
+	}
+	h.Set("Content-Length", fmt.Sprint(len(body)))
+	if r.Method == http.MethodGet {
+		w.Write(body)
+	}
+}
+
+var errNoPage = errors.New("status: no such page")
+
+// answer gives a page as of this second: everyone who asks within it gets the
+// same bytes.
+func (s *Server) answer(path, lang string) (answer, error) {
+	if path != "/" && path != "/feed.atom" && path != "/feed.json" {
+		return answer{}, errNoPage
+	}
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Unix() != s.second || s.pages == nil {
+		doc, err := Read(s.dir)
+		if err == nil {
+			s.doc, s.err = doc, nil
+		} else if s.doc == nil { // else what was last heard stands, with its age
+			s.err = err
+		}
+		s.second, s.pages = now.Unix(), map[string]answer{}
+	}
+	if s.doc == nil {
+		return answer{}, s.err
+	}
+	if a, ok := s.pages[path+lang]; ok {
+		return a, nil
+	}
+	a, err := makeAnswer(s.doc, path, lang, s.url, now, s.zone, true, links{})
+	if err == nil {
+		s.pages[path+lang] = a
+	}
+	return a, err
+}
+
+func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.Location, live bool, l links) (a answer, err error) {
+	switch path {
+	case "/":
+		a.kind = "text/html; charset=utf-8"
+		a.body, err = d.render(lang, now, zone, live, l)
+	case "/feed.atom":
+		a.kind = "application/atom+xml; charset=utf-8"
+		a.body, err = d.atom(lang, url, l)
+	case "/feed.json":
+		a.kind = "application/feed+json; charset=utf-8"
+		a.body, err = d.json(lang, url, l)
+	}
+	if err != nil {
+		return a, err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(a.body) // to memory: it cannot fail
+	z.Close()
+	a.small = b.Bytes()
+	return a, nil
+}
+
+// language is what was chosen, or what the browser prefers: German where it
+// ranks before English.
+func language(r *http.Request) string {
+	switch r.URL.Query().Get("lang") {
+	case "de":
+		return "de"
+	case "en":
+		return "en"
+	}
+	best, lang := -1., "en"
+	for i, part := range strings.Split(r.Header.Get("Accept-Language"), ",") {
+		if i >= 16 {
+			break
+		}
+		name, rest, _ := strings.Cut(strings.ToLower(strings.TrimSpace(part)), ";")
+		name, _, _ = strings.Cut(name, "-")
+		q := 1.
+		if v, ok := strings.CutPrefix(strings.TrimSpace(rest), "q="); ok {
+			if _, err := fmt.Sscanf(v, "%g", &q); err != nil {
+				q = 0
+			}
+		}
+		if (name == "de" || name == "en") && q > best && q > 0 {
+			best, lang = q, name
+		}
+	}
+	return lang
+}
+
+// Publish writes the page and the feeds as files into a folder, for a place
+// that does not share the site's fate.
+func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string, error) {
+	d, err := Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	if url != "" && !strings.HasSuffix(url, "/") {
+		url += "/"
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return nil, fmt.Errorf("status: publish: %w", err)
+	}
+	l := links{files: true}
+	var written []string
+	for _, f := range []struct{ path, lang, name string }{
+		{"/", "en", l.page("en")}, {"/", "de", l.page("de")},
+		{"/feed.atom", "en", l.Atom("en")}, {"/feed.atom", "de", l.Atom("de")},
+		{"/feed.json", "en", l.JSON("en")}, {"/feed.json", "de", l.JSON("de")},
+	} {
+		a, err := makeAnswer(d, f.path, f.lang, url, now, zone, false, l)
+		if err == nil {
+			err = replace(filepath.Join(to, f.name), a.body)
+		}
+		if err != nil {
+			return written, fmt.Errorf("status: publish: %w", err)
+		}
+		written = append(written, f.name)
+	}
+	return written, nil
+}
+
+// replace writes a file that others may read, as a whole.
+func replace(name string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// bounded accepts no more than room holds.
+type bounded struct {
+	net.Listener
+	room chan struct{}
+}
+
+func (l *bounded) Accept() (net.Conn, error) {
+	l.room <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.room
+		return nil, err
+	}
+	return &boundedConn{Conn: c, free: sync.OnceFunc(func() { <-l.room })}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	free func()
+}
+
+func (c *boundedConn) Close() error {
+	defer c.free()
+	return c.Conn.Close()
+}

@@ -1,0 +1,246 @@
+package status
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+var cet = time.FixedZone("CET", 3600)
+
+var now = time.Date(2026, 3, 7, 15, 20, 0, 0, cet)
+
+const script = `<script>alert("1")</script>`
+
+// full is as much as a document can hold.
+func full() *Document {
+	d := &Document{Heard: now, Components: []Component{{"www.example.org", Down}, {script, Slow}, {"", Up}}, Current: []Incident{}, Past: []Incident{}}
+	for i := days - 1; i >= 0; i-- {
+		d.Days = append(d.Days, Day{now.AddDate(0, 0, -i).Format(time.DateOnly), 86400, i % 3 * 90, i % 2 * 400})
+	}
+	for n := range pastMax + 1 {
+		i := Incident{ID: fmt.Sprintf("2026-03-07-%d", n+1), Life: incident.Resolved, Begin: now.Add(-time.Hour), Mitigated: now.Add(-50 * time.Minute), Restored: now.Add(-40 * time.Minute), End: now.Add(-30 * time.Minute), Hurt: true}
+		if n == 0 {
+			i.Life, i.Title, i.Restored, i.End = incident.Investigating, incident.Text{English: script}, time.Time{}, time.Time{}
+		}
+		for k := range updatesMax {
+			i.Updates = append(i.Updates, Update{now.Add(-time.Duration(k) * time.Minute), incident.Investigating, incident.Text{English: script + strings.Repeat(" word", 60), German: script + strings.Repeat(" Wort", 60)}, k%2 == 0})
+		}
+		if n == 0 {
+			d.Current = append(d.Current, i)
+		} else {
+			d.Past = append(d.Past, i)
+		}
+	}
+	return d
+}
+
+func write(t testing.TB, dir string, d *Document) {
+	t.Helper()
+	b, err := json.Marshal(d)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, File), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func serverAt(dir string, at time.Time) *Server {
+	s := NewServer(dir, "https://status.example.org", cet)
+	s.now = func() time.Time { return at }
+	return s
+}
+
+func ask(s *Server, path, languages string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", path, nil)
+	r.Header.Set("Accept-Language", languages)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+func TestThePageIsSmallAndStaysText(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, full())
+	for _, lang := range []string{"en", "de"} {
+		w := ask(serverAt(dir, now), "/", lang)
+		body := w.Body.String()
+		if w.Code != 200 || w.Body.Len() > pageBytesMax || w.Header().Get("Content-Language") != lang || !strings.Contains(body, `<html lang="`+lang+`">`) {
+			t.Errorf("%s: %d, %d bytes, %v", lang, w.Code, w.Body.Len(), w.Header())
+		}
+		for _, bad := range []string{"<script", " src=", "<link rel=\"stylesheet", "javascript:", "%!"} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s: the page holds %q", lang, bad)
+			}
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: %s", lang, csp)
+		}
+	}
+}
+
+func TestThePageSaysWhenItWasLastHeard(t *testing.T) {
+	dir := t.TempDir()
+	d := &Document{Heard: now, Components: []Component{{"", Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
+	write(t, dir, d)
+	for _, c := range []struct {
+		after    time.Duration
+		language string
+		want     []string
+		not      string
+	}{
+		{4 * time.Second, "en", []string{"Last heard 4 seconds ago.", "Everything works."}, "was last heard"},
+		{40 * time.Second, "en", []string{"Last heard 40 seconds ago.", "was last heard 40 seconds ago", "15:20 CET"}, ""},
+		{40 * time.Second, "de-AT,en;q=0.5", []string{"Zuletzt gehört vor: 40 Sekunden.", "15:20 Uhr (MEZ)", "wissen wir nicht"}, ""},
+	} {
+		body := ask(serverAt(dir, now.Add(c.after)), "/", c.language).Body.String()
+		for _, want := range c.want {
+			if !strings.Contains(body, want) {
+				t.Errorf("after %s: %q is missing", c.after, want)
+			}
+		}
+		if c.not != "" && strings.Contains(body, c.not) {
+			t.Errorf("after %s: it says %q", c.after, c.not)
+		}
+	}
+	d.Ended = true
+	write(t, dir, d)
+	if body := ask(serverAt(dir, now.Add(time.Hour)), "/", "en").Body.String(); !strings.Contains(body, "was switched off") {
+		t.Error("that Deich was ended in peace is not said")
+	}
+}
+
+// A file that is damaged while it was read before changes nothing but the age.
+func TestADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	s := serverAt(dir, now)
+	if w := ask(s, "/", "en"); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("without a file: %d", w.Code)
+	}
+	write(t, dir, full())
+	s.now = func() time.Time { return now.Add(time.Second) }
+	if w := ask(s, "/", "en"); w.Code != 200 {
+		t.Errorf("with one: %d", w.Code)
+	}
+	os.WriteFile(filepath.Join(dir, File), []byte("{"), 0o600)
+	s.now = func() time.Time { return now.Add(2 * time.Minute) }
+	if w := ask(s, "/", "en"); w.Code != 200 || !strings.Contains(w.Body.String(), "was last heard 2 minutes ago") {
+		t.Errorf("with a damaged one: %d", w.Code)
+	}
+}
+
+func TestLanguages(t *testing.T) {
+	for accept, want := range map[string]string{
+		"": "en", "de": "de", "de-DE,de;q=0.9,en;q=0.8": "de", "en-US,en;q=0.9,de;q=0.8": "en", "fr,de;q=0.4,en;q=0.3": "de", "fr": "en",
+		"de;q=0": "en", "en;q=x,de;q=0.1": "de", strings.Repeat("fr,", 100) + "de": "en", ";;;,,,": "en",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Language", accept)
+		if got := language(r); got != want {
+			t.Errorf("%.60q: %s, want %s", accept, got, want)
+		}
+	}
+	r := httptest.NewRequest("GET", "/?lang=de", nil)
+	r.Header.Set("Accept-Language", "en")
+	if language(r) != "de" {
+		t.Error("what was chosen is not given")
+	}
+}
+
+func TestOnlyItsPages(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, full())
+	s := serverAt(dir, now)
+	for _, path := range []string{"/status.json", "/token", "/..%2ftoken", "/index.html", "/incidents"} {
+		if w := ask(s, path, "en"); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader("x")))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestFeeds(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, full())
+	w := ask(serverAt(dir, now), "/feed.atom", "de")
+	var atom struct {
+		XMLName xml.Name `xml:"http://www.w3.org/2005/Atom feed"`
+		ID      string   `xml:"id"`
+		Title   string   `xml:"title"`
+		Updated string   `xml:"updated"`
+		Author  string   `xml:"author>name"`
+		Entries []struct {
+			ID      string `xml:"id"`
+			Title   string `xml:"title"`
+			Updated string `xml:"updated"`
+			Content string `xml:"content"`
+		} `xml:"entry"`
+	}
+	if err := xml.Unmarshal(w.Body.Bytes(), &atom); err != nil {
+		t.Fatal(err)
+	}
+	if want := (pastMax + 1) * updatesMax; len(atom.Entries) != want || atom.ID != "https://status.example.org/" || atom.Author == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/atom+xml") {
+		t.Errorf("%d entries, want %d: %+v", len(atom.Entries), want, atom.ID)
+	}
+	seen := map[string]bool{}
+	for _, e := range atom.Entries {
+		if _, err := time.Parse(time.RFC3339, e.Updated); err != nil || e.ID == "" || seen[e.ID] || e.Title == "" || e.Content == "" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		seen[e.ID] = true
+	}
+	var feed jsonFeed
+	w = ask(serverAt(dir, now), "/feed.json", "en")
+	if err := json.Unmarshal(w.Body.Bytes(), &feed); err != nil || feed.Version != "https://jsonfeed.org/version/1.1" || len(feed.Items) == 0 || feed.Items[0].ID == "" || feed.Items[0].Text == "" {
+		t.Errorf("%v, %+v", err, feed)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "public")
+	if _, err := Publish(dir, to, "", now, cet); err == nil {
+		t.Error("nothing to publish, and no error")
+	}
+	write(t, dir, full())
+	names, err := Publish(dir, to, "", now, cet)
+	if err != nil || len(names) != 6 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	for name, want := range map[string]string{
+		"index.html": `href="de.html"`, "de.html": "Stand: 7. März 2026, 15:20 Uhr (MEZ).", "feed.atom": "<feed", "feed.de.atom": `xml:lang="de"`, "feed.json": "jsonfeed", "feed.de.json": `"de"`,
+	} {
+		b, err := os.ReadFile(filepath.Join(to, name))
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %q is missing, %v", name, want, err)
+		}
+		if info, _ := os.Stat(filepath.Join(to, name)); info != nil && info.Mode().Perm() != 0o644 {
+			t.Errorf("%s: %s", name, info.Mode())
+		}
+		if strings.HasSuffix(name, ".html") && !strings.Contains(string(b), "Content-Security-Policy") {
+			t.Errorf("%s says no policy", name)
+		}
+	}
+}
+
+func BenchmarkServe(b *testing.B) {
+	dir := b.TempDir()
+	write(b, dir, full())
+	s := NewServer(dir, "", cet)
+	for b.Loop() {
+		ask(s, "/", "de")
+	}
+}

@@ -1,0 +1,54 @@
+package status
+
+// words are the page's, in one language. Sentences with %s take times or spans.
+type words struct {
+	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt string
+	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted              string
+	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot              string
+	Again, Good, Some, Bad, None                                                       string
+	States                                                                             map[State]string
+	Sentences                                                                          map[State]string
+}
+
+var english = words{
+	Title: "Status", Website: "Website", Components: "How it does", Current: "Now", Past: "Before", NoPast: "No incident in the last 90 days.",
+	Days: "The last 90 days", DaysNote: "%d of %d days were measured; on %d of them nothing was off.",
+	DayOff: "more requests than usual were held off for %s; users were served", DayHurt: "users were affected for %s",
+	Heard: "Last heard %s ago.", HeardAt: "As of %s.",
+	Silent:   "The system that measures was last heard %s ago. What stands here was true at %s; how it is now we do not know.",
+	Ended:    "The system that measures was switched off at %s. What stands here was true then.",
+	Draft:    "Written by the system from its measurements; no person has looked at it yet.",
+	Affected: "Users were affected", Held: "More requests than usual", Lasting: "for %s so far", Lasted: "lasted %s",
+	Begin: "Began", Mitigated: "Users served again", Restored: "Everybody served again", End: "Over", Skip: "Skip to what is so now",
+	Figures: "The days in words", Legend: "Each bar is a day.", Updates: "Updates, newest first",
+	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
+	Again: "It works again since %s. We keep watching.",
+	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured",
+	States:    map[State]string{Up: "works", Slow: "works; some have to wait", Down: "does not answer"},
+	Sentences: map[State]string{Up: "Everything works.", Slow: "It works; newcomers may have to wait a little.", Down: "The site does not answer at the moment. We are looking into it."},
+}
+
+var german = words{
+	Title: "Status", Website: "Website", Components: "Wie es steht", Current: "Jetzt", Past: "Zuvor", NoPast: "Kein Vorfall in den letzten 90 Tagen.",
+	Days: "Die letzten 90 Tage", DaysNote: "%d von %d Tagen wurden gemessen; an %d davon war nichts auffällig.",
+	DayOff: "%s lang wurden ungewöhnlich viele Anfragen abgewehrt; Nutzer wurden bedient", DayHurt: "Nutzer waren %s lang betroffen",
+	Heard: "Zuletzt gehört vor: %s.", HeardAt: "Stand: %s.",
+	Silent:   "Das System, das misst, hat sich zuletzt vor %s gemeldet. Was hier steht, galt am %s; wie es jetzt ist, wissen wir nicht.",
+	Ended:    "Das System, das misst, wurde am %s abgeschaltet. Was hier steht, galt zu dieser Zeit.",
+	Draft:    "Vom System aus seinen Messungen geschrieben; noch hat kein Mensch es angesehen.",
+	Affected: "Nutzer waren betroffen", Held: "Mehr Anfragen als sonst", Lasting: "bisher %s", Lasted: "dauerte %s",
+	Begin: "Begann", Mitigated: "Nutzer wieder bedient", Restored: "Alle wieder bedient", End: "Vorbei", Skip: "Zum jetzigen Stand springen",
+	Figures: "Die Tage in Worten", Legend: "Jeder Balken ist ein Tag.", Updates: "Meldungen, neueste zuerst",
+	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
+	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",
+	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen",
+	States:    map[State]string{Up: "funktioniert", Slow: "funktioniert; manche müssen warten", Down: "antwortet nicht"},
+	Sentences: map[State]string{Up: "Alles funktioniert.", Slow: "Es funktioniert; wer neu kommt, muss vielleicht etwas warten.", Down: "Die Website antwortet im Moment nicht. Wir kümmern uns darum."},
+}
+
+func wordsIn(lang string) words {
+	if lang == "de" {
+		return german
+	}
+	return english
+}
