@@ -72,13 +72,15 @@ func (t *trial) conclude(o *origin, at Time) {
 
 // goesOn is a trial by itself, as the limit shrinks after one that found the
 // origin slow by itself: if so many fewer find nothing better, that is how slow it
-// is, and the limit goes back. What it found holds until anybody finds better.
+// is, and the limit goes back. What it found holds until anybody finds better; and
+// only while no more is asked than usual, since a crowd that grew during the trial
+// may have misled it.
 func (t *trial) goesOn(o *origin) {
 	switch {
 	case t.eased == 0:
 	case o.slow < trialAlone*t.alone:
 		t.eased = 0
-	case o.full && o.limit < trialHelps*t.eased && o.slow >= t.alone:
+	case o.full && o.ownFault.Load() && o.limit < trialHelps*t.eased && o.slow >= t.alone:
 		o.limit = t.eased
 		o.ease = math.Max(o.ease, easeRoom*o.slow/slowTarget)
 	}
