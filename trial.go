@@ -17,8 +17,8 @@ type trial struct {
 	before float64 // median slowdown before it
 	until  Time    // it is given up
 	next   Time    // not before
-	eased  float64 // the limit it left where the origin was slow by itself; 0: it was not
-	alone  float64 // and what those few found then
+	eased  float64 // the limit that the last one left; 0: it told nothing
+	alone  float64 // so slow with fewer still, and the origin is slow by itself
 	late   int     // steps in a row that were much too slow
 	found  slowdowns
 }
@@ -32,6 +32,7 @@ const (
 	trialLongest = 3 * time.Second
 	trialEvery   = 10 * time.Second
 	trialMore    = 2    // times the limit at most, where the origin is slow by itself
+	trialSame    = .8   // of the slowdown before it: no better
 	trialHelps   = .7   // of the limit that a trial left: so much less should help
 	trialAlone   = .6   // so much of the slowdown is left: the origin is slow by itself
 	easeRoom     = 1.3  // more than it was seen to need, so that the limit can grow
@@ -57,22 +58,22 @@ func (t *trial) conclude(o *origin, at Time) {
 		return
 	}
 	o.limit = max(t.limit/2, limitMin)
+	after := trial{next: at.Add(trialEvery), eased: o.limit, alone: trialSame * t.before}
 	if t.found.n < votersMin {
 		o.limit = t.limit // nothing was learned
+		after.eased = 0
 	} else if m := t.found.median(); m > trialAlone*t.before {
 		// As many as come in the time an answer takes, if that is what it needs.
 		need := o.demand / costOne * ticksSecond * o.meanWait
 		o.limit = max(t.limit, min(need, trialMore*t.limit))
 		o.ease = math.Max(o.ease, easeRoom*m/slowTarget)
-		*t = trial{next: at.Add(trialEvery), eased: o.limit, alone: m}
-		return
+		after.eased, after.alone = o.limit, m
 	}
-	*t = trial{next: at.Add(trialEvery)}
+	*t = after
 }
 
-// goesOn is a trial by itself, as the limit shrinks after one that found the
-// origin slow by itself: if so many fewer find nothing better, that is how slow it
-// is, and the limit goes back. What it found holds until anybody finds better; and
+// goesOn is a trial by itself, as the limit shrinks after one: if so many fewer
+// find nothing better, that is how slow the origin is, and the limit goes back. What it found holds until anybody finds better; and
 // only while no more is asked than usual, since a crowd that grew during the trial
 // may have misled it.
 func (t *trial) goesOn(o *origin) {
