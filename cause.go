@@ -251,7 +251,7 @@ func (o *origin) mayBeCrowd() bool {
 	return !o.unsure.Load()
 }
 
-const unsureMost = 4 * Time(time.Second)
+const unsureMost = 5 * Time(time.Second) // a crowd is told by who was told to wait for two
 
 // flooded says whether any origin is judged to be flooded.
 func (e *Engine) flooded() bool {
