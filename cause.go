@@ -251,7 +251,7 @@ func (o *origin) mayBeCrowd() bool {
 	return !o.unsure.Load()
 }
 
-const unsureMost = 4 * Time(time.Second)
+const unsureMost = 5 * Time(time.Second) // a crowd is told by who was told to wait for two
 
 // flooded says whether any origin is judged to be flooded.
 func (e *Engine) flooded() bool {
@@ -504,7 +504,7 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 		return CauseMixed, terms, sure
 	case flood > floodAbove:
 		return CauseFlood, terms, sure
-	case o.down.Load(), weak && math.Exp(v.alone) > more, byTrial && o.ease*slowTarget > more, v.fails() && more < stormMore:
+	case o.down.Load(), weak && math.Exp(v.alone) > more, (byTrial || v.fails()) && more < stormMore:
 		// It lost more than demand rose; and those it fails come again.
 		return CauseOriginFault, terms, .7
 	case flood < crowdBelow:

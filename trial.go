@@ -50,7 +50,7 @@ func (t *trial) consider(o *origin, at Time, most float64) {
 		return
 	}
 	up := o.limit*trialPart < trialLeast
-	if t.late++; t.late < trialLate || up && t.late < trialLateUp || at < t.next {
+	if t.late++; t.late < trialLate || up && (t.late < trialLateUp || !o.ownFault.Load()) || at < t.next {
 		return
 	}
 	*t = trial{on: true, up: up, limit: o.limit, before: o.slow, until: at.Add(trialLongest)}
@@ -81,8 +81,11 @@ func (t *trial) conclude(o *origin, at Time, most float64) {
 		// As many as come in the time an answer takes, if that is what it needs.
 		need := o.demand / costOne * ticksSecond * o.meanWait
 		o.limit = max(t.limit, min(need, trialMore*t.limit, most))
-		// Neither is due to the limit, so it may be as slow as it was seen to be.
-		o.ease = max(o.ease, easeRoom*max(m, t.before)/slowTarget)
+		if o.ownFault.Load() {
+			// Not due to the limit either. Of a crowd that grows it would be.
+			m = max(m, t.before)
+		}
+		o.ease = max(o.ease, easeRoom*m/slowTarget)
 	case learned && !t.up:
 		o.limit = max(t.limit/2, limitMin)
 		next = at.Add(trialAgain)
