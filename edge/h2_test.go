@@ -78,7 +78,7 @@ func (p *prober) read() {
 		}
 		switch f := f.(type) {
 		case *http2.PingFrame:
-			if f.IsAck() {
+			if f.IsAck() && f.Data == seenPing { // not those that abuse sends
 				select {
 				case p.pongs <- struct{}{}:
 				default:
@@ -101,9 +101,12 @@ func (p *prober) read() {
 	}
 }
 
+// seenPing asks whether all that was sent has been seen.
+var seenPing = [8]byte{1}
+
 // seen waits until the server has seen all that was sent; false says that it has ended.
 func (p *prober) seen() bool {
-	if p.fr.WritePing(false, [8]byte{1}) != nil {
+	if p.fr.WritePing(false, seenPing) != nil {
 		return false
 	}
 	select {
