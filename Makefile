@@ -20,7 +20,7 @@ check: ## every day, in under three minutes
 
 test: deps build ## everything: race detector, fuzz seeds, browsers, namespaces, kills
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v -e /e2e -e /cmd/deich -e /drill)
-	$(GO) test -timeout 20m ./cmd/... ./drill/... ./e2e/...
+	$(GO) test -timeout 35m ./cmd/... ./drill/... ./e2e/...
 
 fuzz: ## a minute for every fuzz target
 	@for p in $$($(GO) list ./...); do \

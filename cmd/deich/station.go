@@ -93,12 +93,14 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	s.mount(s.desk)
 	s.mountSpool(s.desk)
 	log := slog.New(slog.NewTextHandler(t.errs, nil))
-	if s.keeping, err = openKeeping(s.data.file(spoolFolder), first.Spool, s.observe, func(err error) { log.Error("spool", "alarm", err) }); err != nil {
+	keeping, err := openKeeping(s.data.file(spoolFolder), first.Spool, s.observe, func(err error) { log.Error("spool", "alarm", err) })
+	if err != nil {
 		return nil, err
 	}
+	s.keeping = keeping
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.keeping.close())
+			err = errors.Join(err, keeping.close())
 		}
 	}()
 	s.keepIncidents()
