@@ -415,6 +415,38 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// Requests that end without an answer leave no room taken, however many stand
+// behind one that is remembered; and one that never ends is no longer waited for.
+func TestOnceForgetsWhatWasNotAnswered(t *testing.T) {
+	now := time.Now()
+	o := NewOnce(func(err error) { t.Error(err) })
+	o.now = func() time.Time { return now }
+	begin := func(key string) func(*Replay) {
+		end, _, err := o.Begin(t.Context(), Sender{Pass: 1}, "h", "r", key, nil)
+		if end == nil || err != nil {
+			t.Fatalf("%s: not taken as the first: %v", key, err)
+		}
+		return end
+	}
+	begin("answered")(&Replay{Status: 201, Whole: true})
+	lost := begin("never ends")
+	for i := range 3 * onceMax {
+		begin(fmt.Sprint(i))(nil)
+	}
+	if n := o.Len(); n != 2 {
+		t.Errorf("%d are remembered", n)
+	}
+	if n := len(o.order); n > 2*onceMax {
+		t.Errorf("%d stand in order", n)
+	}
+	now = now.Add(onceLife + time.Second)
+	begin("never ends")(&Replay{Status: 200, Body: []byte("second"), Whole: true})
+	lost(&Replay{Status: 200, Body: []byte("late"), Whole: true})
+	if o.bytes != len("second") {
+		t.Errorf("%d bytes are counted", o.bytes)
+	}
+}
+
 func TestReceiptsAreTheSendersAlone(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	rs, err := NewReceipts(s, func(_ string, b []byte) string { return string(b) }, func(string) string { return "de" })

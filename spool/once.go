@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -69,7 +70,7 @@ func (o *Once) Begin(ctx context.Context, sender Sender, host, route, key string
 	for {
 		o.mu.Lock()
 		t := o.known[k]
-		if t != nil && t.answer != nil && o.now().Sub(t.at) > onceLife {
+		if t != nil && o.now().Sub(t.at) > onceLife {
 			o.forget(t)
 			t = nil
 		}
@@ -101,11 +102,14 @@ func (o *Once) Begin(ctx context.Context, sender Sender, host, route, key string
 // first takes a new key in. The lock is held.
 func (o *Once) first(k, sum digest) (end func(*Replay), err error) {
 	now := o.now()
-	for len(o.order) > 0 && (o.order[0].gone || o.order[0].answer != nil && now.Sub(o.order[0].at) > onceLife) {
+	for len(o.order) > 0 && (o.order[0].gone || now.Sub(o.order[0].at) > onceLife) {
 		o.forget(o.order[0])
 		o.order = o.order[1:]
 	}
-	if len(o.order) >= onceMax {
+	if len(o.order) >= 2*onceMax { // many that ended otherwise stand behind an older one
+		o.order = slices.DeleteFunc(o.order, func(t *turn) bool { return t.gone })
+	}
+	if len(o.known) >= onceMax {
 		if now.Sub(o.told) > time.Minute {
 			o.told = now
 			o.alarm(errOnceFull)
@@ -118,9 +122,10 @@ func (o *Once) first(k, sum digest) (end func(*Replay), err error) {
 	return func(answer *Replay) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if answer == nil {
+		switch {
+		case answer == nil:
 			o.forget(t)
-		} else {
+		case !t.gone: // else it took longer than anything is remembered
 			if !answer.Whole || len(answer.Body) > onceAnswerMax || o.bytes+len(answer.Body) > onceBytesMax {
 				answer.Body, answer.Whole = nil, false
 			}
