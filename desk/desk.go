@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Options are what a Desk needs; Token and State must be set.
@@ -95,7 +97,7 @@ func (d *Desk) Serve(ctx context.Context, l net.Listener) error {
 	var sampling sync.WaitGroup
 	sampling.Go(func() { d.Run(ctx) })
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(&boundedListener{Listener: l, room: make(chan struct{}, connsMax)}) }()
+	go func() { served <- server.Serve(netutil.LimitListener(l, connsMax)) }()
 	var err error
 	select {
 	case err = <-served:
@@ -117,30 +119,4 @@ func (d *Desk) Serve(ctx context.Context, l net.Listener) error {
 func (d *Desk) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
-}
-
-// boundedListener accepts no more than room holds.
-type boundedListener struct {
-	net.Listener
-	room chan struct{}
-}
-
-func (l *boundedListener) Accept() (net.Conn, error) {
-	l.room <- struct{}{}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.room
-		return nil, err
-	}
-	return &boundedConn{Conn: c, free: sync.OnceFunc(func() { <-l.room })}, nil
-}
-
-type boundedConn struct {
-	net.Conn
-	free func()
-}
-
-func (c *boundedConn) Close() error {
-	defer c.free()
-	return c.Conn.Close()
 }

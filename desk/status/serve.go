@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Server serves the page from a data folder. It is safe for concurrent use.
@@ -58,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 	})
 	defer done()
-	if err := server.Serve(&bounded{l, make(chan struct{}, connsMax)}); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(l, connsMax)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("status: serve: %w", err)
 	}
 	return nil
@@ -232,30 +234,4 @@ func replace(name string, b []byte) error {
 		os.Remove(f.Name())
 	}
 	return err
-}
-
-// bounded accepts no more than room holds.
-type bounded struct {
-	net.Listener
-	room chan struct{}
-}
-
-func (l *bounded) Accept() (net.Conn, error) {
-	l.room <- struct{}{}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.room
-		return nil, err
-	}
-	return &boundedConn{Conn: c, free: sync.OnceFunc(func() { <-l.room })}, nil
-}
-
-type boundedConn struct {
-	net.Conn
-	free func()
-}
-
-func (c *boundedConn) Close() error {
-	defer c.free()
-	return c.Conn.Close()
 }
