@@ -432,7 +432,7 @@ func FuzzFraming(f *testing.F) {
 // connections each: told, as it depends on the machine.
 func TestH2AbuseIsNotNoticed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a while")
+		t.Skip("left out of short runs: sixteen kinds of abuse by fifty connections each")
 	}
 	_, addr := secureFront(t, hello)
 	other := probe2(t, addr, "127.0.0.60")

@@ -132,7 +132,7 @@ func flood(t testing.TB, addr string, say []byte, nets int, stop <-chan struct{}
 // those who were served before open connections and are served.
 func TestConnectionFloods(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a while")
+		t.Skip("left out of short runs: two floods of some seconds each")
 	}
 	for name, say := range map[string][]byte{"connect and leave": nil, "ClientHello and leave": hello1(t)} {
 		t.Run(name, func(t *testing.T) {

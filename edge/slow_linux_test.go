@@ -78,7 +78,7 @@ func (s *Server) has(from net.Addr) bool {
 
 func TestSlowOnPurposeIsShed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes a quarter of a minute")
+		t.Skip("left out of short runs: who is slow is told after a quarter of a minute")
 	}
 	plain, secured, s := slowFront(t)
 	t.Run("all", func(t *testing.T) {
