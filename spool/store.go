@@ -46,6 +46,7 @@ type Store struct {
 	entries  map[ID]*entry
 	keyed    map[digest]*entry
 	queues   map[queueKey]*queue
+	senders  map[principal]owed
 	nets     map[netip.Prefix]int
 	bytes    int64 // of messages that are not erased
 	fresh    int64 // of those, newcomers'
@@ -71,13 +72,18 @@ type entry struct {
 type queue struct {
 	key   queueKey
 	list  []*entry
-	bytes int64
 	taken bool // a lane has it; guarded by the lane's lock
 }
 
 type queueKey struct {
 	principal principal
 	host      string
+}
+
+// owed is what one sender has here undelivered, whatever hosts it named.
+type owed struct {
+	messages int
+	bytes    int64
 }
 
 type counts struct {
@@ -115,7 +121,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
 		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
-		nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
 	}
 	var last int64
 	l, bad, err := openLog(dir, o.Now(), func(k kind, text []byte, p place) {
@@ -270,7 +276,7 @@ func (s *Store) enlist(e *entry) {
 		s.queues[key] = q
 	}
 	q.list = append(q.list, e)
-	q.bytes += int64(e.Size)
+	s.owe(key.principal, +1, int64(e.Size))
 	e.queue = q
 }
 
@@ -285,7 +291,7 @@ func (s *Store) delist(e *entry) {
 	if i := slices.Index(q.list, e); i >= 0 {
 		q.list = slices.Delete(q.list, i, i+1)
 	}
-	q.bytes -= int64(e.Size)
+	s.owe(q.key.principal, -1, -int64(e.Size))
 	if len(q.list) == 0 {
 		delete(s.queues, q.key)
 	}
@@ -293,6 +299,15 @@ func (s *Store) delist(e *entry) {
 		if s.nets[e.Net]--; s.nets[e.Net] <= 0 {
 			delete(s.nets, e.Net)
 		}
+	}
+}
+
+// owe counts what a sender has here undelivered.
+func (s *Store) owe(p principal, messages int, bytes int64) {
+	o := s.senders[p]
+	o.messages, o.bytes = o.messages+messages, o.bytes+bytes
+	if s.senders[p] = o; o.messages == 0 {
+		delete(s.senders, p)
 	}
 }
 
@@ -457,11 +472,10 @@ func (s *Store) room(e *entry) error {
 	if s.draining.Load() {
 		return ErrDraining
 	}
-	q := s.queues[queueKey{e.Sender.principal(), e.Host}]
-	size := int64(e.Size)
+	sender, size := s.senders[e.Sender.principal()], int64(e.Size)
 	switch {
-	case q != nil && (len(q.list) >= senderMessagesMax || q.bytes+size > senderBytesMax):
-		return fmt.Errorf("%w: this sender has %d messages here", ErrFull, len(q.list))
+	case sender.messages >= senderMessagesMax || sender.bytes+size > senderBytesMax:
+		return fmt.Errorf("%w: this sender has %d messages here", ErrFull, sender.messages)
 	case e.Net.IsValid() && s.nets[e.Net] >= prefixMessagesMax:
 		return fmt.Errorf("%w: newcomers of %s have %d messages here", ErrFull, e.Net, prefixMessagesMax)
 	case e.Net.IsValid() && (s.fresh+size > s.maxBytes/2 || len(s.entries) >= entriesMax/2):
@@ -557,7 +571,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 // unloadQueued counts the bytes of an entry out, of its queue too.
 func (s *Store) unloadQueued(e *entry) {
 	if e.queue != nil {
-		e.queue.bytes -= int64(e.Size)
+		s.owe(e.queue.key.principal, 0, -int64(e.Size))
 	}
 	s.unload(e)
 }

@@ -395,6 +395,11 @@ func TestBounds(t *testing.T) {
 	if _, _, err := s.Put(letter(1, "", "one more")); !errors.Is(err, ErrFull) {
 		t.Errorf("more than one sender may have: %v", err)
 	}
+	elsewhere := letter(1, "", "to another host")
+	elsewhere.Host = "www.example.org"
+	if _, _, err := s.Put(elsewhere); !errors.Is(err, ErrFull) {
+		t.Errorf("more than one sender may have, by another host: %v", err)
+	}
 	put(t, s, letter(2, "", "somebody else"))
 	for i := range prefixMessagesMax {
 		m := letter(uint64(1000+i), "", "new here")
