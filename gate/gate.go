@@ -150,6 +150,7 @@ type Status struct {
 type Gate struct {
 	options Options
 	why     string
+	none    bool // there never was a wall
 	wake    chan struct{}
 	missed  atomic.Uint64
 
@@ -182,7 +183,7 @@ func Open(o Options) (*Gate, error) {
 		g.options.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Config.Mode == Off {
-		g.why = "it is not asked for"
+		g.why, g.none = "it is not asked for", true
 		return g, nil
 	}
 	allowed, err := g.allowList()
@@ -193,7 +194,7 @@ func Open(o Options) (*Gate, error) {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
 	if err != nil {
-		g.why = err.Error()
+		g.why, g.none = err.Error(), true
 		return g, nil
 	}
 	g.allowed = allowed
@@ -237,6 +238,9 @@ func (g *Gate) allowList() ([]netip.Prefix, error) {
 // It does not wait. What finds no room counts as missed; the listener refuses
 // those sources.
 func (g *Gate) Carry(list []deich.Order) {
+	if g.none {
+		return
+	}
 	g.queue.Lock()
 	room := min(len(list), pendingMax-len(g.pending))
 	g.pending = append(g.pending, list[:room]...)
@@ -250,6 +254,9 @@ func (g *Gate) Carry(list []deich.Order) {
 
 // Run carries orders out and counts drops until ctx ends.
 func (g *Gate) Run(ctx context.Context) {
+	if g.none {
+		return
+	}
 	beat, collect := time.NewTicker(beatEvery), time.NewTicker(collectEvery)
 	defer beat.Stop()
 	defer collect.Stop()
