@@ -13,7 +13,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -22,17 +21,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/gate"
 	"golang.org/x/sys/unix"
@@ -111,107 +105,6 @@ func child(role string, more ...string) *exec.Cmd {
 	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
-}
-
-// outside starts the victim in namespaces of its own.
-func outside() error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("it makes network namespaces: run it as root")
-	}
-	if runtime.NumCPU() < 2 {
-		return fmt.Errorf("it needs two cores")
-	}
-	if err := pin(victimCore); err != nil {
-		return err
-	}
-	c := child("victim")
-	c.Stdout = os.Stdout
-	c.SysProcAttr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS
-	return c.Run()
-}
-
-// world is a thread in the namespace at the far end, on the other core.
-type world struct {
-	work chan func()
-	tid  int
-}
-
-func newWorld() (*world, error) {
-	w := &world{work: make(chan func())}
-	ready := make(chan error)
-	go func() {
-		err := pin(otherCore)
-		if err == nil {
-			err = unix.Unshare(unix.CLONE_NEWNET)
-		}
-		w.tid = unix.Gettid()
-		ready <- err
-		for f := range w.work {
-			f()
-		}
-	}()
-	return w, <-ready
-}
-
-func (w *world) do(f func() error) error {
-	done := make(chan error)
-	w.work <- func() { done <- f() }
-	return <-done
-}
-
-func system(line string, args ...any) error {
-	words := strings.Fields(fmt.Sprintf(line, args...))
-	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, out)
-	}
-	return nil
-}
-
-// first runs all in order until one fails.
-func first(all ...func() error) error {
-	for _, f := range all {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func sh(line string, args ...any) func() error {
-	return func() error { return system(line, args...) }
-}
-
-func set(file, value string) func() error {
-	return func() error { return os.WriteFile(file, []byte(value), 0) }
-}
-
-func victim() error {
-	if err := first(
-		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
-		func() error { return unix.Mount("sysfs", "/sys", "sysfs", 0, "") }, // of this namespace
-	); err != nil {
-		return err
-	}
-	w, err := newWorld()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("one core for network and server, one for flood and client; %s of %d packets/s, %d rounds\n\n", *span, *rate, *rounds)
-	var all []*contest
-	for _, c := range contests() {
-		if strings.Contains(c.name, *only) {
-			all = append(all, &c)
-		}
-	}
-	for round := range *rounds {
-		for _, c := range all {
-			if err := c.once(w, round); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
-		}
-	}
-	report(all)
-	return nil
 }
 
 // once runs a contest, and measures what a packet costs where that is asked of it.
@@ -371,46 +264,6 @@ func (c *contest) run(w *world) (r result, err error) {
 	}, nil
 }
 
-// lay makes the cable, with the network's thread of the near end on the victim's core.
-func lay(w *world) error {
-	const mac1, mac2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
-	space := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), w.tid)
-	system("ip link del %s", here) // of a run that was cut off
-	return first(
-		sh("ip link set lo up"),
-		sh("ip link add %s address %s type veth peer name %s address %s netns %s", here, mac1, there, mac2, space),
-		sh("ip address add %s/24 dev %s", hereAddr, here),
-		set("/proc/sys/net/ipv4/conf/all/rp_filter", "0"),
-		set("/proc/sys/net/ipv4/conf/"+here+"/rp_filter", "0"),
-		set("/proc/sys/net/ipv4/tcp_syncookies", "1"),
-		// Receiving packets as a network card has them, without a program too.
-		func() error { return offload(here, unix.ETHTOOL_SGRO, 1) },
-		sh("ip link set %s up", here),
-		sh("ip neigh replace %s lladdr %s dev %s", thereAddr, mac2, here),
-		sh("ip route replace default via %s", thereAddr),
-		func() error {
-			return w.do(func() error {
-				return first(
-					sh("ip address add %s/24 dev %s", thereAddr, there),
-					func() error { return offload(there, unix.ETHTOOL_STSO, 0) },
-					sh("ip link set %s up", there),
-					sh("ip neigh replace %s lladdr %s dev %s", hereAddr, mac1, there),
-				)
-			})
-		},
-	)
-}
-
-// offload switches a feature of an interface.
-func offload(name string, what, value uint32) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return ethtool(fd, name, what, value)
-}
-
 // gate puts up what the contest is about, and gives what takes it away.
 func (c *contest) gate() (func(), error) {
 	if c.config.Mode == gate.Off {
@@ -454,242 +307,10 @@ func (c *contest) gate() (func(), error) {
 	return down, nil
 }
 
-// far has the other end throw answers to nobody away, and be ready for what a
-// program sends back.
-func far(w *world) (away func(), err error) {
-	err = w.do(func() error {
-		objects, err := loadFloodWith(nil)
-		if err != nil {
-			return err
-		}
-		at, err := net.InterfaceByName(there)
-		if err != nil {
-			return err
-		}
-		l, err := link.AttachXDP(link.XDPOptions{Program: objects.DeichFar, Interface: at.Index, Flags: link.XDPDriverMode})
-		away = func() { l.Close(); objects.Close() }
-		return err
-	})
-	return away, err
-}
-
-// loadFloodWith loads the flood's programs with their constants set.
-func loadFloodWith(constants map[string]any) (*floodObjects, error) {
-	spec, err := loadFlood()
-	if err != nil {
-		return nil, err
-	}
-	to := netip.MustParseAddr(thereAddr).As4()
-	if err := spec.Variables["client"].Set(native(to[:])); err != nil {
-		return nil, err
-	}
-	if err := spec.Variables["sources"].Set(uint32(1)); err != nil {
-		return nil, err
-	}
-	for name, value := range constants {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, err
-		}
-	}
-	objects := new(floodObjects)
-	return objects, spec.LoadAndAssign(objects, nil)
-}
-
-// thread finds the near end's, and sees to it that it runs where and how it should.
-func thread() (pid int, err error) {
-	if err := set("/sys/class/net/"+here+"/threaded", "1")(); err != nil {
-		return 0, err
-	}
-	all, _ := filepath.Glob("/proc/[0-9]*/comm")
-	for _, name := range all {
-		b, _ := os.ReadFile(name)
-		if !strings.HasPrefix(string(b), "napi/"+here) {
-			continue
-		}
-		pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		var set unix.CPUSet
-		set.Set(victimCore)
-		if err := unix.SchedSetaffinity(pid, &set); err != nil {
-			return 0, err
-		}
-		if *gentle {
-			return pid, nil
-		}
-		// As a softirq is: ahead of every program.
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}
-		return pid, unix.SchedSetAttr(pid, &attr, 0)
-	}
-	return 0, fmt.Errorf("the network's thread of %s is not there", here)
-}
-
-// cpuOf gives the nanoseconds that a thread ran.
-func cpuOf(pid int) uint64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
-	text, _, _ := strings.Cut(string(b), " ")
-	n, _ := strconv.ParseUint(text, 10, 64)
-	return n
-}
-
-// received gives how many packets the near end took.
-func received() uint64 {
-	b, _ := os.ReadFile("/sys/class/net/" + here + "/statistics/rx_packets")
-	n, _ := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
-	return n
-}
-
-// seen is what the client saw.
-type seen struct {
-	Served   float64
-	P50, P99 time.Duration
-}
-
-func startClient(w *world) (func() (seen, error), error) {
-	var c *exec.Cmd
-	var out io.ReadCloser
-	err := w.do(func() (err error) {
-		c = child("client")
-		if out, err = c.StdoutPipe(); err == nil {
-			err = c.Start()
-		}
-		return err
-	})
-	return func() (s seen, err error) {
-		err = json.NewDecoder(out).Decode(&s)
-		if e := c.Wait(); e != nil {
-			err = e
-		}
-		return s, err
-	}, err
-}
-
-// client opens connections at a steady pace, whatever becomes of them.
-func client() error {
-	var mu sync.Mutex
-	var took []time.Duration
-	ok, n := 0, int(*span/probesEach)
-	var all sync.WaitGroup
-	tick := time.NewTicker(probesEach)
-	defer tick.Stop()
-	time.Sleep(100 * time.Millisecond) // the flood begins meanwhile
-	for range n {
-		<-tick.C
-		all.Go(func() {
-			begin := time.Now()
-			good := probe()
-			mu.Lock()
-			defer mu.Unlock()
-			if good {
-				ok++
-			}
-			took = append(took, time.Since(begin))
-		})
-	}
-	all.Wait()
-	slices.Sort(took)
-	return json.NewEncoder(os.Stdout).Encode(seen{float64(ok) / float64(n), took[n/2], took[n*99/100]})
-}
-
-func probe() bool {
-	end := time.Now().Add(probeWait)
-	d := net.Dialer{Deadline: end}
-	c, err := d.Dial("tcp", target)
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	c.SetDeadline(end)
-	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", hereAddr)
-	b, err := io.ReadAll(c)
-	return err == nil && strings.HasPrefix(string(b), "HTTP/1.1 200")
-}
-
-// made is what a flood sent, and in how many nanoseconds.
-type made struct{ Sent, Took uint64 }
-
 const floodVariable = "DEICH_BENCH_GATE_FLOOD"
-
-// startFlood starts one, in words: pace or cost, how many sources, and whether
-// it is to make packets alone and send none.
-func startFlood(w *world, words ...string) (func() (made, error), error) {
-	var c *exec.Cmd
-	var out io.ReadCloser
-	err := w.do(func() (err error) {
-		c = child("flood", floodVariable+"="+strings.Join(words, " "))
-		if out, err = c.StdoutPipe(); err == nil {
-			err = c.Start()
-		}
-		return err
-	})
-	return func() (m made, err error) {
-		err = json.NewDecoder(out).Decode(&m)
-		if e := c.Wait(); e != nil {
-			err = e
-		}
-		return m, err
-	}, err
-}
-
-// flood sends SYNs into the cable until its time is over.
-func flood() error {
-	var kind string
-	var sources int
-	var mute bool
-	if _, err := fmt.Sscan(os.Getenv(floodVariable), &kind, &sources, &mute); err != nil {
-		return err
-	}
-	at, err := net.InterfaceByName(there)
-	if err != nil {
-		return err
-	}
-	lasts, every, quiet := *span, uint64(time.Second)*burst/uint64(*rate), uint8(0)
-	if kind == "cost" {
-		lasts, every = costSpan, 0
-	}
-	if mute {
-		quiet = 1
-	}
-	objects, err := loadFloodWith(map[string]any{
-		"out": uint32(at.Index), "first": uint32(firstSource), "sources": uint32(sources),
-		"every": every, "burst": uint32(burst), "mute": quiet,
-	})
-	if err != nil {
-		return err
-	}
-	defer objects.Close()
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return err
-	}
-	if err := objects.Until.Set(uint64(now.Nano() + lasts.Nanoseconds())); err != nil {
-		return err
-	}
-	for end := time.Now().Add(lasts); time.Now().Before(end); {
-		// Each call has a fixed cost of some 25 ms: few and long ones.
-		if _, err := objects.DeichFlood.Run(&ebpf.RunOptions{Data: frame(), Repeat: 4 << 20, Flags: liveFrames}); err != nil {
-			return err
-		}
-	}
-	var m made
-	var begun, ended uint64
-	for v, to := range map[*ebpf.Variable]*uint64{objects.Sent: &m.Sent, objects.Begun: &begun, objects.Ended: &ended} {
-		if err := v.Get(to); err != nil {
-			return err
-		}
-	}
-	m.Took = ended - begun
-	return json.NewEncoder(os.Stdout).Encode(m)
-}
 
 // liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES.
 const liveFrames = 2
-
-// frame is a SYN to the victim; the program draws its source.
-func frame() []byte {
-	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,
-		0x45, 0, 0, 44, 0, 1, 0x40, 0, 64, 6, 0, 0, 11, 0, 0, 0, 10, 99, 0, 1,
-		0, 0, port >> 8, port & 255, 0, 0, 0, 0, 0, 0, 0, 0, 6 << 4, 2, 0xfa, 0xf0, 0, 0, 0, 0, 2, 4, 5, 0xb4}
-	return append(b, 0, 0) // as short as a frame on a wire may be
-}
 
 // report prints the middle of each contest's runs, and what they are held
 // against. What a packet costs is the least of them: whatever else ran made it more.

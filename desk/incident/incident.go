@@ -1,0 +1,386 @@
+package incident
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Toll is what was counted while something was off.
+type Toll struct {
+	Users   Group   `json:"users"` // as Row.Users counts them
+	New     Group   `json:"new"`
+	Asked   uint64  `json:"asked"` // all requests
+	Acts    [6]uint `json:"acts"`
+	Ruled   uint64  `json:"ruled"`
+	Gate    uint64  `json:"gate"`    // connections refused at accept
+	Seconds int     `json:"seconds"` // in which known users were affected
+	Demand  float32 `json:"demand"`  // the highest, requests a second
+	Worst   float64 `json:"worst"`   // the lowest share of users' requests served in a second with ten or more
+	Rows    int     `json:"rows"`    // seconds counted
+}
+
+// Count adds a row.
+func (t *Toll) Count(r *Row) {
+	if t.Rows == 0 {
+		t.Worst = 1
+	}
+	t.Rows += r.Span
+	for _, g := range []struct {
+		to   *Group
+		from Group
+	}{{&t.Users, r.Users()}, {&t.New, r.New()}} {
+		g.to.Asked += g.from.Asked
+		g.to.Served += g.from.Served
+		g.to.Held += g.from.Held
+		g.to.Own += g.from.Own
+		g.to.P50, g.to.P99 = max(g.to.P50, g.from.P50), max(g.to.P99, g.from.P99)
+	}
+	for i, n := range r.Acts {
+		t.Acts[i] += uint(n)
+		t.Asked += uint64(n)
+	}
+	t.Ruled += uint64(r.Ruled)
+	t.Gate += uint64(r.Gate)
+	t.Seconds += r.Hurt
+	t.Demand = max(t.Demand, r.Demand)
+	if k := r.Users(); k.Asked-min(k.Own, k.Asked) >= 10 {
+		t.Worst = min(t.Worst, 1-float64(k.Lost())/float64(k.Asked-k.Own))
+	}
+}
+
+// add puts another toll in.
+func (t *Toll) add(o Toll) {
+	if t.Rows == 0 {
+		*t = o
+		return
+	}
+	for _, g := range []struct{ to, from *Group }{{&t.Users, &o.Users}, {&t.New, &o.New}} {
+		g.to.Asked += g.from.Asked
+		g.to.Served += g.from.Served
+		g.to.Held += g.from.Held
+		g.to.Own += g.from.Own
+		g.to.P50, g.to.P99 = max(g.to.P50, g.from.P50), max(g.to.P99, g.from.P99)
+	}
+	for i := range t.Acts {
+		t.Acts[i] += o.Acts[i]
+	}
+	t.Asked += o.Asked
+	t.Ruled += o.Ruled
+	t.Gate += o.Gate
+	t.Seconds += o.Seconds
+	t.Demand = max(t.Demand, o.Demand)
+	if o.Rows > 0 {
+		t.Worst = min(t.Worst, o.Worst)
+	}
+	t.Rows += o.Rows
+}
+
+// Verdict is the engine's judgement of an origin from a time on.
+type Verdict struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to,omitzero"` // zero: it still holds
+	Origin string    `json:"origin"`
+	Cause  string    `json:"cause"`
+	Sure   float64   `json:"sure"`
+	Terms  []Term    `json:"terms,omitempty"`
+	Why    Text      `json:"why,omitzero"`
+}
+
+// Acting is a rule while it acted.
+type Acting struct {
+	ID   uint32    `json:"id"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to,omitzero"`
+	Text Text      `json:"text"`
+}
+
+// Moment is an entry of the timeline.
+type Moment struct {
+	At     time.Time `json:"at"`
+	Kind   Kind      `json:"kind"`
+	By     string    `json:"by,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+	Origin string    `json:"origin,omitempty"`
+	Cause  string    `json:"cause,omitempty"`
+	Sure   float64   `json:"sure,omitempty"`
+	Rule   uint32    `json:"rule,omitempty"`
+	Other  string    `json:"other,omitempty"`
+	Text   Text      `json:"text,omitzero"`
+}
+
+// Update is a word to the public.
+type Update struct {
+	At   time.Time `json:"at"`
+	By   string    `json:"by,omitempty"` // "": by itself, from measurements
+	Life Life      `json:"life"`
+	Text Text      `json:"text"`
+	Next time.Time `json:"next,omitzero"` // when the next one is promised
+}
+
+// Approval is a person's word on the cause.
+type Approval struct {
+	At    time.Time `json:"at"`
+	By    string    `json:"by"`
+	Cause string    `json:"cause"`
+	Text  Text      `json:"text"`
+}
+
+// Incident is one, as all facts so far tell it. Times that are not known are zero.
+type Incident struct {
+	ID       string    `json:"id"`
+	Title    Text      `json:"title,omitzero"`
+	Life     Life      `json:"life"`
+	By       string    `json:"by,omitempty"` // who opened it; "": Deich
+	Opened   time.Time `json:"opened"`
+	Begin    time.Time `json:"begin"`
+	Affected time.Time `json:"affected,omitzero"` // known users, for the first time
+	// Mitigated is when known users were served again: the first second at
+	// 99.5 % that is followed by five at it.
+	Mitigated time.Time `json:"mitigated,omitzero"`
+	// Restored is when newcomers need not wait any more either.
+	Restored time.Time `json:"restored,omitzero"`
+	// End is when nothing was off any more: no refusals by rule, no pressure.
+	End      time.Time   `json:"end,omitzero"`
+	Closed   time.Time   `json:"closed,omitzero"`
+	Hurt     bool        `json:"hurt"`     // known users were affected
+	Newcomer bool        `json:"newcomer"` // at its opening newcomers alone were
+	Relapses int         `json:"relapses,omitempty"`
+	Toll     Toll        `json:"toll"`
+	Verdicts []Verdict   `json:"verdicts,omitempty"`
+	Rules    []Acting    `json:"rules,omitempty"`
+	Origins  []string    `json:"origins,omitempty"` // those that suffered
+	Timeline []Moment    `json:"timeline"`
+	Updates  []Update    `json:"updates,omitempty"`
+	Promised time.Time   `json:"promised,omitzero"`
+	Approval *Approval   `json:"approval,omitempty"`
+	Claims   []HeldClaim `json:"claims,omitempty"`
+	Into     string      `json:"into,omitempty"` // the one it was merged into
+	Parts    []string    `json:"parts,omitempty"`
+	Case     *Case       `json:"case,omitempty"` // told by others, not measured here
+	offAt    time.Time
+}
+
+// HeldClaim is a claim with what the record says of it.
+type HeldClaim struct {
+	Claim
+	At      time.Time `json:"noted"`
+	By      string    `json:"noted_by,omitempty"`
+	Finding *Finding  `json:"finding,omitempty"`
+}
+
+// Measured says whether this was measured here.
+func (i *Incident) Measured() bool { return i.Case == nil }
+
+// Over says whether nothing is off any more.
+func (i *Incident) Over() bool { return !i.End.IsZero() }
+
+func (i *Incident) lastOff() time.Time {
+	switch {
+	case !i.End.IsZero():
+		return i.End
+	case !i.offAt.IsZero():
+		return i.offAt
+	case !i.Restored.IsZero():
+		return i.Restored
+	}
+	return i.Opened
+}
+
+// Cause gives the cause that the evidence speaks for over the whole: the named
+// one that held longest, and mixed where a flood and the platform's own fault
+// both held for a third of that. sure is its mean confidence.
+func (i *Incident) Cause() (cause string, sure float64) {
+	if i.Case != nil {
+		return "unknown", 0
+	}
+	long, weight := map[string]float64{}, map[string]float64{}
+	for _, v := range i.Verdicts {
+		if v.Cause == "none" || v.Cause == "unknown" {
+			continue
+		}
+		to := v.To
+		if to.IsZero() {
+			to = latest(i.End, i.offAt, v.From.Add(time.Second))
+		}
+		d := max(to.Sub(v.From).Seconds(), .5)
+		long[v.Cause] += d
+		weight[v.Cause] += d * v.Sure
+	}
+	names := make([]string, 0, len(long))
+	for c := range long {
+		names = append(names, c)
+	}
+	if len(names) == 0 {
+		return "unknown", 0
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(long[b], long[a]), cmp.Compare(a, b)) })
+	cause = names[0]
+	flood, fault := long["flood"], long["origin_fault"]
+	if flood > 0 && fault > 0 && min(flood, fault) >= max(flood, fault)/3 && (cause == "flood" || cause == "origin_fault") {
+		return "mixed", min(weight["flood"]/flood, weight["origin_fault"]/fault)
+	}
+	return cause, weight[cause] / long[cause]
+}
+
+func latest(all ...time.Time) (last time.Time) {
+	for _, t := range all {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// measure counts a second while something was off. Once an incident's seconds
+// are no longer kept one by one, minutes are counted.
+func (i *Incident) measure(f Fact) {
+	r := f.Row
+	if r == nil || r.At.Before(i.Begin) || r.At.Equal(i.Begin) || r.Off == 0 {
+		return
+	}
+	if f.Kind == Minute && i.Toll.Rows < SecondsMax/2 && f.At.Sub(i.Opened) < SecondsMax*time.Second {
+		return
+	}
+	i.offAt = r.At
+	i.Toll.Count(r)
+}
+
+// note puts a fact on the timeline.
+func (i *Incident) note(f Fact) {
+	if f.Kind == Held || len(i.Timeline) >= momentsMax && (f.By == "" || len(i.Timeline) >= 2*momentsMax) {
+		return
+	}
+	m := Moment{f.At, f.Kind, f.By, f.Time, f.Origin, f.Cause, f.Sure, f.Rule, f.Other, f.Text}
+	if f.Claim != nil {
+		m.Text = Text{f.Claim.Who, f.Claim.Who}
+	}
+	i.Timeline = append(i.Timeline, m)
+}
+
+func (i *Incident) apply(f Fact) {
+	switch f.Kind {
+	case Affected:
+		i.Hurt = true
+		if i.Affected.IsZero() {
+			i.Affected = f.Time
+		}
+		i.Mitigated = time.Time{}
+	case Mitigated:
+		i.Mitigated = f.Time
+	case Relapsed:
+		i.Relapses++
+		i.Mitigated, i.Restored, i.End = time.Time{}, time.Time{}, time.Time{}
+		i.Life = i.earlier()
+	case Restored:
+		i.Restored = f.Time
+		i.Life = Monitoring
+	case Again:
+		i.Restored, i.End = time.Time{}, time.Time{}
+		i.Life = i.earlier()
+	case Continues:
+		i.End = time.Time{}
+	case Ended:
+		i.End = f.Time
+	case Closed:
+		i.Closed, i.Life, i.Promised = f.At, Resolved, time.Time{}
+		if !f.Time.IsZero() && i.End.IsZero() {
+			i.End = f.Time
+		}
+		i.settle(f.At)
+	case CauseIs:
+		i.judge(f)
+	case RuleActs:
+		if len(i.Rules) < rulesMax {
+			i.Rules = append(i.Rules, Acting{ID: f.Rule, From: f.At, Text: f.Text})
+		}
+	case RuleEnds:
+		for k := range i.Rules {
+			if r := &i.Rules[k]; r.ID == f.Rule && r.To.IsZero() {
+				r.To = f.At
+			}
+		}
+	case Pressed, Failing:
+		i.suffers(f.Origin)
+	case Updated:
+		i.update(f)
+	case Approved:
+		i.Approval = &Approval{f.At, f.By, f.Cause, f.Text}
+		if i.Life == Investigating {
+			i.Life = Identified
+		}
+		i.Updates = append(i.Updates, Update{At: f.At, By: f.By, Life: i.Life, Text: f.Text, Next: i.Promised})
+	case Claimed:
+		if f.Claim != nil && len(i.Claims) < ClaimsMax {
+			i.Claims = append(i.Claims, HeldClaim{Claim: *f.Claim, At: f.At, By: f.By})
+		}
+	case Held:
+		for k := range i.Claims {
+			if f.Claim != nil && i.Claims[k].ID == f.Claim.ID {
+				i.Claims[k].Finding = f.Finding
+			}
+		}
+	}
+}
+
+// earlier is the stage of one that users feel.
+func (i *Incident) earlier() Life {
+	if cause, _ := i.Cause(); cause != "unknown" {
+		return Identified
+	}
+	return Investigating
+}
+
+func (i *Incident) judge(f Fact) {
+	for k := range i.Verdicts {
+		if v := &i.Verdicts[k]; v.Origin == f.Origin && v.To.IsZero() {
+			v.To = f.At
+		}
+	}
+	if f.Cause == "none" || len(i.Verdicts) >= momentsMax {
+		return
+	}
+	i.suffers(f.Origin)
+	i.Verdicts = append(i.Verdicts, Verdict{From: f.At, Origin: f.Origin, Cause: f.Cause, Sure: f.Sure, Terms: f.Terms, Why: f.Text})
+	if i.Life == Investigating && f.Cause != "unknown" {
+		i.Life = Identified
+	}
+}
+
+// settle ends what was open when the incident is closed.
+func (i *Incident) settle(at time.Time) {
+	for k := range i.Verdicts {
+		if i.Verdicts[k].To.IsZero() {
+			i.Verdicts[k].To = at
+		}
+	}
+	for k := range i.Rules {
+		if i.Rules[k].To.IsZero() {
+			i.Rules[k].To = at
+		}
+	}
+}
+
+func (i *Incident) suffers(origin string) {
+	if origin != "" && !slices.Contains(i.Origins, origin) && len(i.Origins) < rulesMax {
+		i.Origins = append(i.Origins, origin)
+	}
+}
+
+func (i *Incident) update(f Fact) {
+	if len(i.Updates) >= UpdatesMax {
+		return
+	}
+	if f.Life != "" && (f.By != "" || f.Life == Resolved) {
+		i.Life = f.Life
+	}
+	if f.By != "" && f.Life == Resolved {
+		i.Closed = f.At
+		if i.End.IsZero() {
+			i.End = f.At
+		}
+		i.settle(f.At)
+	}
+	i.Promised = f.Time
+	i.Updates = append(i.Updates, Update{At: f.At, By: f.By, Life: cmp.Or(f.Life, i.Life), Text: f.Text, Next: f.Time})
+}
