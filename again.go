@@ -12,7 +12,6 @@ type failed struct {
 }
 
 const (
-	failedMax   = 1 << 14
 	againWithin = 8 // seconds
 )
 
@@ -38,7 +37,6 @@ type told struct {
 }
 
 const (
-	toldMax  = 1 << 14
 	toldFor  = 4500 * time.Millisecond // then it is watched no longer
 	toldUnit = time.Second / 64
 	toldTime = 1<<25 - 1

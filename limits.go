@@ -38,4 +38,11 @@ const (
 	// QueueWaitMax is how long a request may stay in the queue while a crowd is
 	// served; at all other times it is an eighth of that.
 	QueueWaitMax = 2 * time.Second
+
+	// failedMax is how many sources with what they asked for are remembered as just turned away
+	// or failed; a later one takes an earlier one's place.
+	failedMax = 1 << 14
+	// toldMax is how many strangers that were told to come back are watched; while one is, no
+	// other takes its place.
+	toldMax = 1 << 14
 )
