@@ -144,7 +144,12 @@ func (r *rehearsal) startPlatform(ctx context.Context) error {
 }
 
 func (r *rehearsal) site(dir string) Site {
-	return Site{Dir: dir, Listen: near(r.inner), Users: r.target}
+	s := Site{Dir: dir, Listen: near(r.inner), Users: r.target}
+	if r.target == r.inner {
+		// Users reach it from outside, and the drill itself near by.
+		s.Listen = netip.AddrPortFrom(netip.IPv4Unspecified(), r.inner.Port())
+	}
+	return s
 }
 
 // awaitPage waits until the platform's first page is there, and a search: the

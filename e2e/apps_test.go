@@ -129,8 +129,9 @@ func (b *tab) uploads(open func(title, more string), name string, picture []byte
 		document.querySelector("[name=wpUpload]").click()
 		return true
 	})()`, base64.StdEncoding.EncodeToString(picture), name+".png"))
-	// A picture may be told to wait like anything else; who misses it loads it again.
-	b.waitFor(`(img => !!img && (img.naturalWidth === 40 || img.complete && (img.src = img.src, false)))(document.querySelector("#file img"))`)
+	// A picture may be told to wait like anything else; who misses it loads it again, as people do: not at once.
+	b.waitFor(`(img => !!img && (img.naturalWidth === 40 || img.complete && performance.now() > (window.again ?? 0) &&
+		(window.again = performance.now() + 2000, img.src = img.src, false)))(document.querySelector("#file img"))`)
 }
 
 // picture is a small PNG, 40 wide: the wiki warns of one that it has already.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -559,6 +560,7 @@ func (c *tally) example(of, text string) {
 	}
 	if len(c.kept[of]) < examplesMost {
 		c.kept[of] = append(c.kept[of], text)
+		fmt.Fprintf(os.Stderr, "soak: %s: %s\n", of, text) // an hour is long to wait for it
 	}
 }
 
