@@ -33,6 +33,7 @@ const (
 // cookies of its own.
 type chromium struct {
 	once sync.Once
+	path string
 	ctx  context.Context
 	stop func()
 	err  error
@@ -70,7 +71,10 @@ func (c *chromium) start(t *testing.T) {
 	case testing.Short():
 		t.Skip("left out: browsers take more than -short allows")
 	}
-	c.once.Do(func() { c.launch(path) })
+	c.once.Do(func() {
+		c.path = path
+		c.launch(path)
+	})
 	if c.err != nil {
 		t.Fatalf("start %s: %v", path, c.err)
 	}
