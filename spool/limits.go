@@ -64,6 +64,10 @@ const (
 	// file is written anew.
 	slackBytes = 16 << 20
 
+	// readersMax is how many files are read at once at the start, no more than there
+	// are cores, each with its bytes in memory; the others wait.
+	readersMax = 4
+
 	// keyLife is how long one key seals new files; then the next one does.
 	keyLife = 7 * 24 * time.Hour
 	// keysMax bounds the keys kept for the files that they sealed.

@@ -115,11 +115,15 @@ func seal(b []byte, c cipher.AEAD, k kind, number uint64, text []byte) []byte {
 	return c.Seal(b, nonce(number), text, b[at:at+headBytes-4])
 }
 
-// unseal opens the record that b begins with; false where it is damaged.
-func unseal(b []byte, c cipher.AEAD, h head) (text []byte, ok bool) {
+// unseal opens the record that b begins with and appends its text to to; false
+// where it is damaged.
+func unseal(to, b []byte, c cipher.AEAD, h head) (text []byte, ok bool) {
 	if len(b) < headBytes+h.length {
-		return nil, false
+		return to, false
 	}
-	text, err := c.Open(nil, nonce(h.number), b[headBytes:headBytes+h.length], b[:headBytes-4])
-	return text, err == nil
+	text, err := c.Open(to, nonce(h.number), b[headBytes:headBytes+h.length], b[:headBytes-4])
+	if err != nil {
+		return to, false
+	}
+	return text, true
 }

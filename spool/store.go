@@ -124,11 +124,7 @@ func Open(dir string, o Options) (*Store, error) {
 		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
 	}
 	var last int64
-	l, bad, err := openLog(dir, o.Now(), func(k kind, text []byte, p place) {
-		if at := s.replay(k, text, p); at > last {
-			last = at
-		}
-	})
+	l, bad, err := openLog(dir, o.Now(), func(r *record) { last = max(last, s.replay(r)) })
 	if err != nil {
 		return nil, err
 	}
@@ -163,34 +159,54 @@ func (s *Store) Close() error {
 	return s.log.close()
 }
 
-// replay takes one record over and gives the latest time in it.
-func (s *Store) replay(k kind, text []byte, p place) int64 {
-	if k == kindClock {
-		var at int64
-		if json.Unmarshal(text, &at) != nil {
-			return 0
+// record is one of the log's as the start reads it. Of one whose text is none there
+// is nothing but its kind.
+type record struct {
+	kind  kind
+	place place
+	entry *entry // of a message, or what is known of one
+	clock int64
+}
+
+// readRecord reads a record's text. It keeps nothing of it.
+func readRecord(k kind, text []byte, p place) record {
+	r := record{kind: k, place: p}
+	switch k {
+	case kindClock:
+		if json.Unmarshal(text, &r.clock) != nil {
+			r.clock = 0
 		}
-		return at
-	}
-	line := text
-	if k == kindMessage {
+	case kindMessage:
 		var err error
-		if line, _, err = unpack(text); err != nil {
-			return 0
+		if text, _, err = unpack(text); err != nil {
+			return r
+		}
+		fallthrough
+	case kindState:
+		e := new(entry)
+		if json.Unmarshal(text, &e.Entry) == nil {
+			r.entry = e
 		}
 	}
-	var got Entry
-	if json.Unmarshal(line, &got) != nil {
-		return 0
+	return r
+}
+
+// replay takes one record over and gives the latest time in it.
+func (s *Store) replay(r *record) int64 {
+	got := r.entry
+	if got == nil {
+		return r.clock
 	}
 	e := s.entries[got.ID]
 	if e == nil {
-		e = new(entry)
+		e = got
 		s.entries[got.ID] = e
+	} else {
+		e.Entry = got.Entry
 	}
-	e.Entry, e.state = got, p
-	if k == kindMessage {
-		e.message = p
+	e.state = r.place
+	if r.kind == kindMessage {
+		e.message = r.place
 	}
 	return max(got.At, got.Changed)
 }
