@@ -430,7 +430,9 @@ func (l *log) attempt(batch []*write, now time.Time) error {
 		if e := w.erase; e.seg != nil {
 			empty := make([]byte, e.length)
 			head{kindErased, e.length - headBytes, e.number}.append(empty[:0])
-			if _, err := e.seg.f.WriteAt(empty, e.at); err != nil {
+			if _, err := e.seg.f.WriteAt(empty, e.at); errors.Is(err, os.ErrClosed) {
+				continue // its file is gone, and it with that
+			} else if err != nil {
 				return err
 			}
 			if !slices.Contains(zeroed, e.seg) {
@@ -456,7 +458,7 @@ func (l *log) attempt(batch []*write, now time.Time) error {
 		if z == s && len(b) > 0 {
 			continue // the zeros were synced along
 		}
-		if err := z.f.Sync(); err != nil {
+		if err := z.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 			return err
 		}
 	}

@@ -663,3 +663,23 @@ func TestFilesAreTakenOverInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A record to be erased whose file is gone meanwhile is no failure of the disk.
+func TestErasureInAFileThatIsGone(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Alarm: func(err error) { t.Error(err) }})
+	id := put(t, s, letter(1, "", strings.Repeat("x", segmentBytesMax-1<<20)))
+	at := s.entry(id).message
+	put(t, s, letter(2, "", strings.Repeat("x", 2<<20)))
+	put(t, s, letter(3, "", "in the next file"))
+	if at.seg == s.log.segments[len(s.log.segments)-1] {
+		t.Fatal("there is one file alone")
+	}
+	if err := s.log.drop(at.seg); err != nil {
+		t.Fatal(err)
+	}
+	s.log.erase(at)
+	put(t, s, letter(4, "", "goes on"))
+	if !s.Stats().Keeping {
+		t.Error("nothing is kept any more")
+	}
+}
