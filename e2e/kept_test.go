@@ -360,6 +360,60 @@ func TestOutageUnderAFloodLosesNothing(t *testing.T) {
 	}
 }
 
+// Whoever was answered under a key is given that answer again, by a Deich that was
+// killed the moment the answer came, too, and by one whose platform is down: the
+// platform hears of it once.
+func TestAnsweredOnceOverAKill(t *testing.T) {
+	b, i, dir := build(t), newInbox(t), t.TempDir()
+	i.act(func(w http.ResponseWriter, store func()) bool {
+		store()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Location", "/messages/17")
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"stored":%d}`, len(i.has()))
+		return true
+	})
+	p := b.keeping(t, dir, i, "")
+	a := newAuthor(t, 1, p.users)
+	send := func(key, text string) (*http.Response, string) {
+		t.Helper()
+		return request(t, a.Client, "POST", p.users+"/messages", text, "Content-Type", "text/plain", "Idempotency-Key", key)
+	}
+	again := func(when string) {
+		t.Helper()
+		r, body := send("key-1", "text")
+		if r.StatusCode != 201 || body != `{"stored":1}` || r.Header.Get("Location") != "/messages/17" || r.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%s: %s, %q, %v", when, r.Status, body, r.Header)
+		}
+		if r, _ := send("key-1", "another text"); r.StatusCode != 422 {
+			t.Errorf("%s, with another text: %s", when, r.Status)
+		}
+	}
+	for round := range 3 {
+		key, text := fmt.Sprint("key-", round+1), "text"
+		if r, body := send(key, text); r.StatusCode != 201 || body != fmt.Sprintf(`{"stored":%d}`, round+1) || r.Header.Get("Idempotent-Replayed") != "" {
+			t.Fatalf("round %d: %s, %q", round, r.Status, body)
+		}
+		p.signal(t, syscall.SIGKILL)
+		p.end(t)
+		p = b.keeping(t, dir, i, "")
+		again(fmt.Sprintf("after kill %d", round+1))
+	}
+	i.down()
+	if r, _ := send("key-9", "text"); r.StatusCode != 202 {
+		t.Fatalf("while the platform is down: %s, want 202", r.Status)
+	}
+	again("while the platform is down")
+	i.up(t)
+	drained(t, b, p)
+	if got := len(i.has()); got != 4 {
+		t.Errorf("the platform has %d messages, want 4", got)
+	}
+	if n := p.metric(t, "deich_spool_keys"); n != 3 {
+		t.Errorf("%v keys are remembered, want 3", n)
+	}
+}
+
 // torture is how many rounds the long tests take.
 func torture(t *testing.T, usual int) int {
 	if n, err := strconv.Atoi(os.Getenv("DEICH_TORTURE")); err == nil {

@@ -92,15 +92,22 @@ const (
 	// locationBytesMax is the longest address of a delivered message that is kept.
 	locationBytesMax = 1 << 10
 
-	// onceMax bounds the requests remembered by their key. Full, requests with a key
-	// pass as if they had none, and an alarm is raised.
-	onceMax = 65_536
+	// onceMax bounds the requests to platforms remembered by their key, some 200 bytes
+	// of memory and 500 of the disk each; newcomers have half of it. Full, requests with a
+	// new key pass as if they had none, but none of them is kept, and an alarm is raised.
+	onceMax = 250_000
+	// onceSenderMax bounds those of one sender; for more of its keys the same holds,
+	// without an alarm.
+	onceSenderMax = onceMax / 16
 	// onceBytesMax bounds their answers together; beyond it only that there was one is kept.
 	onceBytesMax = 64 << 20
 	// onceAnswerMax is the longest answer given again.
 	onceAnswerMax = 16 << 10
 	// onceLife is how long a key is remembered.
 	onceLife = 24 * time.Hour
+	// onceSync is how long an answer waits until it is on disk; then it goes to its
+	// sender all the same.
+	onceSync = time.Second
 	// onceWait is how long a repeated request waits for the answer to the first.
 	onceWait = 30 * time.Second
 

@@ -311,15 +311,79 @@ func (l *log) start() { go l.run() }
 
 // append puts a record on the disk; it returns when it is there.
 func (l *log) append(k kind, text []byte) (place, error) {
-	if len(text)+tagBytes > recordBytesMax {
-		return place{}, fmt.Errorf("spool: a record of %d bytes: at most %d", len(text), recordBytesMax-tagBytes)
+	w, err := newWrite(k, text)
+	if err != nil {
+		return place{}, err
 	}
-	w := &write{kind: k, text: text, done: make(chan error, 1)}
 	if !l.send(w) {
 		return place{}, errClosed
 	}
-	err := <-w.done
+	err = <-w.done
 	return w.put, err
+}
+
+func newWrite(k kind, text []byte) (*write, error) {
+	if len(text)+tagBytes > recordBytesMax {
+		return nil, fmt.Errorf("spool: a record of %d bytes: at most %d", len(text), recordBytesMax-tagBytes)
+	}
+	return &write{kind: k, text: text, done: make(chan error, 1)}, nil
+}
+
+// appendSoon is append for whoever cannot wait: where the log takes nothing at
+// once, or is not done after most, it gives an error. Then the record may or may not
+// come to be on the disk.
+func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error) {
+	w, err := newWrite(k, text)
+	if err != nil {
+		return place{}, err
+	}
+	if !l.offer(w) {
+		return place{}, ErrDisk
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case err := <-w.done:
+		return w.put, err
+	case <-late.C:
+		return place{}, ErrDisk
+	}
+}
+
+// offer is send where there is room at once.
+func (l *log) offer(w *write) bool {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
+		return false
+	}
+	select {
+	case l.in <- w:
+		return true
+	default:
+		return false
+	}
+}
+
+// appendAll puts records on the disk; it returns when all are there, or one is not.
+func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
+	var wishes []*write
+	for _, text := range texts {
+		w, werr := newWrite(k, text)
+		if werr == nil && !l.send(w) {
+			werr = errClosed
+		}
+		if werr != nil {
+			err = werr
+			break
+		}
+		wishes = append(wishes, w)
+	}
+	for _, w := range wishes {
+		err = errors.Join(err, <-w.done)
+		all = append(all, w.put)
+	}
+	return all, err
 }
 
 // erase overwrites a record. It does not wait: what a crash leaves is erased

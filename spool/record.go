@@ -44,6 +44,7 @@ const (
 	kindState                   // an entry as it is now
 	kindClock                   // what time it was
 	kindErased
+	kindOnce // how a request with a key was answered
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -99,7 +100,7 @@ func readHead(b []byte) (h head, ok bool) {
 		return h, false
 	}
 	h = head{kind: kind(b[4]), length: int(binary.BigEndian.Uint32(b[8:])), number: binary.BigEndian.Uint64(b[12:])}
-	return h, h.kind >= kindMessage && h.kind <= kindErased && h.length >= tagBytes && h.length <= recordBytesMax
+	return h, h.kind >= kindMessage && h.kind <= kindOnce && h.length >= tagBytes && h.length <= recordBytesMax
 }
 
 func nonce(number uint64) []byte {
