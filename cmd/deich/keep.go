@@ -45,6 +45,9 @@ func openKeeping(dir string, c spool.Config, observe func() bool, alarm func(err
 	if _, err := os.Stat(dir); len(c.Keep) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err := forbidCores(); err != nil {
+		alarm(err)
+	}
 	k := &keeping{observe: observe}
 	if err := k.swap(c); err != nil {
 		return nil, err
