@@ -349,6 +349,20 @@ func TestDoubtAfterACrash(t *testing.T) {
 	}
 }
 
+// What the platform was handed without a key, and did not answer, it cannot be asked
+// for by a key that it never saw: its sender is told.
+func TestHandedOverWithoutAKey(t *testing.T) {
+	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+	m := letter(1, "", "text")
+	m.Sent, m.Route = true, oneRoute(func(r *Route) { r.Confirm = "GET /messages?key={key}" })
+	p.keys[""], p.stored = 1, []string{"text"}
+	id := put(t, s, m)
+	deliver(t, s, p, m.Route)
+	if now := stateOf(t, s, id, 1); now.State != Unconfirmed || len(p.has()) != 1 {
+		t.Errorf("%s, stored %d times: want unconfirmed, once", now.State, len(p.has()))
+	}
+}
+
 // Half of the connections drop; nothing is lost and, with a lookup, nothing doubled.
 func TestHalfOfTheConnectionsDrop(t *testing.T) {
 	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)

@@ -464,7 +464,8 @@ func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
 	if m.Newcomer {
 		e.Net = networkOf(m.Client)
 	}
-	if m.Sent && m.Route.doubtEnds() {
+	// The platform cannot be asked for what it was handed without a key.
+	if m.Sent && (m.Route.doubtEnds() || m.Key == "" && m.Route.Confirm != "") {
 		e.State, e.Until = Unconfirmed, e.At+textLife.Milliseconds()
 	}
 	e.Key = keyDigest(m.Sender, m.Host, m.Route.Route, m.Key)
