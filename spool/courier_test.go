@@ -27,6 +27,7 @@ type platform struct {
 	honours bool // a key is stored once
 	stored  []string
 	keys    map[string]int
+	padding int                                                    // before what a search found
 	behave  func(w http.ResponseWriter, text string, store func()) // nil: stores and says 201
 }
 
@@ -59,6 +60,15 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p.keys[asked] == 0 {
 				http.NotFound(w, r)
 			}
+		}
+		if asked := r.URL.Query().Get("filter"); asked != "" { // a search: 200 in any case
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			fmt.Fprint(w, strings.Repeat(" ", p.padding), `{"items":[`)
+			if key := strings.TrimSuffix(strings.TrimPrefix(asked, "(key='"), "')"); p.keys[key] != 0 {
+				fmt.Fprintf(w, `{"key":%q}`, key)
+			}
+			fmt.Fprint(w, `]}`)
 		}
 		return
 	}
@@ -117,7 +127,11 @@ func (p *platform) way() Way {
 				return Answer{Fate: Lost}
 			}
 			defer answer.Body.Close()
-			return Answer{Fate: Answered, Status: answer.StatusCode, Location: answer.Header.Get("Location")}
+			a := Answer{Fate: Answered, Status: answer.StatusCode, Location: answer.Header.Get("Location")}
+			body, err := io.ReadAll(answer.Body)
+			a.Body = body[:min(len(body), m.Want)]
+			a.Whole = err == nil && len(a.Body) == len(body)
+			return a
 		},
 	}
 }
@@ -207,6 +221,9 @@ func TestOutcomes(t *testing.T) {
 	}
 	storedThen500 := func(w http.ResponseWriter, store func()) { store(); w.WriteHeader(500) }
 	confirm := func(r *Route) { r.Confirm = "GET /messages?key={key}" }
+	search := func(r *Route) {
+		r.Confirm, r.Found = "GET /messages?filter=(key='{key}')", `"key":"{key}"`
+	}
 	atLeast := func(r *Route) { r.Unknown = atLeastOnce }
 	tests := []struct {
 		name    string
@@ -228,6 +245,8 @@ func TestOutcomes(t *testing.T) {
 		{"500, at most once", nil, false, storedThen500, Unconfirmed, 1, false},
 		{"500, asked, it has it", confirm, false, storedThen500, Delivered, 1, false},
 		{"500, asked, it has it not", confirm, false, status(500), Delivered, 1, false},
+		{"500, searched, it has it", search, false, storedThen500, Delivered, 1, false},
+		{"500, searched, it has it not", search, false, status(500), Delivered, 1, false},
 		{"500, at least once, keys honoured", atLeast, true, storedThen500, Delivered, 1, false},
 		{"500, at least once, keys ignored", atLeast, false, storedThen500, Delivered, 2, false},
 		{"cut off after it stored, at most once", nil, false, cut(true), Unconfirmed, 1, false},
@@ -363,6 +382,83 @@ func TestHandedOverWithoutAKey(t *testing.T) {
 	}
 }
 
+// What cannot be asked for is not sent again: a key that would not stand in the
+// answer as it is, or one that the platform takes from a field and was not given. An
+// answer too long to be read to its end says neither yes nor no.
+func TestWhatCannotBeAskedFor(t *testing.T) {
+	search := oneRoute(func(r *Route) {
+		r.Confirm, r.Found, r.Key = "GET /messages?filter=(key='{key}')", `"key":"{key}"`, "key"
+	})
+	for _, key := range []string{`a"b`, "a'b", "a b", "a<b", "ä", ""} {
+		s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+		m := letter(1, key, "text")
+		m.Route = search
+		id := put(t, s, m)
+		if err := s.change(s.entry(id), func(n *Entry) { n.State, n.Doubt = Kept, true }); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, s, p, search)
+		if now := stateOf(t, s, id, 1); now.State != Unconfirmed || len(p.has()) != 0 {
+			t.Errorf("%q: %s, stored %d times", key, now.State, len(p.has()))
+		}
+	}
+	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+	p.padding, p.keys["key"] = foundWithinMax, 1
+	m := letter(1, "key", "text")
+	m.Route = search
+	id := put(t, s, m)
+	if err := s.change(s.entry(id), func(n *Entry) { n.State, n.Doubt = Kept, true }); err != nil {
+		t.Fatal(err)
+	}
+	routes, err := NewRoutes(Config{Keep: []Route{*search}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCourier(s, p.way(), func() *Routes { return routes })
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	c.Run(ctx)
+	if now := stateOf(t, s, id, 1); now.State != Kept || len(p.has()) != 0 {
+		t.Errorf("after an answer too long: %s, stored %d times", now.State, len(p.has()))
+	}
+}
+
+func TestKeyOfABody(t *testing.T) {
+	r := oneRoute(func(r *Route) { r.Key = "key" })
+	for _, c := range []struct{ kind, body, want string }{
+		{"application/x-www-form-urlencoded", "text=a&key=b", "b"},
+		{"application/json", `{"text":"a","key":"b"}`, "b"},
+		{"application/json; charset=utf-8", `{"key":"b"}`, "b"},
+		{"application/json", `{"key":7}`, ""},
+		{"application/json", `{"text":"a"}`, ""},
+		{"application/json", `["key","b"]`, ""},
+		{"application/json", `{"key":"b"`, ""},
+		{"text/plain", `{"key":"b"}`, ""},
+	} {
+		header := http.Header{"Content-Type": {c.kind}}
+		if got, ok := r.KeyOf(header, []byte(c.body)); got != c.want || !ok {
+			t.Errorf("%s %s: %q", c.kind, c.body, got)
+		}
+		header.Set("Idempotency-Key", "of the header")
+		if got, _ := r.KeyOf(header, []byte(c.body)); got != "of the header" {
+			t.Errorf("%s %s with a header: %q", c.kind, c.body, got)
+		}
+	}
+}
+
+func TestAskingByKey(t *testing.T) {
+	for _, c := range []struct{ confirm, key, want string }{
+		{"GET /messages?key={key}", "a b&c", "/messages?key=a+b%26c"},
+		{"GET /messages/{key}", "a b/c?d", "/messages/a%20b%2Fc%3Fd"},
+		{"GET /m/{key}?by={key}", "a b", "/m/a%20b?by=a+b"},
+	} {
+		r := oneRoute(func(r *Route) { r.Confirm = c.confirm })
+		if got, _, can := r.asks(c.key, false); got != c.want || !can {
+			t.Errorf("%s for %q: %q", c.confirm, c.key, got)
+		}
+	}
+}
+
 // Half of the connections drop; nothing is lost and, with a lookup, nothing doubled.
 func TestHalfOfTheConnectionsDrop(t *testing.T) {
 	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
@@ -434,6 +530,8 @@ func TestConfigErrors(t *testing.T) {
 		{Route{Route: "POST /a/{b"}, "keep[0].route"},
 		{Route{Route: "POST /m", Confirm: "POST /m?key={key}"}, "keep[0].confirm"},
 		{Route{Route: "POST /m", Confirm: "GET /m"}, "keep[0].confirm"},
+		{Route{Route: "POST /m", Found: "{key}"}, "keep[0].found"},
+		{Route{Route: "POST /m", Confirm: "GET /m?key={key}", Found: "yes"}, "keep[0].found"},
 		{Route{Route: "POST /m", Unknown: "twice"}, "keep[0].unknown"},
 		{Route{Route: "POST /m", Hours: 9999}, "keep[0].hours"},
 		{Route{Route: "POST /m", BodyMax: 1 << 40}, "keep[0].body_max"},

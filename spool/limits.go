@@ -27,6 +27,11 @@ const (
 	headerBytesMax = 16 << 10
 	// keyBytesMax is the longest Idempotency-Key; a message with a longer one is not kept.
 	keyBytesMax = 255
+	// foundBytesMax is the longest text that a lookup's answer can be told by.
+	foundBytesMax = 256
+	// foundWithinMax is how much of that answer is read; where it is longer and the text
+	// has not come, the platform is asked again later.
+	foundWithinMax = 256 << 10
 	// routesMax bounds the routes that the configuration can name.
 	routesMax = 64
 	// headersMax bounds the headers it can add.

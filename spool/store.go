@@ -465,7 +465,7 @@ func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
 		e.Net = networkOf(m.Client)
 	}
 	// The platform cannot be asked for what it was handed without a key.
-	if m.Sent && (m.Route.doubtEnds() || m.Key == "" && m.Route.Confirm != "") {
+	if m.Sent && (m.Route.doubtEnds() || m.Key == "" && m.Route.Unknown != atLeastOnce) {
 		e.State, e.Until = Unconfirmed, e.At+textLife.Milliseconds()
 	}
 	e.Key = keyDigest(m.Sender, m.Host, m.Route.Route, m.Key)

@@ -314,7 +314,7 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 	if m.Secured {
 		r.TLS = new(tls.ConnectionState)
 	}
-	w := &answered{header: make(http.Header)}
+	w := &answered{header: make(http.Header), want: m.Want}
 	d := k.edge.Guard().Deliver(w, r.WithContext(edge.FreshLine(ctx)), ready)
 	switch {
 	case !d.Placed:
@@ -324,7 +324,8 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 	case w.status == 0:
 		return spool.Answer{Fate: spool.Lost}
 	}
-	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location")}
+	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location"), Body: w.body}
+	a.Whole = len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
 	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.RetryAfter = time.Duration(min(seconds, 86_400)) * time.Second
 	}
@@ -335,10 +336,13 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// answered takes the platform's answer; nobody reads its body.
+// answered takes the platform's answer, and of its body as much as is wanted.
 type answered struct {
 	header http.Header
 	status int
+	want   int
+	body   []byte
+	bytes  int // of the body, in all
 }
 
 func (a *answered) Header() http.Header { return a.header }
@@ -351,5 +355,7 @@ func (a *answered) WriteHeader(status int) {
 
 func (a *answered) Write(b []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
+	a.body = append(a.body, b[:min(len(b), a.want-len(a.body))]...)
+	a.bytes += len(b)
 	return len(b), nil
 }
