@@ -515,6 +515,11 @@ func TestReceiptsAreTheSendersAlone(t *testing.T) {
 	if page.StatusCode != 200 || !bytes.Contains(b, []byte("Ihre Nachricht ist hier gespeichert")) || page.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the sender gets %d %s", page.StatusCode, b)
 	}
+	for _, name := range []string{"receipt.js", "keep.js"} { // for everybody
+		if got := ask(name, Sender{}, "*/*"); got.StatusCode != 200 || !strings.HasPrefix(got.Header.Get("Content-Type"), "text/javascript") {
+			t.Errorf("%s: %d %s", name, got.StatusCode, got.Header.Get("Content-Type"))
+		}
+	}
 	if got := ask(id.String(), Sender{Pass: 7}, "*/*"); got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("a program gets %s", got.Header.Get("Content-Type"))
 	}
