@@ -56,7 +56,7 @@ exam: build ## the long ones: every scenario on real sockets, every fuzz target,
 	$(BIN) drill
 	DEICH_EXAM=1 $(GO) test -count=1 -timeout 20m -v -run 'TestHTTPCacheTests|TestAppsUnderBotnet' ./e2e
 	DEICH_TORTURE=500 $(GO) test -count=1 -timeout 60m -v -run '^TestKilled$$' ./spool
-	DEICH_TORTURE=100 $(GO) test -count=1 -timeout 120m -v -run '^TestKilledLosesNothing$$' ./e2e
+	DEICH_TORTURE=500 $(GO) test -count=1 -timeout 60m -v -run '^TestKilledLosesNothing$$' ./e2e
 	$(MAKE) fuzz
 
 soak: ## an hour at half load with reloads and floods: nothing may grow; figures to bench/results (SOAK=3m for less)

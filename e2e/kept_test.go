@@ -360,6 +360,60 @@ func TestOutageUnderAFloodLosesNothing(t *testing.T) {
 	}
 }
 
+// Whoever was answered under a key is given that answer again, by a Deich that was
+// killed the moment the answer came, too, and by one whose platform is down: the
+// platform hears of it once.
+func TestAnsweredOnceOverAKill(t *testing.T) {
+	b, i, dir := build(t), newInbox(t), t.TempDir()
+	i.act(func(w http.ResponseWriter, store func()) bool {
+		store()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Location", "/messages/17")
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"stored":%d}`, len(i.has()))
+		return true
+	})
+	p := b.keeping(t, dir, i, "")
+	a := newAuthor(t, 1, p.users)
+	send := func(key, text string) (*http.Response, string) {
+		t.Helper()
+		return request(t, a.Client, "POST", p.users+"/messages", text, "Content-Type", "text/plain", "Idempotency-Key", key)
+	}
+	again := func(when string) {
+		t.Helper()
+		r, body := send("key-1", "text")
+		if r.StatusCode != 201 || body != `{"stored":1}` || r.Header.Get("Location") != "/messages/17" || r.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%s: %s, %q, %v", when, r.Status, body, r.Header)
+		}
+		if r, _ := send("key-1", "another text"); r.StatusCode != 422 {
+			t.Errorf("%s, with another text: %s", when, r.Status)
+		}
+	}
+	for round := range 3 {
+		key, text := fmt.Sprint("key-", round+1), "text"
+		if r, body := send(key, text); r.StatusCode != 201 || body != fmt.Sprintf(`{"stored":%d}`, round+1) || r.Header.Get("Idempotent-Replayed") != "" {
+			t.Fatalf("round %d: %s, %q", round, r.Status, body)
+		}
+		p.signal(t, syscall.SIGKILL)
+		p.end(t)
+		p = b.keeping(t, dir, i, "")
+		again(fmt.Sprintf("after kill %d", round+1))
+	}
+	i.down()
+	if r, _ := send("key-9", "text"); r.StatusCode != 202 {
+		t.Fatalf("while the platform is down: %s, want 202", r.Status)
+	}
+	again("while the platform is down")
+	i.up(t)
+	drained(t, b, p)
+	if got := len(i.has()); got != 4 {
+		t.Errorf("the platform has %d messages, want 4", got)
+	}
+	if n := p.metric(t, "deich_spool_keys"); n != 3 {
+		t.Errorf("%v keys are remembered, want 3", n)
+	}
+}
+
 // torture is how many rounds the long tests take.
 func torture(t *testing.T, usual int) int {
 	if n, err := strconv.Atoi(os.Getenv("DEICH_TORTURE")); err == nil {
@@ -373,7 +427,8 @@ func torture(t *testing.T, usual int) int {
 
 // Deich is killed again and again, at random, while messages are kept and
 // delivered and the platform comes, goes and misbehaves. Nothing that was
-// promised is lost, and nothing arrives twice.
+// promised is lost, and nothing arrives twice. A round begins with the platform there, so
+// that what the last one left is delivered at once; it goes and comes at random.
 func TestKilledLosesNothing(t *testing.T) {
 	b := build(t)
 	for _, test := range []struct {
@@ -385,98 +440,118 @@ func TestKilledLosesNothing(t *testing.T) {
 		{"at least once, keys honoured", "      unknown: at-least-once\n", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir, i := t.TempDir(), newInbox(t)
-			i.honours = test.honours
-			var n atomic.Int64
-			i.act(func(w http.ResponseWriter, store func()) bool {
-				switch n.Add(1) % 12 {
-				case 1:
-					store()
-					panic(http.ErrAbortHandler) // it dies before it answers
-				case 4:
-					w.WriteHeader(http.StatusServiceUnavailable)
-					return true
-				case 6:
-					store()
-					time.Sleep(300 * time.Millisecond)
-					w.WriteHeader(http.StatusCreated)
-					return true
-				case 9:
-					store()
-					w.WriteHeader(http.StatusInternalServerError)
-					return true
-				}
-				return false
-			})
-			var mu sync.Mutex
-			promised, owner := map[string]string{}, map[string]*author{}
-			var authors []*author
-			for round := range torture(t, 8) {
-				p := b.keeping(t, dir, i, test.route)
-				for k := range 8 {
-					if round == 0 {
-						authors = append(authors, newAuthor(t, k, p.users))
-					}
-				}
-				stop := make(chan struct{})
-				var going sync.WaitGroup
-				for _, a := range authors {
-					going.Go(func() {
-						for {
-							select {
-							case <-stop:
-								return
-							case <-time.After(20*time.Millisecond + rand.N(60*time.Millisecond)):
-							}
-							text, status, receipt, err := a.post(true)
-							if err != nil || status != 202 {
-								continue
-							}
-							mu.Lock()
-							promised[text], owner[text] = receipt, a
-							mu.Unlock()
-						}
-					})
-				}
-				i.down()
-				time.Sleep(300*time.Millisecond + rand.N(300*time.Millisecond))
-				i.up(t)
-				time.Sleep(rand.N(2500 * time.Millisecond))
-				p.signal(t, syscall.SIGKILL)
-				p.end(t)
-				close(stop)
-				going.Wait()
-			}
-			i.act(nil)
-			p := b.keeping(t, dir, i, test.route)
-			drained(t, b, p)
-			count := inOrder(t, i.has())
-			states := map[string]int{}
-			for text, receipt := range promised {
-				a := owner[text]
-				state, kept := a.receiptState(t, receipt)
-				states[state]++
-				switch {
-				case state == "delivered" && count[text] != 1:
-					t.Errorf("%s is delivered and there %d times", text, count[text])
-				case state == "unconfirmed" && (kept != text || count[text] > 1):
-					t.Errorf("%s is unconfirmed, there %d times, and its text is %q", text, count[text], kept)
-				case state != "delivered" && state != "unconfirmed":
-					t.Errorf("%s: its receipt says %q", text, state)
-				}
-			}
-			for text, n := range count {
-				if n > 1 {
-					t.Errorf("%s arrived %d times", text, n)
-				}
-			}
-			if len(promised) == 0 {
-				t.Error("nothing was ever promised")
-			}
-			if test.route != "" && states["unconfirmed"] > 0 && !test.honours {
-				t.Errorf("%d are unconfirmed, though it could be asked", states["unconfirmed"])
-			}
-			t.Logf("%d promised: %v; %d arrived", len(promised), states, len(count))
+			t.Parallel()
+			killedLosesNothing(t, b, test.route, test.honours)
 		})
 	}
+}
+
+func killedLosesNothing(t *testing.T, b binary, route string, honours bool) {
+	dir, i := t.TempDir(), newInbox(t)
+	i.honours = honours
+	var n atomic.Int64
+	i.act(func(w http.ResponseWriter, store func()) bool {
+		switch n.Add(1) % 12 {
+		case 1:
+			store()
+			panic(http.ErrAbortHandler) // it dies before it answers
+		case 4:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		case 6:
+			store()
+			time.Sleep(50 * time.Millisecond)
+			w.WriteHeader(http.StatusCreated)
+			return true
+		case 9:
+			store()
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}
+		return false
+	})
+	var mu sync.Mutex
+	promised, owner := map[string]string{}, map[string]*author{}
+	var authors []*author
+	rounds, began := torture(t, 50), time.Now()
+	for round := range rounds {
+		p := b.keeping(t, dir, i, route)
+		for k := range 8 {
+			if round == 0 {
+				authors = append(authors, newAuthor(t, k, p.users))
+			}
+		}
+		stop := make(chan struct{})
+		var going sync.WaitGroup
+		for _, a := range authors {
+			going.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(10*time.Millisecond + rand.N(40*time.Millisecond)):
+					}
+					text, status, receipt, err := a.post(true)
+					if err != nil || status != 202 {
+						continue
+					}
+					mu.Lock()
+					promised[text], owner[text] = receipt, a
+					mu.Unlock()
+				}
+			})
+		}
+		killed := time.After(100*time.Millisecond + rand.N(700*time.Millisecond))
+		gone := time.After(rand.N(500 * time.Millisecond))
+		back := time.After(500*time.Millisecond + rand.N(500*time.Millisecond))
+	round:
+		for {
+			select {
+			case <-gone:
+				i.down()
+			case <-back:
+				i.down() // on a busy machine both times may have come
+				i.up(t)
+			case <-killed:
+				break round
+			}
+		}
+		p.signal(t, syscall.SIGKILL)
+		p.end(t)
+		close(stop)
+		going.Wait()
+		i.down()
+		i.up(t)
+	}
+	took := time.Since(began)
+	i.act(nil)
+	p := b.keeping(t, dir, i, route)
+	drained(t, b, p)
+	count := inOrder(t, i.has())
+	states := map[string]int{}
+	for text, receipt := range promised {
+		a := owner[text]
+		state, kept := a.receiptState(t, receipt)
+		states[state]++
+		switch {
+		case state == "delivered" && count[text] != 1:
+			t.Errorf("%s is delivered and there %d times", text, count[text])
+		case state == "unconfirmed" && (kept != text || count[text] > 1):
+			t.Errorf("%s is unconfirmed, there %d times, and its text is %q", text, count[text], kept)
+		case state != "delivered" && state != "unconfirmed":
+			t.Errorf("%s: its receipt says %q", text, state)
+		}
+	}
+	for text, n := range count {
+		if n > 1 {
+			t.Errorf("%s arrived %d times", text, n)
+		}
+	}
+	if len(promised) < rounds {
+		t.Errorf("only %d were promised in %d rounds", len(promised), rounds)
+	}
+	if route != "" && states["unconfirmed"] > 0 && !honours {
+		t.Errorf("%d are unconfirmed, though it could be asked", states["unconfirmed"])
+	}
+	t.Logf("%d rounds in %v, %d promised: %v; %d arrived", rounds, took.Round(time.Second), len(promised), states, len(count))
 }

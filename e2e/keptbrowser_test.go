@@ -45,11 +45,9 @@ func (s *square) down() {
 	s.cmd.Wait()
 }
 
-// Somebody posts while the platform is down, sees the receipt, sees it turn to
-// delivered without reloading, and finds the message on the timeline; without
-// JavaScript as well.
-func TestBrowserSeesItDelivered(t *testing.T) {
-	shared.start(t)
+// squareKept starts a townsquare and, in front of it, a Deich that keeps what is posted there.
+func squareKept(t *testing.T) (*square, *process) {
+	t.Helper()
 	deich := build(t)
 	dir := t.TempDir()
 	s := &square{T: t, b: deich, addr: loopback(freePort(t)), data: filepath.Join(dir, "square")}
@@ -68,7 +66,59 @@ spool:
       key: key
       probe: /healthz
 `, s.addr))
-	p := deich.start(t, filepath.Join(dir, "state"), "run", "--config", file)
+	return s, deich.start(t, filepath.Join(dir, "state"), "run", "--config", file)
+}
+
+// Townsquare's own page says that a message will be sent, and that it was: it is not
+// left, the next message goes the same way, and what is posted in peace is shown as ever.
+func TestPagesOwnFormIsKept(t *testing.T) {
+	shared.start(t)
+	s, p := squareKept(t)
+	b := newTab(t)
+	b.view(narrow, narrowHeight)
+	b.do(chromedp.Navigate(p.users + "/login"))
+	ask[bool](b, `document.querySelector("#name").value = "user0007", document.querySelector("#password").value = "by-the-sea-2026", document.querySelector("main form").submit(), true`)
+	post := func(text string) {
+		b.waitFor(`document.querySelector("form.compose[data-deich-keep]") !== null && document.readyState === "complete"`)
+		ask[bool](b, fmt.Sprintf(`document.querySelector("#text").value = %q, document.querySelector("form.compose").requestSubmit(), true`, text))
+	}
+	shows := func(text string) {
+		b.waitFor(fmt.Sprintf(`[...document.querySelectorAll("article .text")].filter(e => e.textContent === %q).length === 1`, text))
+	}
+	post("Written in peace.")
+	shows("Written in peace.")
+	b.do(chromedp.Navigate(p.users + "/"))
+	b.waitFor(`document.querySelector("form.compose") !== null && document.readyState === "complete"`)
+	s.down()
+	ask[bool](b, `window.stayed = true`)
+	for n, text := range []string{"The first of the outage.", "The second of it."} {
+		post(text)
+		b.waitFor(fmt.Sprintf(`document.querySelectorAll("[data-deich-state=kept]").length === %d`, n+1))
+		if left := ask[string](b, `document.querySelector("#text").value`); left != "" {
+			t.Errorf("%q stands in the form, though it is kept", left)
+		}
+	}
+	if says := ask[string](b, `document.querySelector("[data-deich-state]").textContent`); !strings.Contains(says, "will be sent") {
+		t.Errorf("the page says %q", says)
+	}
+	b.prefer("light", true)
+	b.shoot("kept-in-own-page")
+	s.up()
+	b.waitFor(`document.querySelectorAll("[data-deich-state=delivered]").length === 2`)
+	if stayed := ask[bool](b, `window.stayed === true`); !stayed {
+		t.Error("the page was left")
+	}
+	b.do(chromedp.Navigate(p.users + "/"))
+	shows("The first of the outage.")
+	shows("The second of it.")
+}
+
+// Somebody posts while the platform is down, sees the receipt, sees it turn to
+// delivered without reloading, and finds the message on the timeline; without
+// JavaScript as well.
+func TestBrowserSeesItDelivered(t *testing.T) {
+	shared.start(t)
+	s, p := squareKept(t)
 	for _, c := range []struct {
 		name, lang, head, delivered string
 		scripts                     bool

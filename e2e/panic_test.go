@@ -3,6 +3,8 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +20,14 @@ func (p *process) metric(t *testing.T, name string) float64 {
 
 func (p *process) metricBy(t *testing.T, client *http.Client, name string) float64 {
 	t.Helper()
-	link, token, _ := strings.Cut(p.link, "?token=")
+	link, token, shown := strings.Cut(p.link, "?token=")
+	if !shown { // it is shown when it is made
+		text, err := os.ReadFile(filepath.Join(p.data, "token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		token = strings.TrimSpace(string(text))
+	}
 	_, body := request(t, client, "GET", link+"metrics", "", "Authorization", "Bearer "+token)
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(body)
 	if m == nil {

@@ -44,6 +44,8 @@ type Letter struct {
 	Secured  bool
 	Client   netip.Addr
 
+	// Begun says that Begin was asked before, and nothing was known of it.
+	Begun bool
 	// Full is set by Begin where older messages of the sender wait and there is no
 	// room behind them: this one is refused, lest it overtakes them.
 	Full bool
@@ -177,7 +179,7 @@ func (h *Handler) begun(v *visit) bool {
 	}
 	answered := keptWriter{ResponseWriter: v.w}
 	end, done := h.keeper.Begin(&answered, l)
-	v.answered = end
+	v.answered, l.Begun = end, true
 	switch {
 	case l.Full:
 		h.askTurn(v, deich.QueueFull)

@@ -96,7 +96,7 @@ func TestKeptInsteadOfRefused(t *testing.T) {
 				return
 			}
 			l := k.kept[0]
-			if string(l.Body) != test.body || l.Sent || l.Sender.Pass == 0 || !l.Newcomer {
+			if string(l.Body) != test.body || l.Sent || l.Begun || l.Sender.Pass == 0 || !l.Newcomer {
 				t.Errorf("%+v", l)
 			}
 			if cookies := l.Request.Header.Get("Cookie"); cookies != "session=s" {
@@ -142,6 +142,9 @@ func TestKeptWhenTheOriginFails(t *testing.T) {
 			a := ask(h, k.post(h, "/messages", "text", true))
 			if got := len(k.kept) == 1; got != test.kept || test.kept != (a.StatusCode == http.StatusAccepted) {
 				t.Fatalf("kept %v, status %d", got, a.StatusCode)
+			}
+			if test.kept && !k.kept[0].Begun {
+				t.Error("the keeper is not told that it was asked before: it would wait for itself")
 			}
 			if test.kept && k.kept[0].Sent == test.unsent {
 				t.Errorf("sent %v, and it is told that it was unsent %v", k.kept[0].Sent, test.unsent)

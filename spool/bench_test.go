@@ -16,6 +16,26 @@ import (
 // what this disk needs for one fsync of 4 KiB alone, for comparison.
 func BenchmarkPut(b *testing.B) {
 	body := strings.Repeat("x", 1024)
+	atOnce(b, func(s *Store, i int) error {
+		_, _, err := s.Put(letter(uint64(i+1), "", body))
+		return err
+	})
+}
+
+// BenchmarkAnswered is what a request with a key that goes to its platform waits for
+// besides: that what was answered is on disk.
+func BenchmarkAnswered(b *testing.B) {
+	answer := []byte(strings.Repeat("x", 256))
+	atOnce(b, func(s *Store, i int) error {
+		begun, err := s.Begin(b.Context(), letter(uint64(i+1), "key", "text"))
+		if err == nil && begun.End != nil {
+			begun.End(&Replay{Status: 201, Body: answer, Whole: true})
+		}
+		return err
+	})
+}
+
+func atOnce(b *testing.B, do func(s *Store, i int) error) {
 	for _, senders := range []int{1, 64, 256} {
 		b.Run(fmt.Sprint(senders), func(b *testing.B) {
 			s := open(b, b.TempDir(), Options{})
@@ -30,7 +50,7 @@ func BenchmarkPut(b *testing.B) {
 					var own []time.Duration
 					for i := w; i < b.N; i += senders {
 						at := time.Now()
-						if _, _, err := s.Put(letter(uint64(i+1), "", body)); err != nil {
+						if err := do(s, i); err != nil {
 							b.Error(err)
 							return
 						}

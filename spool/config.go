@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -31,11 +32,15 @@ type Route struct {
 	// Confirm is how to ask the platform whether it has a message of which it is
 	// not known: "GET /api/messages?key={key}". 2xx says yes, 404 says no.
 	Confirm string `json:"confirm,omitempty"`
+	// Found is what the answer to Confirm has in it where the platform has the
+	// message, for platforms that answer a search with 200 in any case:
+	// `"key":"{key}"`. A 2xx without it says no.
+	Found string `json:"found,omitempty"`
 	// Unknown says what is done where that is not known and cannot be asked:
 	// "at-most-once" (default) or "at-least-once".
 	Unknown string `json:"unknown,omitempty"`
-	// Key is the field of a form that holds the key, where the request has no
-	// Idempotency-Key.
+	// Key is the field of a form, or of a JSON object, that holds the key, where the
+	// request has no Idempotency-Key.
 	Key string `json:"key,omitempty"`
 	// BodyMax is the longest body that is kept, in bytes (default 64 KiB).
 	BodyMax int64 `json:"body_max,omitempty"`
@@ -127,6 +132,9 @@ func (r *Route) validate(mux *http.ServeMux, bad func(field, format string, args
 		if !get || err != nil || u.Host != "" || !strings.Contains(target, "{key}") {
 			bad("confirm", "%q: write it as in GET /api/messages?key={key}", r.Confirm)
 		}
+	}
+	if r.Found != "" && (r.Confirm == "" || !strings.Contains(r.Found, "{key}") || len(r.Found) > foundBytesMax) {
+		bad("found", "%q: at most %d bytes with {key} in them, beside confirm, as in \"key\":\"{key}\"", r.Found, foundBytesMax)
 	}
 	if r.Unknown != atMostOnce && r.Unknown != atLeastOnce {
 		bad("unknown", "%q: %s or %s", r.Unknown, atMostOnce, atLeastOnce)
@@ -221,15 +229,54 @@ func (rs *Routes) Header(from http.Header) (http.Header, bool) {
 }
 
 // KeyOf gives the key of a request on the route: its Idempotency-Key, else the
-// named field of a form; false where it is too long to be one.
+// named field of a form or of a JSON object; false where it is too long to be one.
 func (r *Route) KeyOf(header http.Header, body []byte) (string, bool) {
 	key := header.Get("Idempotency-Key")
-	if key == "" && r.Key != "" && strings.HasPrefix(header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-		if form, err := url.ParseQuery(string(body)); err == nil {
-			key = form.Get(r.Key)
-		}
+	if key == "" && r.Key != "" {
+		key = fieldOf(header.Get("Content-Type"), body, r.Key)
 	}
 	return key, len(key) <= keyBytesMax
+}
+
+// fieldOf gives a field of a form or of a JSON object; empty where it has none.
+func fieldOf(contentType string, body []byte, name string) (value string) {
+	switch kind, _, _ := strings.Cut(contentType, ";"); strings.TrimSpace(kind) {
+	case "application/x-www-form-urlencoded":
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			value = form.Get(name)
+		}
+	case "application/json":
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(body, &fields) != nil || json.Unmarshal(fields[name], &value) != nil {
+			return ""
+		}
+	}
+	return value
+}
+
+// asks gives what to ask the platform for a message by its key. false: it cannot be
+// asked, since the key would not stand in an answer as it is, or is one that the
+// platform takes from a field and was not given.
+func (r *Route) asks(key string, added bool) (uri, found string, can bool) {
+	if r.Confirm == "" || r.Key != "" && added || r.Found != "" && !plain(key) {
+		return "", "", false
+	}
+	path, query, _ := strings.Cut(strings.TrimPrefix(r.Confirm, "GET "), "?")
+	uri = strings.ReplaceAll(path, "{key}", url.PathEscape(key))
+	if query != "" {
+		uri += "?" + strings.ReplaceAll(query, "{key}", url.QueryEscape(key))
+	}
+	return uri, strings.ReplaceAll(r.Found, "{key}", key), true
+}
+
+// plain says whether a key is written in JSON, in HTML and in a filter's quotes as it is.
+func plain(key string) bool {
+	for _, c := range []byte(key) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~:@+=", c) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // languageOf keeps what is needed to speak to a sender.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Answer struct {
 	Status     int
 	Location   string
 	RetryAfter time.Duration // 0: none was named
+	Body       []byte        // its beginning, as much as was wanted
+	Whole      bool          // that is all, and not encoded
 }
 
 // Request is what the platform is sent.
@@ -45,6 +48,9 @@ type Request struct {
 	Client  netip.Addr
 	Header  http.Header
 	Body    []byte
+	Want    int // how much of the answer's body, in bytes
+
+	added bool // its key is Deich's own
 }
 
 // Way is how a courier reaches platforms. Both are safe for concurrent use.
@@ -344,9 +350,14 @@ func (c *Courier) one(l *lane, q *queue) (wait time.Duration) {
 	case err != nil:
 		s.alarm(fmt.Errorf("spool: message %s: %w", e.ID, err))
 		return againFirst
-	case doubt && r.Confirm != "":
-		return c.confirm(l, e, r, m)
-	case doubt && r.doubtEnds():
+	case !doubt:
+		return c.deliver(l, e, r, m)
+	}
+	uri, found, can := r.asks(m.Header.Get("Idempotency-Key"), m.added)
+	switch {
+	case can:
+		return c.confirm(l, e, r, m, uri, found)
+	case r.Unknown != atLeastOnce:
 		s.end(e, Unconfirmed)
 		return 0
 	}
@@ -359,7 +370,7 @@ func (c *Courier) read(e *entry) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Request{Method: kept.Method, URI: kept.URI, Host: kept.Host, Secured: kept.Secured, Client: kept.Client, Header: kept.Header, Body: body}
+	m := &Request{Method: kept.Method, URI: kept.URI, Host: kept.Host, Secured: kept.Secured, Client: kept.Client, Header: kept.Header, Body: body, added: kept.AddedKey}
 	if m.Header == nil {
 		m.Header = make(http.Header)
 	}
@@ -541,11 +552,10 @@ func (c *Courier) unknown(l *lane, e *entry, r *Route, a Answer) time.Duration {
 
 // confirm asks the platform whether it has a message, and delivers it where it
 // has not.
-func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request) time.Duration {
-	target := strings.TrimPrefix(r.Confirm, "GET ")
-	ask := &Request{
-		Method: http.MethodGet, Host: m.Host, Secured: m.Secured, Client: m.Client, Header: m.Header.Clone(),
-		URI: strings.ReplaceAll(target, "{key}", url.QueryEscape(m.Header.Get("Idempotency-Key"))),
+func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request, uri, found string) time.Duration {
+	ask := &Request{Method: http.MethodGet, Host: m.Host, Secured: m.Secured, Client: m.Client, Header: m.Header.Clone(), URI: uri}
+	if found != "" {
+		ask.Want = foundWithinMax
 	}
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Idempotency-Key", "Origin"} {
 		ask.Header.Del(name)
@@ -559,10 +569,12 @@ func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request) time.Duration
 	case a.Fate != Answered:
 		l.fell()
 		return jitter(c.backoff(e))
-	case a.Status >= 200 && a.Status < 300:
+	case a.Status >= 200 && a.Status < 300 && bytes.Contains(a.Body, []byte(found)):
 		l.went(true)
 		c.delivered(e, Answer{Status: a.Status})
 		return 0
+	case a.Status >= 200 && a.Status < 300 && a.Whole:
+		return c.deliver(l, e, r, m)
 	case a.Status == http.StatusNotFound || a.Status == http.StatusGone:
 		return c.deliver(l, e, r, m)
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:

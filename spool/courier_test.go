@@ -27,6 +27,7 @@ type platform struct {
 	honours bool // a key is stored once
 	stored  []string
 	keys    map[string]int
+	padding int                                                    // before what a search found
 	behave  func(w http.ResponseWriter, text string, store func()) // nil: stores and says 201
 }
 
@@ -59,6 +60,15 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p.keys[asked] == 0 {
 				http.NotFound(w, r)
 			}
+		}
+		if asked := r.URL.Query().Get("filter"); asked != "" { // a search: 200 in any case
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			fmt.Fprint(w, strings.Repeat(" ", p.padding), `{"items":[`)
+			if key := strings.TrimSuffix(strings.TrimPrefix(asked, "(key='"), "')"); p.keys[key] != 0 {
+				fmt.Fprintf(w, `{"key":%q}`, key)
+			}
+			fmt.Fprint(w, `]}`)
 		}
 		return
 	}
@@ -117,7 +127,11 @@ func (p *platform) way() Way {
 				return Answer{Fate: Lost}
 			}
 			defer answer.Body.Close()
-			return Answer{Fate: Answered, Status: answer.StatusCode, Location: answer.Header.Get("Location")}
+			a := Answer{Fate: Answered, Status: answer.StatusCode, Location: answer.Header.Get("Location")}
+			body, err := io.ReadAll(answer.Body)
+			a.Body = body[:min(len(body), m.Want)]
+			a.Whole = err == nil && len(a.Body) == len(body)
+			return a
 		},
 	}
 }
@@ -207,6 +221,9 @@ func TestOutcomes(t *testing.T) {
 	}
 	storedThen500 := func(w http.ResponseWriter, store func()) { store(); w.WriteHeader(500) }
 	confirm := func(r *Route) { r.Confirm = "GET /messages?key={key}" }
+	search := func(r *Route) {
+		r.Confirm, r.Found = "GET /messages?filter=(key='{key}')", `"key":"{key}"`
+	}
 	atLeast := func(r *Route) { r.Unknown = atLeastOnce }
 	tests := []struct {
 		name    string
@@ -228,6 +245,8 @@ func TestOutcomes(t *testing.T) {
 		{"500, at most once", nil, false, storedThen500, Unconfirmed, 1, false},
 		{"500, asked, it has it", confirm, false, storedThen500, Delivered, 1, false},
 		{"500, asked, it has it not", confirm, false, status(500), Delivered, 1, false},
+		{"500, searched, it has it", search, false, storedThen500, Delivered, 1, false},
+		{"500, searched, it has it not", search, false, status(500), Delivered, 1, false},
 		{"500, at least once, keys honoured", atLeast, true, storedThen500, Delivered, 1, false},
 		{"500, at least once, keys ignored", atLeast, false, storedThen500, Delivered, 2, false},
 		{"cut off after it stored, at most once", nil, false, cut(true), Unconfirmed, 1, false},
@@ -349,6 +368,97 @@ func TestDoubtAfterACrash(t *testing.T) {
 	}
 }
 
+// What the platform was handed without a key, and did not answer, it cannot be asked
+// for by a key that it never saw: its sender is told.
+func TestHandedOverWithoutAKey(t *testing.T) {
+	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+	m := letter(1, "", "text")
+	m.Sent, m.Route = true, oneRoute(func(r *Route) { r.Confirm = "GET /messages?key={key}" })
+	p.keys[""], p.stored = 1, []string{"text"}
+	id := put(t, s, m)
+	deliver(t, s, p, m.Route)
+	if now := stateOf(t, s, id, 1); now.State != Unconfirmed || len(p.has()) != 1 {
+		t.Errorf("%s, stored %d times: want unconfirmed, once", now.State, len(p.has()))
+	}
+}
+
+// What cannot be asked for is not sent again: a key that would not stand in the
+// answer as it is, or one that the platform takes from a field and was not given. An
+// answer too long to be read to its end says neither yes nor no.
+func TestWhatCannotBeAskedFor(t *testing.T) {
+	search := oneRoute(func(r *Route) {
+		r.Confirm, r.Found, r.Key = "GET /messages?filter=(key='{key}')", `"key":"{key}"`, "key"
+	})
+	for _, key := range []string{`a"b`, "a'b", "a b", "a<b", "ä", ""} {
+		s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+		m := letter(1, key, "text")
+		m.Route = search
+		id := put(t, s, m)
+		if err := s.change(s.entry(id), func(n *Entry) { n.State, n.Doubt = Kept, true }); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, s, p, search)
+		if now := stateOf(t, s, id, 1); now.State != Unconfirmed || len(p.has()) != 0 {
+			t.Errorf("%q: %s, stored %d times", key, now.State, len(p.has()))
+		}
+	}
+	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+	p.padding, p.keys["key"] = foundWithinMax, 1
+	m := letter(1, "key", "text")
+	m.Route = search
+	id := put(t, s, m)
+	if err := s.change(s.entry(id), func(n *Entry) { n.State, n.Doubt = Kept, true }); err != nil {
+		t.Fatal(err)
+	}
+	routes, err := NewRoutes(Config{Keep: []Route{*search}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCourier(s, p.way(), func() *Routes { return routes })
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	c.Run(ctx)
+	if now := stateOf(t, s, id, 1); now.State != Kept || len(p.has()) != 0 {
+		t.Errorf("after an answer too long: %s, stored %d times", now.State, len(p.has()))
+	}
+}
+
+func TestKeyOfABody(t *testing.T) {
+	r := oneRoute(func(r *Route) { r.Key = "key" })
+	for _, c := range []struct{ kind, body, want string }{
+		{"application/x-www-form-urlencoded", "text=a&key=b", "b"},
+		{"application/json", `{"text":"a","key":"b"}`, "b"},
+		{"application/json; charset=utf-8", `{"key":"b"}`, "b"},
+		{"application/json", `{"key":7}`, ""},
+		{"application/json", `{"text":"a"}`, ""},
+		{"application/json", `["key","b"]`, ""},
+		{"application/json", `{"key":"b"`, ""},
+		{"text/plain", `{"key":"b"}`, ""},
+	} {
+		header := http.Header{"Content-Type": {c.kind}}
+		if got, ok := r.KeyOf(header, []byte(c.body)); got != c.want || !ok {
+			t.Errorf("%s %s: %q", c.kind, c.body, got)
+		}
+		header.Set("Idempotency-Key", "of the header")
+		if got, _ := r.KeyOf(header, []byte(c.body)); got != "of the header" {
+			t.Errorf("%s %s with a header: %q", c.kind, c.body, got)
+		}
+	}
+}
+
+func TestAskingByKey(t *testing.T) {
+	for _, c := range []struct{ confirm, key, want string }{
+		{"GET /messages?key={key}", "a b&c", "/messages?key=a+b%26c"},
+		{"GET /messages/{key}", "a b/c?d", "/messages/a%20b%2Fc%3Fd"},
+		{"GET /m/{key}?by={key}", "a b", "/m/a%20b?by=a+b"},
+	} {
+		r := oneRoute(func(r *Route) { r.Confirm = c.confirm })
+		if got, _, can := r.asks(c.key, false); got != c.want || !can {
+			t.Errorf("%s for %q: %q", c.confirm, c.key, got)
+		}
+	}
+}
+
 // Half of the connections drop; nothing is lost and, with a lookup, nothing doubled.
 func TestHalfOfTheConnectionsDrop(t *testing.T) {
 	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
@@ -379,74 +489,6 @@ func TestHalfOfTheConnectionsDrop(t *testing.T) {
 	}
 }
 
-func TestOnce(t *testing.T) {
-	o := NewOnce(func(err error) { t.Error(err) })
-	ctx := context.Background()
-	who := Sender{Pass: 1}
-	end, answer, err := o.Begin(ctx, who, "h", "r", "key", []byte("a"))
-	if end == nil || answer != nil || err != nil {
-		t.Fatal("the first one is not the first")
-	}
-	if _, _, err := o.Begin(ctx, who, "h", "r", "key", []byte("b")); !errors.Is(err, ErrOtherBody) {
-		t.Errorf("another body: %v", err)
-	}
-	waited := make(chan *Replay)
-	go func() {
-		_, answer, err := o.Begin(ctx, who, "h", "r", "key", []byte("a"))
-		if err != nil {
-			t.Error(err)
-		}
-		waited <- answer
-	}()
-	end(&Replay{Status: 201, Body: []byte("made"), Whole: true})
-	if a := <-waited; a == nil || a.Status != 201 || string(a.Body) != "made" {
-		t.Errorf("the second got %+v", a)
-	}
-	end, _, _ = o.Begin(ctx, Sender{Pass: 2}, "h", "r", "key", []byte("b"))
-	if end == nil {
-		t.Fatal("another sender's key is not its own")
-	}
-	end(nil)
-	if end, _, _ = o.Begin(ctx, Sender{Pass: 2}, "h", "r", "key", []byte("c")); end == nil {
-		t.Error("what was not answered is remembered")
-	}
-	if end, answer, err := o.Begin(ctx, who, "h", "r", "", nil); end != nil || answer != nil || err != nil {
-		t.Error("without a key something is remembered")
-	}
-}
-
-// Requests that end without an answer leave no room taken, however many stand
-// behind one that is remembered; and one that never ends is no longer waited for.
-func TestOnceForgetsWhatWasNotAnswered(t *testing.T) {
-	now := time.Now()
-	o := NewOnce(func(err error) { t.Error(err) })
-	o.now = func() time.Time { return now }
-	begin := func(key string) func(*Replay) {
-		end, _, err := o.Begin(t.Context(), Sender{Pass: 1}, "h", "r", key, nil)
-		if end == nil || err != nil {
-			t.Fatalf("%s: not taken as the first: %v", key, err)
-		}
-		return end
-	}
-	begin("answered")(&Replay{Status: 201, Whole: true})
-	lost := begin("never ends")
-	for i := range 3 * onceMax {
-		begin(fmt.Sprint(i))(nil)
-	}
-	if n := o.Len(); n != 2 {
-		t.Errorf("%d are remembered", n)
-	}
-	if n := len(o.order); n > 2*onceMax {
-		t.Errorf("%d stand in order", n)
-	}
-	now = now.Add(onceLife + time.Second)
-	begin("never ends")(&Replay{Status: 200, Body: []byte("second"), Whole: true})
-	lost(&Replay{Status: 200, Body: []byte("late"), Whole: true})
-	if o.bytes != len("second") {
-		t.Errorf("%d bytes are counted", o.bytes)
-	}
-}
-
 func TestReceiptsAreTheSendersAlone(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	rs, err := NewReceipts(s, func(_ string, b []byte) string { return string(b) }, func(string) string { return "de" })
@@ -473,6 +515,11 @@ func TestReceiptsAreTheSendersAlone(t *testing.T) {
 	if page.StatusCode != 200 || !bytes.Contains(b, []byte("Ihre Nachricht ist hier gespeichert")) || page.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("the sender gets %d %s", page.StatusCode, b)
 	}
+	for _, name := range []string{"receipt.js", "keep.js"} { // for everybody
+		if got := ask(name, Sender{}, "*/*"); got.StatusCode != 200 || !strings.HasPrefix(got.Header.Get("Content-Type"), "text/javascript") {
+			t.Errorf("%s: %d %s", name, got.StatusCode, got.Header.Get("Content-Type"))
+		}
+	}
 	if got := ask(id.String(), Sender{Pass: 7}, "*/*"); got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("a program gets %s", got.Header.Get("Content-Type"))
 	}
@@ -488,6 +535,8 @@ func TestConfigErrors(t *testing.T) {
 		{Route{Route: "POST /a/{b"}, "keep[0].route"},
 		{Route{Route: "POST /m", Confirm: "POST /m?key={key}"}, "keep[0].confirm"},
 		{Route{Route: "POST /m", Confirm: "GET /m"}, "keep[0].confirm"},
+		{Route{Route: "POST /m", Found: "{key}"}, "keep[0].found"},
+		{Route{Route: "POST /m", Confirm: "GET /m?key={key}", Found: "yes"}, "keep[0].found"},
 		{Route{Route: "POST /m", Unknown: "twice"}, "keep[0].unknown"},
 		{Route{Route: "POST /m", Hours: 9999}, "keep[0].hours"},
 		{Route{Route: "POST /m", BodyMax: 1 << 40}, "keep[0].body_max"},

@@ -4,8 +4,8 @@
 // [Store] is what is kept: an encrypted log of its own, on which [Store.Put]
 // returns only after the record is on the disk. [Courier] takes messages to
 // the platform, in order for each sender, at the pace it is given. [Receipts]
-// tells senders, and nobody else, what became of their messages. [Once] gives
-// a repeated request the answer of the first.
+// tells senders, and nobody else, what became of their messages.
+// [Store.Begin] gives a repeated request the answer of the first.
 //
 // The package knows nothing of guards and edges: how a message reaches the
 // platform it is given as a function. docs/internals/spool.md has the format,

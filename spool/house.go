@@ -69,9 +69,13 @@ func (s *Store) sweep() {
 			s.remove(e)
 		}
 	}
+	over := s.sweepTurns(now)
 	s.mu.Unlock()
 	for _, e := range erase {
 		s.log.erase(e.message)
+	}
+	for _, p := range over {
+		s.log.erase(p)
 	}
 	for _, e := range expired {
 		state := Expired
@@ -104,7 +108,7 @@ func (s *Store) compact() error {
 			return nil
 		}
 		s.mu.Lock()
-		refs, live := seg.refs, s.bytes+int64(len(s.entries))*600
+		refs, live := seg.refs, s.bytes+s.answers+int64(len(s.entries)+len(s.turns))*600
 		s.mu.Unlock()
 		if refs == 0 {
 			if err := s.log.drop(seg); err != nil {
@@ -151,7 +155,7 @@ func (s *Store) move(seg *segment) (all bool, err error) {
 			return false, err
 		}
 	}
-	return true, nil
+	return true, s.moveTurns(seg)
 }
 
 func (s *Store) rewrite(e *entry) error {

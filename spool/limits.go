@@ -27,6 +27,11 @@ const (
 	headerBytesMax = 16 << 10
 	// keyBytesMax is the longest Idempotency-Key; a message with a longer one is not kept.
 	keyBytesMax = 255
+	// foundBytesMax is the longest text that a lookup's answer can be told by.
+	foundBytesMax = 256
+	// foundWithinMax is how much of that answer is read; where it is longer and the text
+	// has not come, the platform is asked again later.
+	foundWithinMax = 256 << 10
 	// routesMax bounds the routes that the configuration can name.
 	routesMax = 64
 	// headersMax bounds the headers it can add.
@@ -64,6 +69,10 @@ const (
 	// file is written anew.
 	slackBytes = 16 << 20
 
+	// readersMax is how many files are read at once at the start, no more than there
+	// are cores, each with its bytes in memory; the others wait.
+	readersMax = 4
+
 	// keyLife is how long one key seals new files; then the next one does.
 	keyLife = 7 * 24 * time.Hour
 	// keysMax bounds the keys kept for the files that they sealed.
@@ -88,15 +97,22 @@ const (
 	// locationBytesMax is the longest address of a delivered message that is kept.
 	locationBytesMax = 1 << 10
 
-	// onceMax bounds the requests remembered by their key. Full, requests with a key
-	// pass as if they had none, and an alarm is raised.
-	onceMax = 65_536
+	// onceMax bounds the requests to platforms remembered by their key, some 200 bytes
+	// of memory and 500 of the disk each; newcomers have half of it. Full, requests with a
+	// new key pass as if they had none, but none of them is kept, and an alarm is raised.
+	onceMax = 250_000
+	// onceSenderMax bounds those of one sender; for more of its keys the same holds,
+	// without an alarm.
+	onceSenderMax = onceMax / 16
 	// onceBytesMax bounds their answers together; beyond it only that there was one is kept.
 	onceBytesMax = 64 << 20
 	// onceAnswerMax is the longest answer given again.
 	onceAnswerMax = 16 << 10
 	// onceLife is how long a key is remembered.
 	onceLife = 24 * time.Hour
+	// onceSync is how long an answer waits until it is on disk; then it goes to its
+	// sender all the same.
+	onceSync = time.Second
 	// onceWait is how long a repeated request waits for the answer to the first.
 	onceWait = 30 * time.Second
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,10 +115,12 @@ func (d damage) Error() string {
 	return fmt.Sprintf("spool: %s: %s at byte %d is damaged (%d bytes)%s", d.File, what, d.At, d.Bytes, why)
 }
 
-// openLog reads what is there, record by record, and gives it to each. What is
-// damaged is named and passed over. Nothing is ever added to a file of before:
+// openLog reads what is there and gives each record to take, in order. What is
+// damaged is named and passed over. Files are read and their records opened side
+// by side, as many as there are cores, readersMax at most; a file's bytes are let go before the
+// next one is read in their place. Nothing is ever added to a file of before:
 // numbers are nonces.
-func openLog(dir string, now time.Time, each func(kind, []byte, place)) (*log, []damage, error) {
+func openLog(dir string, now time.Time, take func(*record)) (*log, []damage, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("spool: %w", err)
 	}
@@ -129,15 +132,39 @@ func openLog(dir string, now time.Time, each func(kind, []byte, place)) (*log, [
 	if l.keys, err = openKeys(dir, len(names) > 0, now); err != nil {
 		return nil, nil, err
 	}
-	var bad []damage
-	for i, n := range names {
-		found, err := l.load(n, i == len(names)-1, each)
-		if err != nil {
-			l.closeFiles()
-			return nil, nil, err
+	readers := make(chan *reader, min(readersMax, runtime.GOMAXPROCS(0)))
+	for range cap(readers) {
+		readers <- new(reader)
+	}
+	ready := make([]chan *reader, len(names))
+	for i := range ready {
+		ready[i] = make(chan *reader, 1)
+	}
+	go func() {
+		for i, n := range names {
+			r := <-readers
+			go func() {
+				r.load(l, n, i == len(names)-1)
+				ready[i] <- r
+			}()
 		}
-		bad = append(bad, found...)
+	}()
+	var bad []damage
+	var failed error
+	for i, n := range names {
+		r := <-ready[i]
+		if failed = errors.Join(failed, r.err); r.seg != nil {
+			l.segments = append(l.segments, r.seg)
+		}
+		for j := range r.found {
+			take(&r.found[j])
+		}
+		bad = append(bad, r.bad...)
 		l.next = n + 1
+		readers <- r
+	}
+	if failed != nil {
+		return nil, nil, errors.Join(failed, l.closeFiles())
 	}
 	return l, bad, nil
 }
@@ -164,40 +191,79 @@ func segmentNames(dir string) (all []uint64, err error) {
 	return all, nil
 }
 
-func (l *log) load(n uint64, last bool, each func(kind, []byte, place)) ([]damage, error) {
+// reader reads one file after another; what it found is good until the next.
+type reader struct {
+	bytes []byte
+
+	seg   *segment // nil: nothing is in the file, or nothing can be read
+	found []record
+	bad   []damage
+	err   error
+}
+
+// load reads a file. last says that it is the newest.
+func (r *reader) load(l *log, n uint64, last bool) {
+	clear(r.found) // what was taken over is not held on to
+	r.seg, r.found, r.bad = nil, r.found[:0], nil
 	name := filepath.Join(l.dir, segmentName(n))
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err == nil {
+		err = r.fill(f)
 	}
+	if err == nil {
+		err = r.open(l, f, n, last)
+	}
+	if r.err = nil; err != nil {
+		r.err = fmt.Errorf("spool: %w", err)
+	}
+	if r.seg == nil {
+		f.Close() // also of a nil file; nothing was written to it
+	}
+}
+
+// fill takes a whole file into the reader's bytes.
+func (r *reader) fill(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	n := int(info.Size())
+	r.bytes = slices.Grow(r.bytes[:0], n)[:n]
+	_, err = io.ReadFull(f, r.bytes)
+	return err
+}
+
+// open finds the records of a file that is read.
+func (r *reader) open(l *log, f *os.File, n uint64, last bool) error {
+	b, name := r.bytes, f.Name()
 	h, ok := readFileHead(b)
 	if !ok && last && len(b) <= fileHeadBytes {
-		return nil, os.Remove(name) // being begun when Deich was killed: nothing is in it
+		return os.Remove(name) // being begun when Deich was killed: nothing is in it
 	}
-	whole := damage{File: name, Bytes: int64(len(b)), seg: n}
 	if !ok {
-		return []damage{whole}, l.setAside(name)
+		r.bad = []damage{{File: name, Bytes: int64(len(b)), seg: n}}
+		return l.setAside(name)
 	}
 	c, err := l.keys.sealer(h.key, h.salt[:])
 	if err != nil {
-		return nil, fmt.Errorf("spool: %s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	s := &segment{number: n, name: name, f: f, c: c, key: h.key, begun: h.at}
-	s.size.Store(int64(len(b)))
-	l.segments = append(l.segments, s)
-	return s.scan(b, last, each), nil
+	r.seg = &segment{number: n, name: name, f: f, c: c, key: h.key, begun: h.at}
+	r.seg.size.Store(int64(len(b)))
+	r.bad = r.seg.scan(b, last, func(k kind, text []byte, p place) {
+		r.found = append(r.found, readRecord(k, text, p))
+	})
+	return nil
 }
 
 // setAside keeps a file that cannot be read at all out of the way.
 func (l *log) setAside(name string) error { return os.Rename(name, name+".damaged") }
 
-// scan gives every whole record and names the rest. That a file is cut off is
-// told once, while it is the newest: it was being written when Deich was killed.
+// scan gives every whole record, whose text is good until the next, and names the
+// rest. That a file is cut off is told once, while it is the newest: it was being
+// written when Deich was killed.
 func (s *segment) scan(b []byte, last bool, each func(kind, []byte, place)) (bad []damage) {
+	var text []byte
 	at := int64(fileHeadBytes)
 	for at < int64(len(b)) {
 		rest := int64(len(b)) - at
@@ -211,11 +277,13 @@ func (s *segment) scan(b []byte, last bool, each func(kind, []byte, place)) (bad
 			continue
 		}
 		length := int64(headBytes + h.length)
-		switch text, ok := unseal(b[at:], s.c, h); {
-		case h.kind == kindErased:
-		case ok:
+		if h.kind == kindErased {
+			at += length
+			continue
+		}
+		if text, ok = unseal(text[:0], b[at:], s.c, h); ok {
 			each(h.kind, text, place{s, at, h.number, int(length)})
-		case length <= rest || last:
+		} else if length <= rest || last {
 			bad = append(bad, damage{File: s.name, At: at, Bytes: min(length, rest), Number: h.number, seg: s.number, end: length >= rest})
 		}
 		at += length
@@ -243,15 +311,79 @@ func (l *log) start() { go l.run() }
 
 // append puts a record on the disk; it returns when it is there.
 func (l *log) append(k kind, text []byte) (place, error) {
-	if len(text)+tagBytes > recordBytesMax {
-		return place{}, fmt.Errorf("spool: a record of %d bytes: at most %d", len(text), recordBytesMax-tagBytes)
+	w, err := newWrite(k, text)
+	if err != nil {
+		return place{}, err
 	}
-	w := &write{kind: k, text: text, done: make(chan error, 1)}
 	if !l.send(w) {
 		return place{}, errClosed
 	}
-	err := <-w.done
+	err = <-w.done
 	return w.put, err
+}
+
+func newWrite(k kind, text []byte) (*write, error) {
+	if len(text)+tagBytes > recordBytesMax {
+		return nil, fmt.Errorf("spool: a record of %d bytes: at most %d", len(text), recordBytesMax-tagBytes)
+	}
+	return &write{kind: k, text: text, done: make(chan error, 1)}, nil
+}
+
+// appendSoon is append for whoever cannot wait: where the log takes nothing at
+// once, or is not done after most, it gives an error. Then the record may or may not
+// come to be on the disk.
+func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error) {
+	w, err := newWrite(k, text)
+	if err != nil {
+		return place{}, err
+	}
+	if !l.offer(w) {
+		return place{}, ErrDisk
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case err := <-w.done:
+		return w.put, err
+	case <-late.C:
+		return place{}, ErrDisk
+	}
+}
+
+// offer is send where there is room at once.
+func (l *log) offer(w *write) bool {
+	l.closing.RLock()
+	defer l.closing.RUnlock()
+	if l.closed {
+		return false
+	}
+	select {
+	case l.in <- w:
+		return true
+	default:
+		return false
+	}
+}
+
+// appendAll puts records on the disk; it returns when all are there, or one is not.
+func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
+	var wishes []*write
+	for _, text := range texts {
+		w, werr := newWrite(k, text)
+		if werr == nil && !l.send(w) {
+			werr = errClosed
+		}
+		if werr != nil {
+			err = werr
+			break
+		}
+		wishes = append(wishes, w)
+	}
+	for _, w := range wishes {
+		err = errors.Join(err, <-w.done)
+		all = append(all, w.put)
+	}
+	return all, err
 }
 
 // erase overwrites a record. It does not wait: what a crash leaves is erased
@@ -362,7 +494,9 @@ func (l *log) attempt(batch []*write, now time.Time) error {
 		if e := w.erase; e.seg != nil {
 			empty := make([]byte, e.length)
 			head{kindErased, e.length - headBytes, e.number}.append(empty[:0])
-			if _, err := e.seg.f.WriteAt(empty, e.at); err != nil {
+			if _, err := e.seg.f.WriteAt(empty, e.at); errors.Is(err, os.ErrClosed) {
+				continue // its file is gone, and it with that
+			} else if err != nil {
 				return err
 			}
 			if !slices.Contains(zeroed, e.seg) {
@@ -388,7 +522,7 @@ func (l *log) attempt(batch []*write, now time.Time) error {
 		if z == s && len(b) > 0 {
 			continue // the zeros were synced along
 		}
-		if err := z.f.Sync(); err != nil {
+		if err := z.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 			return err
 		}
 	}
@@ -450,7 +584,7 @@ func (l *log) read(p place) ([]byte, error) {
 	if !ok || h.number != p.number || h.kind == kindErased {
 		return nil, errDamaged
 	}
-	text, ok := unseal(b, p.seg.c, h)
+	text, ok := unseal(nil, b, p.seg.c, h)
 	if !ok {
 		return nil, errDamaged
 	}

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-var errOnceFull = fmt.Errorf("spool: %d requests are remembered by their key: more pass as if they had none", onceMax)
-
 // Stats are what the spool holds and did, for the console and the metrics.
 type Stats struct {
-	Waiting  int              `json:"waiting"`          // messages that are not delivered yet
-	Receipts int              `json:"receipts"`         // all that something is known of
-	Bytes    int64            `json:"bytes"`            // of texts, on disk
-	Files    int64            `json:"files_bytes"`      // of the log's files
-	Oldest   time.Time        `json:"oldest,omitzero"`  // when the oldest that waits was kept
-	Keeping  bool             `json:"keeping"`          // the disk takes messages
+	Waiting  int              `json:"waiting"`         // messages that are not delivered yet
+	Receipts int              `json:"receipts"`        // all that something is known of
+	Bytes    int64            `json:"bytes"`           // of texts, on disk
+	Files    int64            `json:"files_bytes"`     // of the log's files
+	Oldest   time.Time        `json:"oldest,omitzero"` // when the oldest that waits was kept
+	Keeping  bool             `json:"keeping"`         // the disk takes messages, and there is room for keys
+	Keys     int              `json:"keys"`            // requests to the platform that are remembered by their key
+	KeysFull bool             `json:"keys_full,omitempty"`
 	Paused   bool             `json:"paused,omitempty"` // nothing is delivered
 	Draining bool             `json:"draining,omitempty"`
 	Kept     uint64           `json:"kept_total"`
@@ -49,6 +49,8 @@ func (s *Store) Stats() Stats {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.Keys, st.KeysFull = len(s.turns), len(s.turns) >= onceMax
+	st.Keeping = st.Keeping && !st.KeysFull
 	st.Waiting, st.Receipts, st.Bytes = s.waiting, len(s.entries), s.bytes
 	oldest := int64(0)
 	for _, q := range s.queues {

@@ -48,7 +48,7 @@ func NewReceipts(s *Store, words func(contentType string, body []byte) string, l
 		return nil, fmt.Errorf("spool: receipts: %w", err)
 	}
 	rs := &Receipts{store: s, words: words, language: language, page: page, assets: make(map[string]scriptFile), done: make(chan struct{})}
-	for _, name := range []string{"receipt.js"} {
+	for _, name := range []string{"receipt.js", "keep.js"} {
 		body, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
 			return nil, fmt.Errorf("spool: receipts: %w", err)

@@ -44,6 +44,7 @@ const (
 	kindState                   // an entry as it is now
 	kindClock                   // what time it was
 	kindErased
+	kindOnce // how a request with a key was answered
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -99,7 +100,7 @@ func readHead(b []byte) (h head, ok bool) {
 		return h, false
 	}
 	h = head{kind: kind(b[4]), length: int(binary.BigEndian.Uint32(b[8:])), number: binary.BigEndian.Uint64(b[12:])}
-	return h, h.kind >= kindMessage && h.kind <= kindErased && h.length >= tagBytes && h.length <= recordBytesMax
+	return h, h.kind >= kindMessage && h.kind <= kindOnce && h.length >= tagBytes && h.length <= recordBytesMax
 }
 
 func nonce(number uint64) []byte {
@@ -115,11 +116,15 @@ func seal(b []byte, c cipher.AEAD, k kind, number uint64, text []byte) []byte {
 	return c.Seal(b, nonce(number), text, b[at:at+headBytes-4])
 }
 
-// unseal opens the record that b begins with; false where it is damaged.
-func unseal(b []byte, c cipher.AEAD, h head) (text []byte, ok bool) {
+// unseal opens the record that b begins with and appends its text to to; false
+// where it is damaged.
+func unseal(to, b []byte, c cipher.AEAD, h head) (text []byte, ok bool) {
 	if len(b) < headBytes+h.length {
-		return nil, false
+		return to, false
 	}
-	text, err := c.Open(nil, nonce(h.number), b[headBytes:headBytes+h.length], b[:headBytes-4])
-	return text, err == nil
+	text, err := c.Open(to, nonce(h.number), b[headBytes:headBytes+h.length], b[:headBytes-4])
+	if err != nil {
+		return to, false
+	}
+	return text, true
 }

@@ -42,17 +42,23 @@ type Store struct {
 	wake     func(*queue) // a queue has something at its head; set by the courier
 	lastFull atomic.Int64 // when it was last said that there is no room
 
-	mu       sync.Mutex
-	entries  map[ID]*entry
-	keyed    map[digest]*entry
-	queues   map[queueKey]*queue
-	senders  map[principal]owed
-	nets     map[netip.Prefix]int
-	bytes    int64 // of messages that are not erased
-	fresh    int64 // of those, newcomers'
-	waiting  int
-	seq      uint64
-	names    map[string]string // each once
+	mu      sync.Mutex
+	entries map[ID]*entry
+	keyed   map[digest]*entry
+	queues  map[queueKey]*queue
+	senders map[principal]owed
+	nets    map[netip.Prefix]int
+	bytes   int64 // of messages that are not erased
+	fresh   int64 // of those, newcomers'
+	waiting int
+	seq     uint64
+	names   map[string]string // each once
+
+	turns      map[digest]*turn  // requests with a key that went to their platform
+	turnsOf    map[principal]int // how many of them are whose
+	turnsFresh int               // newcomers'
+	answers    int64             // bytes of their answers in the log
+
 	watchers map[ID][]chan struct{}
 }
 
@@ -122,13 +128,10 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
 		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
 		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+		turns: make(map[digest]*turn), turnsOf: make(map[principal]int),
 	}
 	var last int64
-	l, bad, err := openLog(dir, o.Now(), func(k kind, text []byte, p place) {
-		if at := s.replay(k, text, p); at > last {
-			last = at
-		}
-	})
+	l, bad, err := openLog(dir, o.Now(), func(r *record) { last = max(last, s.replay(r)) })
 	if err != nil {
 		return nil, err
 	}
@@ -163,34 +166,64 @@ func (s *Store) Close() error {
 	return s.log.close()
 }
 
-// replay takes one record over and gives the latest time in it.
-func (s *Store) replay(k kind, text []byte, p place) int64 {
-	if k == kindClock {
-		var at int64
-		if json.Unmarshal(text, &at) != nil {
-			return 0
+// record is one of the log's as the start reads it. Of one whose text is none there
+// is nothing but its kind.
+type record struct {
+	kind  kind
+	place place
+	entry *entry // of a message, or what is known of one
+	turn  *turn
+	clock int64
+}
+
+// readRecord reads a record's text. It keeps nothing of it.
+func readRecord(k kind, text []byte, p place) record {
+	r := record{kind: k, place: p}
+	switch k {
+	case kindClock:
+		if json.Unmarshal(text, &r.clock) != nil {
+			r.clock = 0
 		}
-		return at
-	}
-	line := text
-	if k == kindMessage {
+	case kindOnce:
+		r.turn, _ = readTurn(text, p)
+	case kindMessage:
 		var err error
-		if line, _, err = unpack(text); err != nil {
-			return 0
+		if text, _, err = unpack(text); err != nil {
+			return r
+		}
+		fallthrough
+	case kindState:
+		e := new(entry)
+		if json.Unmarshal(text, &e.Entry) == nil {
+			r.entry = e
 		}
 	}
-	var got Entry
-	if json.Unmarshal(line, &got) != nil {
-		return 0
+	return r
+}
+
+// replay takes one record over and gives the latest time in it.
+func (s *Store) replay(r *record) int64 {
+	if t := r.turn; t != nil {
+		if old := s.turns[t.key]; old != nil {
+			s.forget(old)
+		}
+		s.remember(t)
+		return t.at
+	}
+	got := r.entry
+	if got == nil {
+		return r.clock
 	}
 	e := s.entries[got.ID]
 	if e == nil {
-		e = new(entry)
+		e = got
 		s.entries[got.ID] = e
+	} else {
+		e.Entry = got.Entry
 	}
-	e.Entry, e.state = got, p
-	if k == kindMessage {
-		e.message = p
+	e.state = r.place
+	if r.kind == kindMessage {
+		e.message = r.place
 	}
 	return max(got.At, got.Changed)
 }
@@ -237,7 +270,7 @@ func (s *Store) settle(last int64, bad []damage) (left []place) {
 		}
 		s.enlist(e)
 	}
-	return left
+	return append(left, s.sweepTurns(now)...)
 }
 
 func (s *Store) name(text string) string {
@@ -412,26 +445,6 @@ func (s *Store) StateOf(id ID) State {
 	return ""
 }
 
-// Find gives the receipt that a sender's key on a route has, if any.
-// ErrOtherBody says that it is of another body.
-func (s *Store) Find(sender Sender, host, route, key string, body []byte) (id ID, found bool, err error) {
-	k := keyDigest(sender, host, route, key)
-	if k == (digest{}) {
-		return id, false, nil
-	}
-	s.mu.Lock()
-	e := s.keyed[k]
-	s.mu.Unlock()
-	switch {
-	case e == nil || e.ready != nil:
-		return id, false, nil
-	case e.Body != digestOf(body):
-		s.counts.other.Add(1)
-		return id, false, ErrOtherBody
-	}
-	return e.ID, true, nil
-}
-
 // Waits says whether a sender has messages here that are to arrive before a
 // newer one.
 func (s *Store) Waits(sender Sender, host string) bool {
@@ -451,7 +464,8 @@ func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
 	if m.Newcomer {
 		e.Net = networkOf(m.Client)
 	}
-	if m.Sent && m.Route.doubtEnds() {
+	// The platform cannot be asked for what it was handed without a key.
+	if m.Sent && (m.Route.doubtEnds() || m.Key == "" && m.Route.Unknown != atLeastOnce) {
 		e.State, e.Until = Unconfirmed, e.At+textLife.Milliseconds()
 	}
 	e.Key = keyDigest(m.Sender, m.Host, m.Route.Route, m.Key)
@@ -471,6 +485,12 @@ func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
 func (s *Store) room(e *entry) error {
 	if s.draining.Load() {
 		return ErrDraining
+	}
+	if e.Key != (digest{}) && s.turns[e.Key] == nil {
+		// What the platform has answered could not be told from what it never saw.
+		if err := s.noTurn(e.Sender.principal(), e.Net.IsValid()); err != nil {
+			return err
+		}
 	}
 	sender, size := s.senders[e.Sender.principal()], int64(e.Size)
 	switch {

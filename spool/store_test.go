@@ -603,3 +603,83 @@ func FuzzScan(f *testing.F) {
 }
 
 var _ io.WriterAt = failing{}
+
+// Files that are read side by side are taken over in their order: of records about
+// one message the newest holds, and damage in one file costs what it hits.
+func TestFilesAreTakenOverInOrder(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	body := strings.Repeat("x", 60<<10)
+	var ids []ID
+	for i := range 300 * readersMax { // 72 MiB
+		ids = append(ids, put(t, s, letter(uint64(1+i), "", fmt.Sprint(i, " ", body))))
+	}
+	c := &Courier{store: s}
+	for i, id := range ids {
+		if i%7 == 0 {
+			c.refused(s.entry(id), Answer{Status: 422}, false)
+		}
+	}
+	files, hit := len(s.log.segments), s.entry(ids[200]).message
+	if files < 2*readersMax {
+		t.Fatalf("%d files: too few to tell anything", files)
+	}
+	s.Close()
+	b, err := os.ReadFile(hit.seg.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[hit.at+headBytes+1000] ^= 4
+	if err := os.WriteFile(hit.seg.name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told []error
+	s = open(t, dir, Options{Alarm: func(err error) { told = append(told, err) }})
+	if len(told) != 1 || !strings.Contains(told[0].Error(), hit.seg.name) {
+		t.Errorf("told: %v", told)
+	}
+	list, n := s.List(true)
+	if n != len(ids)-1 {
+		t.Fatalf("%d messages, want %d", n, len(ids)-1)
+	}
+	for i, id := range ids {
+		if i == 200 {
+			continue
+		}
+		want := Kept
+		if i%7 == 0 {
+			want = Rejected
+		}
+		if e := s.entry(id); e == nil || e.State != want {
+			t.Fatalf("message %d: %+v, want %s", i, e, want)
+		}
+		if i%50 == 0 && bodyOf(t, s, id) != fmt.Sprint(i, " ", body) {
+			t.Errorf("message %d says something else", i)
+		}
+	}
+	for i := 1; i < len(list); i++ {
+		if list[i-1].Ordered >= list[i].Ordered {
+			t.Fatal("the order is lost")
+		}
+	}
+}
+
+// A record to be erased whose file is gone meanwhile is no failure of the disk.
+func TestErasureInAFileThatIsGone(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Alarm: func(err error) { t.Error(err) }})
+	id := put(t, s, letter(1, "", strings.Repeat("x", segmentBytesMax-1<<20)))
+	at := s.entry(id).message
+	put(t, s, letter(2, "", strings.Repeat("x", 2<<20)))
+	put(t, s, letter(3, "", "in the next file"))
+	if at.seg == s.log.segments[len(s.log.segments)-1] {
+		t.Fatal("there is one file alone")
+	}
+	if err := s.log.drop(at.seg); err != nil {
+		t.Fatal(err)
+	}
+	s.log.erase(at)
+	put(t, s, letter(4, "", "goes on"))
+	if !s.Stats().Keeping {
+		t.Error("nothing is kept any more")
+	}
+}

@@ -29,7 +29,6 @@ const spoolFolder = "spool"
 // kept, the spool keeps it, the edge takes it to its platform.
 type keeping struct {
 	store    *spool.Store
-	once     *spool.Once
 	courier  *spool.Courier
 	receipts *spool.Receipts
 	routes   atomic.Pointer[spool.Routes]
@@ -46,7 +45,10 @@ func openKeeping(dir string, c spool.Config, observe func() bool, alarm func(err
 	if _, err := os.Stat(dir); len(c.Keep) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	k := &keeping{observe: observe, once: spool.NewOnce(alarm)}
+	if err := forbidCores(); err != nil {
+		alarm(err)
+	}
+	k := &keeping{observe: observe}
 	if err := k.swap(c); err != nil {
 		return nil, err
 	}
@@ -145,35 +147,24 @@ func (k *keeping) begin(w http.ResponseWriter, l *guard.Letter) (end func(*guard
 	if m == nil {
 		return nil, false
 	}
-	id, found, err := k.store.Find(m.Sender, m.Host, m.Route.Route, m.Key, m.Body)
-	switch {
-	case errors.Is(err, spool.ErrOtherBody):
-		otherBody(w)
+	first, done := k.known(w, l, m)
+	if done {
 		return nil, true
-	case found:
-		k.answer(w, l, id)
-		return nil, true
-	case k.store.Waits(m.Sender, m.Host):
-		id, _, err = k.store.Put(m)
-		if err == nil {
+	}
+	if k.store.Waits(m.Sender, m.Host) {
+		id, _, err := k.store.Put(m)
+		switch {
+		case err == nil:
+			forget(first)
 			k.answer(w, l, id)
 			return nil, true
-		}
-		if l.Full = errors.Is(err, spool.ErrFull); l.Full {
+		case errors.Is(err, spool.ErrFull):
+			forget(first)
+			l.Full = true
 			return nil, false
 		}
 	}
-	first, again, err := k.once.Begin(l.Request.Context(), m.Sender, m.Host, m.Route.Route, m.Key, m.Body)
-	switch {
-	case errors.Is(err, spool.ErrOtherBody):
-		otherBody(w)
-		return nil, true
-	case err != nil:
-		return nil, true // its sender has left
-	case again != nil:
-		replay(w, again)
-		return nil, true
-	case first == nil:
+	if first == nil {
 		return nil, false
 	}
 	return func(a *guard.Answer) {
@@ -185,10 +176,45 @@ func (k *keeping) begin(w http.ResponseWriter, l *guard.Letter) (end func(*guard
 	}, false
 }
 
-// keep puts a message on disk in place of a refusal.
+// known answers a message that was sent before, and says so. Else first, where it
+// is not nil, is to hear how this one is answered.
+func (k *keeping) known(w http.ResponseWriter, l *guard.Letter, m *spool.Message) (first func(*spool.Replay), done bool) {
+	b, err := k.store.Begin(l.Request.Context(), m)
+	switch {
+	case errors.Is(err, spool.ErrOtherBody):
+		otherBody(w)
+	case err != nil: // its sender has left
+	case b.Kept:
+		k.answer(w, l, b.ID)
+	case b.Answer != nil:
+		replay(w, b.Answer)
+	default:
+		return b.End, false
+	}
+	return nil, true
+}
+
+// keep puts a message on disk in place of a refusal. What never went to its
+// platform is looked for among what did: it may be a repetition.
 func (k *keeping) keep(w http.ResponseWriter, l *guard.Letter) bool {
 	m := k.message(l)
-	return m != nil && k.put(w, l, m)
+	if m == nil {
+		return false
+	}
+	if !l.Begun {
+		first, done := k.known(w, l, m)
+		if done {
+			return true
+		}
+		defer forget(first)
+	}
+	return k.put(w, l, m)
+}
+
+func forget(first func(*spool.Replay)) {
+	if first != nil {
+		first(nil)
+	}
 }
 
 func (k *keeping) put(w http.ResponseWriter, l *guard.Letter, m *spool.Message) bool {
@@ -288,7 +314,7 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 	if m.Secured {
 		r.TLS = new(tls.ConnectionState)
 	}
-	w := &answered{header: make(http.Header)}
+	w := &answered{header: make(http.Header), want: m.Want}
 	d := k.edge.Guard().Deliver(w, r.WithContext(edge.FreshLine(ctx)), ready)
 	switch {
 	case !d.Placed:
@@ -298,7 +324,8 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 	case w.status == 0:
 		return spool.Answer{Fate: spool.Lost}
 	}
-	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location")}
+	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location"), Body: w.body}
+	a.Whole = len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
 	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.RetryAfter = time.Duration(min(seconds, 86_400)) * time.Second
 	}
@@ -309,10 +336,13 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// answered takes the platform's answer; nobody reads its body.
+// answered takes the platform's answer, and of its body as much as is wanted.
 type answered struct {
 	header http.Header
 	status int
+	want   int
+	body   []byte
+	bytes  int // of the body, in all
 }
 
 func (a *answered) Header() http.Header { return a.header }
@@ -325,5 +355,7 @@ func (a *answered) WriteHeader(status int) {
 
 func (a *answered) Write(b []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
+	a.body = append(a.body, b[:min(len(b), a.want-len(a.body))]...)
+	a.bytes += len(b)
 	return len(b), nil
 }

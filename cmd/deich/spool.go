@@ -102,7 +102,7 @@ func (s *station) spoolState() *desk.Spool {
 	}
 	st := s.keeping.store.Stats()
 	v := &desk.Spool{
-		Waiting: st.Waiting, Receipts: st.Receipts, Bytes: st.Bytes, Files: st.Files, Keeping: st.Keeping, Paused: st.Paused, Draining: st.Draining,
+		Waiting: st.Waiting, Receipts: st.Receipts, Bytes: st.Bytes, Files: st.Files, Keeping: st.Keeping, Keys: st.Keys, Paused: st.Paused, Draining: st.Draining,
 		Kept: st.Kept, Refused: st.Refused, Damaged: st.Damaged, Ended: make(map[string]uint64),
 	}
 	if !st.Oldest.IsZero() {
@@ -181,7 +181,10 @@ func modeText(s spool.Stats) string {
 	if s.Draining {
 		text += " Draining: deich spool resume keeps again."
 	}
-	if !s.Keeping {
+	switch {
+	case s.KeysFull:
+		text += fmt.Sprintf(" %d keys are remembered: no message with a new one is kept.", s.Keys)
+	case !s.Keeping:
 		text += " The disk takes nothing: nothing is kept."
 	}
 	return text
