@@ -100,6 +100,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.Mount("GET /status/{$}", page)
 	d.Mount("GET /status/feed.atom", page)
 	d.Mount("GET /status/feed.json", page)
+	d.Mount("GET /status/badge.svg", page)
 	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))

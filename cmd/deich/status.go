@@ -72,7 +72,7 @@ type statusPublishCommand struct {
 
 func (statusPublishCommand) Help() string {
 	return "Examples:\n  deich status publish /srv/status --url https://status.example.org/\n  deich status publish /mnt/elsewhere --every 30s\n\n" +
-		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds. Any server of files will do."
+		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds, badge.svg is for other pages. Any server of files will do."
 }
 
 func (c *statusPublishCommand) Run(t *terminal) error {

@@ -123,8 +123,9 @@ func (l links) page(lang string) string {
 	return "index.html"
 }
 
-func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
-func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
+func (l links) Atom(lang string) string  { return l.feed("feed", lang, ".atom") }
+func (l links) JSON(lang string) string  { return l.feed("feed", lang, ".json") }
+func (l links) Badge(lang string) string { return l.feed("badge", lang, ".svg") }
 
 func (l links) feed(name, lang, ending string) string {
 	switch {
@@ -156,14 +157,11 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	case v.Silent:
 		v.SilentText = fmt.Sprintf(w.Silent, in(incident.Span(ago)), at)
 	}
-	worst := Up
+	worst := d.worst()
 	for _, c := range d.Components {
 		name := c.Name
 		if name == "" {
 			name = w.Website
-		}
-		if c.State == Down || worst == Up {
-			worst = c.State
 		}
 		v.Components = append(v.Components, row{name, string(c.State), w.States[c.State]})
 	}

@@ -193,7 +193,7 @@ func TestFeeds(t *testing.T) {
 	if err := xml.Unmarshal(w.Body.Bytes(), &atom); err != nil {
 		t.Fatal(err)
 	}
-	if want := (pastMax + 1) * updatesMax; len(atom.Entries) != want || atom.ID != "https://status.example.org/" || atom.Author == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/atom+xml") {
+	if want := (pastMax + 1) * updatesMax; len(atom.Entries) != want || atom.ID != "https://status.example.org/?lang=de#status" || atom.Author == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/atom+xml") {
 		t.Errorf("%d entries, want %d: %+v", len(atom.Entries), want, atom.ID)
 	}
 	seen := map[string]bool{}
@@ -217,11 +217,12 @@ func TestPublish(t *testing.T) {
 	}
 	write(t, dir, full())
 	names, err := Publish(dir, to, "", now, cet)
-	if err != nil || len(names) != 6 {
+	if err != nil || len(names) != 8 {
 		t.Fatalf("%q, %v", names, err)
 	}
 	for name, want := range map[string]string{
 		"index.html": `href="de.html"`, "de.html": "Stand: 7. März 2026, 15:20 Uhr (MEZ).", "feed.atom": "<feed", "feed.de.atom": `xml:lang="de"`, "feed.json": "jsonfeed", "feed.de.json": `"de"`,
+		"badge.svg": "<svg", "badge.de.svg": "15:20",
 	} {
 		b, err := os.ReadFile(filepath.Join(to, name))
 		if err != nil || !strings.Contains(string(b), want) {

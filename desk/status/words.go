@@ -5,8 +5,8 @@ type words struct {
 	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt string
 	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted              string
 	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot              string
-	Again, Good, Some, Bad, None                                                       string
-	States                                                                             map[State]string
+	Again, Good, Some, Bad, None, Disturbed                                            string
+	States, Badge                                                                      map[State]string
 	Sentences                                                                          map[State]string
 }
 
@@ -23,8 +23,9 @@ var english = words{
 	Figures: "The days in words", Legend: "Each bar is a day.", Updates: "Updates, newest first",
 	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
 	Again: "It works again since %s. We keep watching.",
-	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured",
+	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured", Disturbed: "users affected",
 	States:    map[State]string{Up: "works", Slow: "works; some have to wait", Down: "does not answer"},
+	Badge:     map[State]string{Up: "works", Slow: "some have to wait", Down: "does not answer", unknown: "not known"},
 	Sentences: map[State]string{Up: "Everything works.", Slow: "It works; newcomers may have to wait a little.", Down: "The site does not answer at the moment. We are looking into it."},
 }
 
@@ -41,8 +42,9 @@ var german = words{
 	Figures: "Die Tage in Worten", Legend: "Jeder Balken ist ein Tag.", Updates: "Meldungen, neueste zuerst",
 	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
 	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",
-	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen",
+	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen", Disturbed: "Nutzer betroffen",
 	States:    map[State]string{Up: "funktioniert", Slow: "funktioniert; manche müssen warten", Down: "antwortet nicht"},
+	Badge:     map[State]string{Up: "funktioniert", Slow: "mit Wartezeit", Down: "antwortet nicht", unknown: "nicht bekannt"},
 	Sentences: map[State]string{Up: "Alles funktioniert.", Slow: "Es funktioniert; wer neu kommt, muss vielleicht etwas warten.", Down: "Die Website antwortet im Moment nicht. Wir kümmern uns darum."},
 }
 
