@@ -94,6 +94,7 @@ type (
 // private API; before Serve. The keeper is closed by its owner, after Serve.
 func (d *Desk) KeepIncidents(k *Keeper) {
 	d.incidents = k
+	d.mountPlans(k)
 	d.Mount("GET /incidents/{id}", http.HandlerFunc(d.serveIncidentPage))
 	// The page as the public sees it, where nobody else is to see it yet.
 	page := http.StripPrefix("/status", status.NewServer(k.data, "", k.zone))
@@ -101,6 +102,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.Mount("GET /status/feed.atom", page)
 	d.Mount("GET /status/feed.json", page)
 	d.Mount("GET /status/badge.svg", page)
+	d.Mount("GET /status/calendar.ics", page)
 	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
@@ -219,6 +221,8 @@ func (d *Desk) answer(do func(*http.Request) (any, error)) http.Handler {
 func problemOf(w http.ResponseWriter, err error) {
 	var long *http.MaxBytesError
 	switch {
+	case errors.Is(err, errNoPlan):
+		Problem(w, http.StatusNotFound, err.Error(), "deich plan list shows those that there are")
 	case errors.Is(err, errNoIncident):
 		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
 	case errors.Is(err, errNotKept):

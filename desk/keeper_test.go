@@ -375,3 +375,50 @@ func BenchmarkAMillionEvents(b *testing.B) {
 		}
 	})
 }
+
+// What is planned is on disk before it is told, and stands on the status page.
+func TestPlansAreKeptAndTold(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(2, 20, 0, false)
+	p, err := o.k.plan(PlanRequest{Kind: incident.Crowd, Title: incident.Text{English: "Tickets"}, From: o.at, To: o.at.Add(time.Hour), By: "ada"}, o.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.k.plan(PlanRequest{Kind: "party", By: "ada"}, o.at); err == nil {
+		t.Error("an unknown kind is planned")
+	}
+	if until := o.k.CrowdUntil(o.at); !until.Equal(p.To) {
+		t.Errorf("expected until %s", until)
+	}
+	again := newOutage(t, copyOf(t, dir))
+	defer again.k.log.Close()
+	if all := again.k.plans(); len(all) != 1 || all[0].UID != p.UID || all[0].By != "ada" {
+		t.Errorf("after a kill: %+v", all)
+	}
+	d, err := status.Read(dir)
+	if err != nil || len(d.Plans) != 1 || d.Plans[0].UID != p.UID {
+		t.Fatalf("%v, the status page: %+v", err, d)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, status.File)); bytes.Contains(b, []byte("ada")) {
+		t.Error("the status page's file names a person")
+	}
+	if p, err = o.k.cancel(p.ID, "ada", o.at); err != nil || !p.Off {
+		t.Fatal(err)
+	}
+	if _, err := o.k.cancel(p.ID, "ada", o.at); err == nil {
+		t.Error("called off twice")
+	}
+	if d, _ = status.Read(dir); !d.Plans[0].Off || !o.k.CrowdUntil(o.at).IsZero() {
+		t.Error("called off, and not told")
+	}
+}
+
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}

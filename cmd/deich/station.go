@@ -236,6 +236,7 @@ func (s *station) serve(ctx context.Context) (err error) {
 		running.Go(func() { s.desk.Run(inner) }) // incidents are kept all the same
 	}
 	running.Go(func() { s.saveNowAndThen(inner) })
+	running.Go(func() { s.expectCrowds(inner) })
 	if err := s.edge.Start(inner); err != nil {
 		stop()
 		running.Wait()

@@ -37,6 +37,9 @@ const (
 	Held     Kind = "held" // a claim was held against the record
 	Imported Kind = "imported"
 
+	Planned   Kind = "planned"   // Plan
+	Cancelled Kind = "cancelled" // the plan of that name
+
 	// Started and Repaired tell of the record itself.
 	Started  Kind = "started"
 	Repaired Kind = "repaired"
@@ -94,6 +97,7 @@ type Fact struct {
 	Claim    *Claim    `json:"claim,omitempty"`    //
 	Finding  *Finding  `json:"finding,omitempty"`  //
 	Case     *Case     `json:"case,omitempty"`     // what was imported
+	Plan     *Plan     `json:"plan,omitempty"`     //
 	Newcomer bool      `json:"newcomer,omitempty"` // Opened: newcomers alone are affected so far
 }
 

@@ -66,13 +66,14 @@ type Document struct {
 	Ended      bool        `json:"ended,omitempty"` // it was ended in peace then
 	Components []Component `json:"components"`
 	Days       []Day       `json:"days"` // oldest first, today last
+	Plans      []Plan      `json:"plans,omitempty"`
 	Current    []Incident  `json:"current"`
 	Past       []Incident  `json:"past"` // newest first
 }
 
 // From takes out of a book what the public may know.
 func From(b *incident.Book, components []Component, now time.Time, zone *time.Location) *Document {
-	d := &Document{Heard: now, Components: components, Current: []Incident{}, Past: []Incident{}}
+	d := &Document{Heard: now, Components: components, Plans: plansOf(b, now), Current: []Incident{}, Past: []Incident{}}
 	measured := map[string]incident.DayLine{}
 	for _, l := range b.Days() {
 		measured[l.Day] = l

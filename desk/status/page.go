@@ -55,15 +55,22 @@ type view struct {
 	SilentText             string
 	Words                  words
 	Components             []row
+	Planned                []plan
 	Current, Past          []told
 	Cells                  []cell
 	DaysLabel, DaysNote    string
 	DayRows                []row
-	Atom, JSON             string
+	Atom, JSON, Calendar   string
 	Policy                 string // for a file: nobody sends it as a header
 }
 
 type row struct{ Name, State, Word string }
+
+type plan struct {
+	Title, Kind, From, To string
+	Begin, End            time.Time
+	Runs                  bool
+}
 
 type cell struct {
 	X     int
@@ -95,7 +102,7 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 	if links.files {
 		v.Policy, _, _ = strings.Cut(policy, "; frame-ancestors") // which a page cannot say itself
 	}
-	v.OtherLink, v.Atom, v.JSON = links.page(v.Other), links.Atom(lang), links.JSON(lang)
+	v.OtherLink, v.Atom, v.JSON, v.Calendar = links.page(v.Other), links.Atom(lang), links.JSON(lang), links.feed("calendar", lang, ".ics")
 	for {
 		var b bytes.Buffer
 		if err := pages.ExecuteTemplate(&b, "status.html", v); err != nil {
@@ -123,9 +130,8 @@ func (l links) page(lang string) string {
 	return "index.html"
 }
 
-func (l links) Atom(lang string) string  { return l.feed("feed", lang, ".atom") }
-func (l links) JSON(lang string) string  { return l.feed("feed", lang, ".json") }
-func (l links) Badge(lang string) string { return l.feed("badge", lang, ".svg") }
+func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
+func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
 
 func (l links) feed(name, lang, ending string) string {
 	switch {
@@ -172,20 +178,27 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 		v.Past = append(v.Past, d.tell(i, lang, zone, d.Heard))
 	}
 	v.Title, v.Mood, v.Water = w.Title, string(worst), map[State]int{Up: 4, Slow: 45, Down: 90}[worst]
-	v.Sentence = d.sentence(worst, w, lang, zone)
+	if !live {
+		now = d.Heard
+	}
+	v.Planned = d.planned(w, lang, now, zone)
+	v.Sentence = d.sentence(worst, w, lang, now, zone)
 	v.history(d, w, lang, zone)
 	return v
 }
 
 // sentence is the one at the top: what is so. While users are affected, it is
 // the newest word to the public.
-func (d *Document) sentence(worst State, w words, lang string, zone *time.Location) string {
+func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) string {
 	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
 		c := d.Current[0]
 		if c.Restored.IsZero() || worst == Down {
 			return c.Updates[0].Text.In(lang)
 		}
 		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang))
+	}
+	if until := d.working(now); worst != Up && !until.IsZero() {
+		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang))
 	}
 	return w.Sentences[worst]
 }

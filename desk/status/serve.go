@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// ServeHTTP answers /, the feeds and the badge; anything else is not found.
+// ServeHTTP answers /, the feeds, the badge and the calendar; anything else is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
@@ -82,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.answer(r.URL.Path, lang)
 	switch {
 	case errors.Is(err, errNoPage):
-		http.Error(w, "not found: the page is /, the feeds are /feed.atom and /feed.json, the badge is /badge.svg", http.StatusNotFound)
+		http.Error(w, "not found: the page is /, the feeds are /feed.atom and /feed.json, the badge is /badge.svg, the calendar is /calendar.ics", http.StatusNotFound)
 		return
 	case err != nil:
 		h.Set("Retry-After", "30")
@@ -110,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var errNoPage = errors.New("status: no such page")
 
 // paths are all that is served, and published.
-var paths = []string{"/", "/feed.atom", "/feed.json", "/badge.svg"}
+var paths = []string{"/", "/feed.atom", "/feed.json", "/badge.svg", "/calendar.ics"}
 
 // answer gives a page as of this second: everyone who asks within it gets the
 // same bytes.
@@ -157,6 +157,9 @@ func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.L
 	case "/badge.svg":
 		a.kind = "image/svg+xml"
 		a.body = d.badge(lang, now, zone, live)
+	case "/calendar.ics":
+		a.kind = "text/calendar; charset=utf-8"
+		a.body = d.calendar(lang, url)
 	}
 	if err != nil {
 		return a, err

@@ -24,6 +24,10 @@ const script = `<script>alert("1")</script>`
 // full is as much as a document can hold.
 func full() *Document {
 	d := &Document{Heard: now, Components: []Component{{"www.example.org", Down}, {script, Slow}, {"", Up}}, Current: []Incident{}, Past: []Incident{}}
+	for n := range plansMax {
+		d.Plans = append(d.Plans, Plan{ID: fmt.Sprint("p", n), UID: fmt.Sprint("uid", n), Kind: incident.Crowd, Said: now, From: now.Add(time.Duration(n) * time.Hour), To: now.Add(time.Duration(n+2) * time.Hour),
+			Title: incident.Text{English: script + strings.Repeat(" word", 30), German: "Kartenverkauf"}})
+	}
 	for i := days - 1; i >= 0; i-- {
 		d.Days = append(d.Days, Day{now.AddDate(0, 0, -i).Format(time.DateOnly), 86400, i % 3 * 90, i % 2 * 400})
 	}
@@ -217,12 +221,12 @@ func TestPublish(t *testing.T) {
 	}
 	write(t, dir, full())
 	names, err := Publish(dir, to, "", now, cet)
-	if err != nil || len(names) != 8 {
+	if err != nil || len(names) != 10 {
 		t.Fatalf("%q, %v", names, err)
 	}
 	for name, want := range map[string]string{
 		"index.html": `href="de.html"`, "de.html": "Stand: 7. März 2026, 15:20 Uhr (MEZ).", "feed.atom": "<feed", "feed.de.atom": `xml:lang="de"`, "feed.json": "jsonfeed", "feed.de.json": `"de"`,
-		"badge.svg": "<svg", "badge.de.svg": "15:20",
+		"badge.svg": "<svg", "badge.de.svg": "15:20", "calendar.ics": "BEGIN:VCALENDAR", "calendar.de.ics": "Kartenverkauf",
 	} {
 		b, err := os.ReadFile(filepath.Join(to, name))
 		if err != nil || !strings.Contains(string(b), want) {
