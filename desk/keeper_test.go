@@ -422,3 +422,53 @@ func copyOf(t *testing.T, dir string) string {
 	}
 	return to
 }
+
+// One probe alone calls nothing down; several that agree do, of a site and of
+// what it needs.
+func TestProbesAgreeOnTheStatusPage(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(2, 20, 0, false)
+	d, err := New(Options{Token: strings.Repeat("t", tokenLen), State: func() State { return State{} }, Now: func() time.Time { return o.at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.KeepIncidents(o.k)
+	say := func(by string) {
+		t.Helper()
+		body := `{"by":"` + by + `","at":"2020-01-01T00:00:00Z","results":[{"name":"www.example.org","target":"https://www.example.org/","ok":false},{"name":"pay","target":"tcp://a:1","ok":false},{"name":"mail","target":"tcp://b:1","ok":true}]}`
+		r := httptest.NewRequest("POST", "/api/v1/probes", strings.NewReader(body))
+		r.Host = "127.0.0.1"
+		r.Header.Set("Authorization", "Bearer "+strings.Repeat("t", tokenLen))
+		w := httptest.NewRecorder()
+		d.Handler().ServeHTTP(w, r)
+		if w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		o.play(6, 20, 0, false)
+	}
+	parts := func() string {
+		t.Helper()
+		is, err := status.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, c := range is.Components {
+			all = append(all, fmt.Sprintf("%s %s %t", c.Name, c.State, c.Needed))
+		}
+		return strings.Join(all, ", ")
+	}
+	say("one")
+	if got, want := parts(), "www.example.org up false, mail up true, pay up true"; got != want {
+		t.Errorf("one alone: %s, want %s", got, want)
+	}
+	say("two")
+	if got, want := parts(), "www.example.org down false, mail up true, pay down true"; got != want {
+		t.Errorf("two: %s, want %s", got, want)
+	}
+	o.play(200, 20, 0, false)
+	if got, want := parts(), "www.example.org up false, mail unknown true, pay unknown true"; got != want {
+		t.Errorf("nobody lately: %s, want %s", got, want)
+	}
+}

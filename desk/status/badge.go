@@ -7,10 +7,7 @@ import (
 )
 
 // badgeColours are those of the page by day, dark enough for white text (5:1).
-var badgeColours = map[State]string{Up: "#2f7040", Slow: "#8a5a00", Down: "#a8321f", unknown: "#51646c"}
-
-// unknown is how a component does when nobody was heard for a while.
-const unknown State = "unknown"
+var badgeColours = map[State]string{Up: "#2f7040", Slow: "#8a5a00", Down: "#a8321f", Unknown: "#51646c"}
 
 // badge gives a small picture for other pages: how it is, in a word with its
 // colour. A published one says as of when, since nobody makes it anew.
@@ -20,9 +17,11 @@ func (d *Document) badge(lang string, now time.Time, zone *time.Location, live b
 	word := w.Badge[state]
 	switch {
 	case live && now.Sub(d.Heard) > unheardAfter:
-		state, word = unknown, w.Badge[unknown]
+		state, word = Unknown, w.Badge[Unknown]
 	case state != Down && d.hurts():
 		state, word = Slow, w.Disturbed
+	case state == Up && len(d.missing()) > 0:
+		state, word = Slow, w.Partly
 	}
 	if !live {
 		word += ", " + d.Heard.In(zone).Format("2006-01-02 15:04 MST")
@@ -42,15 +41,26 @@ const (
 	badgeEdge = 8
 )
 
-// worst is how the component does that does worst.
+// worst is how the component does that does worst, of those that are the
+// platform itself.
 func (d *Document) worst() State {
 	worst := Up
 	for _, c := range d.Components {
-		if c.State == Down || worst == Up {
+		if !c.Needed && (c.State == Down || worst == Up) {
 			worst = c.State
 		}
 	}
 	return worst
+}
+
+// missing names what the platform needs and does not answer.
+func (d *Document) missing() (names []string) {
+	for _, c := range d.Components {
+		if c.Needed && c.State == Down {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // hurts says whether users are affected by something that goes on.

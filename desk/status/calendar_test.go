@@ -124,7 +124,7 @@ func TestCalendarsAreValid(t *testing.T) {
 }
 
 func TestThePageTellsWhatIsPlanned(t *testing.T) {
-	d := &Document{Heard: now, Components: []Component{{"", Down}}, Plans: []Plan{
+	d := &Document{Heard: now, Components: []Component{{State: Down}}, Plans: []Plan{
 		{UID: "1", Kind: incident.Maintenance, Title: incident.Text{English: "New disks", German: "Neue Platten"}, From: now.Add(time.Hour), To: now.Add(2 * time.Hour)},
 		{UID: "2", Kind: incident.Crowd, Title: incident.Text{English: "Tickets"}, From: now.Add(40 * 24 * time.Hour), To: now.Add(41 * 24 * time.Hour)},
 		{UID: "3", Kind: incident.Crowd, Title: incident.Text{English: "Called off"}, From: now, To: now.Add(time.Hour), Off: true},

@@ -22,13 +22,16 @@ const (
 	Up   State = "up"   // it answers
 	Slow State = "slow" // it answers, and newcomers or everybody may have to wait
 	Down State = "down" // it does not answer
+	// Unknown: nobody looked lately.
+	Unknown State = "unknown"
 )
 
 // Component is one thing that users know by a name; where it has none, it is
 // "the website".
 type Component struct {
-	Name  string `json:"name,omitempty"`
-	State State  `json:"state"`
+	Name   string `json:"name,omitempty"`
+	State  State  `json:"state"`
+	Needed bool   `json:"needed,omitempty"` // the platform depends on it, and others run it
 }
 
 // Day is one day of the history.

@@ -177,12 +177,15 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	for _, i := range d.Past {
 		v.Past = append(v.Past, d.tell(i, lang, zone, d.Heard))
 	}
+	if worst == Up && len(d.missing()) > 0 {
+		worst = Slow
+	}
 	v.Title, v.Mood, v.Water = w.Title, string(worst), map[State]int{Up: 4, Slow: 45, Down: 90}[worst]
 	if !live {
 		now = d.Heard
 	}
 	v.Planned = d.planned(w, lang, now, zone)
-	v.Sentence = d.sentence(worst, w, lang, now, zone)
+	v.Sentence = d.sentence(d.worst(), w, lang, now, zone)
 	v.history(d, w, lang, zone)
 	return v
 }
@@ -199,6 +202,9 @@ func (d *Document) sentence(worst State, w words, lang string, now time.Time, zo
 	}
 	if until := d.working(now); worst != Up && !until.IsZero() {
 		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang))
+	}
+	if missing := d.missing(); worst == Up && len(missing) > 0 {
+		return fmt.Sprintf(w.Needs, strings.Join(missing, ", "))
 	}
 	return w.Sentences[worst]
 }

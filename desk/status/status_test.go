@@ -23,7 +23,7 @@ const script = `<script>alert("1")</script>`
 
 // full is as much as a document can hold.
 func full() *Document {
-	d := &Document{Heard: now, Components: []Component{{"www.example.org", Down}, {script, Slow}, {"", Up}}, Current: []Incident{}, Past: []Incident{}}
+	d := &Document{Heard: now, Components: []Component{{Name: "www.example.org", State: Down}, {Name: script, State: Slow}, {State: Up}}, Current: []Incident{}, Past: []Incident{}}
 	for n := range plansMax {
 		d.Plans = append(d.Plans, Plan{ID: fmt.Sprint("p", n), UID: fmt.Sprint("uid", n), Kind: incident.Crowd, Said: now, From: now.Add(time.Duration(n) * time.Hour), To: now.Add(time.Duration(n+2) * time.Hour),
 			Title: incident.Text{English: script + strings.Repeat(" word", 30), German: "Kartenverkauf"}})
@@ -95,7 +95,7 @@ func TestThePageIsSmallAndStaysText(t *testing.T) {
 
 func TestThePageSaysWhenItWasLastHeard(t *testing.T) {
 	dir := t.TempDir()
-	d := &Document{Heard: now, Components: []Component{{"", Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
+	d := &Document{Heard: now, Components: []Component{{State: Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
 	write(t, dir, d)
 	for _, c := range []struct {
 		after    time.Duration
@@ -247,5 +247,30 @@ func BenchmarkServe(b *testing.B) {
 	s := NewServer(dir, "", cet)
 	for b.Loop() {
 		ask(s, "/", "de")
+	}
+}
+
+// What the platform needs is told apart from the platform.
+func TestWhatIsNeededIsMissing(t *testing.T) {
+	d := &Document{Heard: now, Components: []Component{{"www.example.org", Up, false}, {"pay", Down, true}, {"mail", Unknown, true}}}
+	for lang, want := range map[string][]string{
+		"en": {"something that it needs does not answer: pay.", "not known"}, "de": {"gehört, antwortet nicht: pay.", "nicht bekannt"},
+	} {
+		b, err := d.render(lang, now, cet, true, links{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(b), w) {
+				t.Errorf("%s: %q is missing", lang, w)
+			}
+		}
+	}
+	if b := string(d.badge("en", now, cet, true)); !strings.Contains(b, "a part is missing") {
+		t.Error(b)
+	}
+	d.Components[0].State = Down
+	if b, _ := d.render("en", now, cet, true, links{}); !strings.Contains(string(b), "The site does not answer") {
+		t.Error("that the site is down is not what is said first")
 	}
 }

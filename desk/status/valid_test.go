@@ -278,8 +278,8 @@ func TestFaultsAreFound(t *testing.T) {
 }
 
 func TestBadge(t *testing.T) {
-	up := &Document{Heard: now, Components: []Component{{"", Up}}}
-	hurt := &Document{Heard: now, Components: []Component{{"", Up}}, Current: []Incident{{Hurt: true}}}
+	up := &Document{Heard: now, Components: []Component{{State: Up}}}
+	hurt := &Document{Heard: now, Components: []Component{{State: Up}}, Current: []Incident{{Hurt: true}}}
 	for _, c := range []struct {
 		d     *Document
 		after time.Duration
