@@ -273,6 +273,11 @@ func TestIncidentsAPI(t *testing.T) {
 		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
 		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
 		{"no stage", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"by":"ada","life":"done"}`, 422},
+		{"common sentence", "POST", "/" + id + "/updates", `{"say":"found","by":"ada"}`, 200},
+		{"no such sentence", "POST", "/" + id + "/updates", `{"say":"lost","by":"ada"}`, 422},
+		{"sentence and own words", "POST", "/" + id + "/updates", `{"say":"found","text":{"en":"x"},"by":"ada"}`, 422},
+		{"nothing lacks it", "POST", "/" + id + "/translations", `{"text":{"en":"x"},"by":"ada"}`, 422},
+		{"translate into nothing", "POST", "/" + id + "/translations", `{"text":{},"by":"ada"}`, 422},
 		{"approve", "POST", "/" + id + "/approve", `{"cause":"origin_fault","by":"ada"}`, 200},
 		{"no cause", "POST", "/" + id + "/approve", `{"cause":"aliens","by":"ada"}`, 422},
 		{"claim", "POST", "/" + id + "/claims", `{"who":"` + script + `","text":"` + script + `","by":"ada"}`, 200},
@@ -470,5 +475,49 @@ func TestProbesAgreeOnTheStatusPage(t *testing.T) {
 	o.play(200, 20, 0, false)
 	if got, want := parts(), "www.example.org up false, mail unknown true, pay unknown true"; got != want {
 		t.Errorf("nobody lately: %s, want %s", got, want)
+	}
+}
+
+// What is said in one language is said in the other later, also after a restart,
+// and what was said before stands.
+func TestUpdatesAreTranslated(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	say := func(f incident.Fact) {
+		t.Helper()
+		f.Incident, f.By = Latest, "ada"
+		if _, err := o.k.say(f, o.at); err != nil {
+			t.Fatal(err)
+		}
+		o.play(1, 20, 0, false)
+	}
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{English: "One."}})
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{English: "Two.", German: "Zwei."}})
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{German: "Drei."}})
+	say(incident.Fact{Kind: incident.Translated, Text: incident.Text{German: "Eins."}})
+	say(incident.Fact{Kind: incident.Translated, Text: incident.Text{English: "Three.", German: "Nein."}})
+	if _, err := o.k.say(incident.Fact{Kind: incident.Translated, Incident: Latest, By: "ada", Text: incident.Text{English: "Four."}}, o.at); err == nil {
+		t.Error("a fourth")
+	}
+	again := newOutage(t, copyOf(t, dir))
+	defer again.k.log.Close()
+	for _, k := range []*Keeper{o.k, again.k} {
+		v, err := k.view(Latest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, u := range v.Updates {
+			if u.By != "" {
+				all = append(all, u.Text.English+" "+u.Text.German)
+			}
+		}
+		if got := strings.Join(all, ", "); got != "One. Eins., Two. Zwei., Three. Drei." {
+			t.Error(got)
+		}
+	}
+	if d, err := status.Read(dir); err != nil || d.Current[0].Updates[0].Text.English != "Three." {
+		t.Errorf("%v, %+v", err, d.Current[0].Updates)
 	}
 }

@@ -44,11 +44,16 @@ func (k *Keeper) outside(now time.Time) []probe.View {
 	return k.views
 }
 
+// nameless is what probes call a site that has no name.
+const nameless = "website"
+
 // seenFromOutside puts in what probes say: of what Deich stands in front of, that
 // it is down, and all else that they look at as what the platform needs.
 func seenFromOutside(parts []status.Component, views []probe.View) []status.Component {
 	for _, v := range views {
-		at := slices.IndexFunc(parts, func(c status.Component) bool { return c.Name == v.Name })
+		at := slices.IndexFunc(parts, func(c status.Component) bool {
+			return c.Name == v.Name || c.Name == "" && v.Name == nameless
+		})
 		if at < 0 {
 			c := status.Component{Name: v.Name, State: status.Up, Needed: true}
 			if v.Probes == 0 {

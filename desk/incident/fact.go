@@ -28,14 +28,15 @@ const (
 	Failing   Kind = "origin_failing"
 	Answering Kind = "origin_back"
 
-	Noted    Kind = "noted"    // a person's remark, not public
-	Updated  Kind = "updated"  // a word to the public
-	Approved Kind = "approved" // a person's word on the cause, public
-	Merged   Kind = "merged"   // into Other
-	Split    Kind = "split"    // Other begins at Time
-	Claimed  Kind = "claimed"
-	Held     Kind = "held" // a claim was held against the record
-	Imported Kind = "imported"
+	Noted      Kind = "noted"      // a person's remark, not public
+	Updated    Kind = "updated"    // a word to the public
+	Translated Kind = "translated" // the update of Time, into what it lacked
+	Approved   Kind = "approved"   // a person's word on the cause, public
+	Merged     Kind = "merged"     // into Other
+	Split      Kind = "split"      // Other begins at Time
+	Claimed    Kind = "claimed"
+	Held       Kind = "held" // a claim was held against the record
+	Imported   Kind = "imported"
 
 	Planned   Kind = "planned"   // Plan
 	Cancelled Kind = "cancelled" // the plan of that name

@@ -91,6 +91,7 @@ type fact struct {
 
 type update struct {
 	When, Life, Text string
+	Lang             string // of the text, where it is not the page's
 	At               time.Time
 	Draft            bool
 }
@@ -238,7 +239,11 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 		t.Facts = append(t.Facts, fact{w.End, incident.ClockSeconds(i.End, zone).In(lang), i.End})
 	}
 	for _, u := range i.Updates {
-		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), u.At, u.Draft})
+		other := ""
+		if u.Text.Lacks() == lang {
+			other = map[string]string{"de": "en", "en": "de"}[lang]
+		}
+		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), other, u.At, u.Draft})
 	}
 	return t
 }

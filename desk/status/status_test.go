@@ -274,3 +274,16 @@ func TestWhatIsNeededIsMissing(t *testing.T) {
 		t.Error("that the site is down is not what is said first")
 	}
 }
+
+// A text that was not translated says in which language it is.
+func TestTheOtherLanguageIsMarked(t *testing.T) {
+	d := &Document{Heard: now, Current: []Incident{{ID: "x", Updates: []Update{{At: now, Text: incident.Text{English: "Only in English."}}, {At: now, Text: incident.Text{German: "Nur deutsch."}}}}}}
+	for lang, want := range map[string][2]string{
+		"de": {`<p lang="en">Only in English.`, `<p>Nur deutsch.`}, "en": {`<p>Only in English.`, `<p lang="de">Nur deutsch.`},
+	} {
+		b, err := d.render(lang, now, cet, true, links{})
+		if err != nil || !strings.Contains(string(b), want[0]) || !strings.Contains(string(b), want[1]) {
+			t.Errorf("%s: %v, %q are missing in %s", lang, err, want, b[strings.Index(string(b), "<main"):])
+		}
+	}
+}
