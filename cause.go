@@ -88,10 +88,13 @@ const (
 	faultOver    = time.Hour // so slowly is a fault taken for what is usual
 	tellsLeast   = 5         // a second: fewer say nothing
 	tellsPart    = .1        // of what is more than usual: who is fewer says less about it
-	aloneFew     = 20        // answers
-	aloneMost    = 1 << 14   // answers: then a mean follows slowly
-	aloneLeast   = 250e-6    // seconds: less is noise
-	aloneFresh   = 5 * Time(time.Second)
+	// announcedWeight alone names no crowd, and hides no flood that shows in two other ways:
+	// whoever attacks can read the calendar, too.
+	announcedWeight = 1.2
+	aloneFew        = 20      // answers
+	aloneMost       = 1 << 14 // answers: then a mean follows slowly
+	aloneLeast      = 250e-6  // seconds: less is noise
+	aloneFresh      = 5 * Time(time.Second)
 )
 
 // Cause says why an origin suffers, with the evidence. It allocates.
@@ -144,7 +147,7 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	}
 	v.at = at
 	o.look(at, span.Seconds(), e.proofs.Load())
-	cause, terms, sure := o.explain(at)
+	cause, terms, sure := o.explain(at, at < Time(e.people.Load()))
 	v.settle(cause, terms, sure, at)
 	o.unsure.Store(v.judged.Cause == CauseUnknown && at-v.judged.Since > unsureMost)
 	if was := Cause(o.cause.Swap(uint32(v.judged.Cause))); was != v.judged.Cause {
@@ -152,8 +155,9 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	}
 }
 
-// explain gives the cause that the evidence speaks for now.
-func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
+// explain gives the cause that the evidence speaks for now. announced says that
+// many people are expected.
+func (o *origin) explain(at Time, announced bool) (c Cause, terms []Term, sure float64) {
 	v := &o.evidence
 	more := v.came / max(v.expected(at), .5)
 	down := 0.
@@ -204,7 +208,7 @@ func (o *origin) explain(at Time) (c Cause, terms []Term, sure float64) {
 	if more < moreThan && v.usualFor > 3 && (fault || o.ownFault.Load()) {
 		return CauseOriginFault, terms, .9
 	}
-	flood := o.against(&terms, at, more)
+	flood := o.against(&terms, at, more, announced)
 	sure = 1 / (1 + math.Exp(-math.Abs(flood)))
 	switch {
 	case flood > floodAbove && itself:
@@ -231,7 +235,7 @@ func (o *origin) lastSlow(at Time) bool { return o.slowAt != 0 && at.Sub(o.slowA
 // against weighs flood against crowd, in log-likelihood ratios, each clipped.
 // What speaks of few weighs as much less as they are fewer than what is more
 // than usual: who is let in of a flood that cannot be asked may be all people.
-func (o *origin) against(terms *[]Term, at Time, more float64) (sum float64) {
+func (o *origin) against(terms *[]Term, at Time, more float64, announced bool) (sum float64) {
 	v := &o.evidence
 	excess := max(v.came-v.expected(at), 1)
 	add := func(name string, value, weight, of float64) {
@@ -286,6 +290,9 @@ func (o *origin) against(terms *[]Term, at Time, more float64) (sum float64) {
 	if v.rose != 0 && more > 3 {
 		rise := at.Sub(v.rose).Seconds()
 		add("seconds_of_rise", rise, min(max(1-rise/5, -1), 1)*.5, excess)
+	}
+	if announced && more > moreThan {
+		add("crowd_expected", 1, -announcedWeight, excess)
 	}
 	return sum
 }

@@ -109,3 +109,47 @@ func TestWhoIsAloneSaysWhatTheOriginDoes(t *testing.T) {
 		t.Error("what was a minute ago is taken for now")
 	}
 }
+
+// TestAnAnnouncedCrowdIsEvidence: it turns the balance where little speaks for
+// either, names nothing alone, and hides no flood.
+func TestAnAnnouncedCrowdIsEvidence(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		over      float64 // share beyond its budget
+		rise      time.Duration
+		announced bool
+		want      Cause
+	}{
+		{"nothing else", 0, 0, true, CauseUnknown},
+		{"a slow rise", 0, time.Minute, false, CauseUnknown},
+		{"a slow rise, announced", 0, time.Minute, true, CauseCrowd},
+		{"beyond their budgets", .36, 0, false, CauseFlood},
+		{"far beyond their budgets, announced", .6, 0, true, CauseUnknown},
+		{"by rules, too, announced", .6, 0, true, CauseFlood},
+	} {
+		o := &engineOf(t, Policy{}).origins[0]
+		at := noon
+		v := &o.evidence
+		o.pressure.Store(true)
+		v.usual, v.usualFor, v.came, v.share.over = 100, 300, 1000, c.over
+		if c.rise > 0 {
+			v.rose = at - Time(c.rise)
+		}
+		if c.name == "by rules, too, announced" {
+			v.share.ruled = .6
+		}
+		cause, terms, _ := o.explain(at, c.announced)
+		told := false
+		for _, term := range terms {
+			told = told || term.Name == "crowd_expected"
+		}
+		if cause != c.want || told != c.announced {
+			t.Errorf("%s: %s, want %s; %v", c.name, cause, c.want, terms)
+		}
+	}
+	e := engineOf(t, Policy{})
+	e.ExpectCrowd(noon)
+	if before, after := noon-1 < Time(e.people.Load()), noon < Time(e.people.Load()); !before || after {
+		t.Error("it does not end when it is said to")
+	}
+}

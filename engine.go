@@ -28,6 +28,7 @@ type Engine struct {
 
 	hands  atomic.Pointer[hands]
 	bypass atomic.Int64
+	people atomic.Int64 // until when people have announced that many of them come
 	judged judged
 	crowd  crowd
 	watch  watch
@@ -379,6 +380,11 @@ func (e *Engine) Bypass(until Time) { e.bypass.Store(int64(until)) }
 
 // BypassUntil says until when everything passes; zero if it does not.
 func (e *Engine) BypassUntil() Time { return Time(e.bypass.Load()) }
+
+// ExpectCrowd says that many people are expected until the given time; zero takes
+// that back. It is a piece of evidence for the cause and nothing more: what
+// else is measured may say otherwise.
+func (e *Engine) ExpectCrowd(until Time) { e.people.Store(int64(until)) }
 
 // Swap puts a new policy in force. Sources, Streams, LimitMax and the number
 // of origins cannot change while running: an error says so, and nothing

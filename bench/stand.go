@@ -97,7 +97,7 @@ func (b *bench) open(ctx context.Context, c contender, rate int) (s *stand, err 
 func (s *stand) command(b *bench) (string, []string, error) {
 	if s.peer == peerDeich {
 		args := []string{"protect", "--to", "http://" + s.at.String(), "--listen", s.addr.String(),
-			"--data", filepath.Join(s.dir, "data"), "--console", "off"}
+			"--data", filepath.Join(s.dir, "data"), "--console", "off", "--status", "off"}
 		if s.tls {
 			args = append(args, "--cert", filepath.Join(s.dir, "cert.pem"), "--key", filepath.Join(s.dir, "key.pem"))
 		}

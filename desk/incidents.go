@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,9 +57,15 @@ type (
 		Text string `json:"text"`
 		By   string `json:"by"`
 	}
-	// UpdateRequest tells the public something.
+	// UpdateRequest tells the public something, in own words or in a common sentence.
 	UpdateRequest struct {
 		Life incident.Life `json:"life,omitempty"`
+		Text incident.Text `json:"text,omitzero"`
+		Say  string        `json:"say,omitempty"` // the sentence's name
+		By   string        `json:"by"`
+	}
+	// TranslateRequest says the newest update that lacks a language in that language.
+	TranslateRequest struct {
 		Text incident.Text `json:"text"`
 		By   string        `json:"by"`
 	}
@@ -94,12 +101,16 @@ type (
 // private API; before Serve. The keeper is closed by its owner, after Serve.
 func (d *Desk) KeepIncidents(k *Keeper) {
 	d.incidents = k
+	d.mountPlans(k)
+	d.mountOutside(k)
 	d.Mount("GET /incidents/{id}", http.HandlerFunc(d.serveIncidentPage))
 	// The page as the public sees it, where nobody else is to see it yet.
 	page := http.StripPrefix("/status", status.NewServer(k.data, "", k.zone))
 	d.Mount("GET /status/{$}", page)
 	d.Mount("GET /status/feed.atom", page)
 	d.Mount("GET /status/feed.json", page)
+	d.Mount("GET /status/badge.svg", page)
+	d.Mount("GET /status/calendar.ics", page)
 	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
@@ -132,13 +143,20 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q UpdateRequest
-		err := readForm(r, &q)
+		err := errors.Join(readForm(r, &q), q.choose())
 		*f = incident.Fact{Kind: incident.Updated, By: q.By, Life: q.Life, Text: q.Text}
 		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved}, q.Life) {
 			err = errors.Join(err, errors.New("life: investigating, identified, monitoring or resolved is wanted"))
 		}
 		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
 	}))
+	d.Mount("POST /api/v1/incidents/{id}/translations", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q TranslateRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Translated, By: q.By, Text: q.Text}
+		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+	}))
+	d.Mount("GET /api/v1/sentences", d.answer(func(*http.Request) (any, error) { return incident.Sentences(), nil }))
 	d.Mount("POST /api/v1/incidents/{id}/approve", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q ApproveRequest
 		err := readForm(r, &q)
@@ -173,6 +191,22 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		*f = incident.Fact{Kind: incident.Claimed, By: q.By, Claim: &q.Claim}
 		return q.Claim.Check()
 	}))
+}
+
+// choose puts the sentence that was chosen in the place of own words.
+func (q *UpdateRequest) choose() error {
+	if q.Say == "" {
+		return nil
+	}
+	s, ok := incident.SentenceOf(q.Say)
+	switch {
+	case !ok:
+		return fmt.Errorf("say: there is no sentence %.40q", q.Say)
+	case q.Text != (incident.Text{}):
+		return errors.New("say: a sentence or own words, not both")
+	}
+	q.Text, q.Life = s.Text, cmp.Or(q.Life, s.Life)
+	return nil
 }
 
 var (
@@ -218,6 +252,8 @@ func (d *Desk) answer(do func(*http.Request) (any, error)) http.Handler {
 func problemOf(w http.ResponseWriter, err error) {
 	var long *http.MaxBytesError
 	switch {
+	case errors.Is(err, errNoPlan):
+		Problem(w, http.StatusNotFound, err.Error(), "deich plan list shows those that there are")
 	case errors.Is(err, errNoIncident):
 		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
 	case errors.Is(err, errNotKept):
@@ -437,6 +473,12 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 		if f.Life != incident.Resolved && i.Life != incident.Resolved {
 			f.Time = i.Promised
 		}
+	case incident.Translated:
+		u := i.Untranslated(f.Text)
+		if u == nil {
+			return errors.New("text: no update lacks that language")
+		}
+		f.Time = u.At
 	case incident.Merged:
 		to := k.index.Book.Get(f.Other)
 		switch {

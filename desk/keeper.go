@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/probe"
 	"github.com/deichproject/deich/desk/record"
 	"github.com/deichproject/deich/desk/status"
 )
@@ -55,6 +56,9 @@ type Keeper struct {
 	posted  time.Time // when the status page's file was written
 	post    []byte    // and what it says, without the time
 	parts   []status.Component
+	looked  time.Time    // when probes' reports were read
+	views   []probe.View // and what they agree on
+	probing sync.Mutex   // writing a report
 	// ready says that the record was read. Without a snapshot that takes seconds,
 	// for which nobody waits but whoever asks about incidents.
 	ready atomic.Bool
@@ -326,7 +330,7 @@ func (k *Keeper) see(now time.Time, s *State) {
 		k.hold(facts, now)
 		k.tidy(now)
 	}
-	k.parts = components(s, &sample)
+	k.parts = seenFromOutside(components(s, &sample), k.outside(now))
 	k.publish(now)
 }
 

@@ -273,6 +273,11 @@ func TestIncidentsAPI(t *testing.T) {
 		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
 		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
 		{"no stage", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"by":"ada","life":"done"}`, 422},
+		{"common sentence", "POST", "/" + id + "/updates", `{"say":"found","by":"ada"}`, 200},
+		{"no such sentence", "POST", "/" + id + "/updates", `{"say":"lost","by":"ada"}`, 422},
+		{"sentence and own words", "POST", "/" + id + "/updates", `{"say":"found","text":{"en":"x"},"by":"ada"}`, 422},
+		{"nothing lacks it", "POST", "/" + id + "/translations", `{"text":{"en":"x"},"by":"ada"}`, 422},
+		{"translate into nothing", "POST", "/" + id + "/translations", `{"text":{},"by":"ada"}`, 422},
 		{"approve", "POST", "/" + id + "/approve", `{"cause":"origin_fault","by":"ada"}`, 200},
 		{"no cause", "POST", "/" + id + "/approve", `{"cause":"aliens","by":"ada"}`, 422},
 		{"claim", "POST", "/" + id + "/claims", `{"who":"` + script + `","text":"` + script + `","by":"ada"}`, 200},
@@ -374,4 +379,145 @@ func BenchmarkAMillionEvents(b *testing.B) {
 			k.log.Close()
 		}
 	})
+}
+
+// What is planned is on disk before it is told, and stands on the status page.
+func TestPlansAreKeptAndTold(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(2, 20, 0, false)
+	p, err := o.k.plan(PlanRequest{Kind: incident.Crowd, Title: incident.Text{English: "Tickets"}, From: o.at, To: o.at.Add(time.Hour), By: "ada"}, o.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.k.plan(PlanRequest{Kind: "party", By: "ada"}, o.at); err == nil {
+		t.Error("an unknown kind is planned")
+	}
+	if until := o.k.CrowdUntil(o.at); !until.Equal(p.To) {
+		t.Errorf("expected until %s", until)
+	}
+	again := newOutage(t, copyOf(t, dir))
+	defer again.k.log.Close()
+	if all := again.k.plans(); len(all) != 1 || all[0].UID != p.UID || all[0].By != "ada" {
+		t.Errorf("after a kill: %+v", all)
+	}
+	d, err := status.Read(dir)
+	if err != nil || len(d.Plans) != 1 || d.Plans[0].UID != p.UID {
+		t.Fatalf("%v, the status page: %+v", err, d)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, status.File)); bytes.Contains(b, []byte("ada")) {
+		t.Error("the status page's file names a person")
+	}
+	if p, err = o.k.cancel(p.ID, "ada", o.at); err != nil || !p.Off {
+		t.Fatal(err)
+	}
+	if _, err := o.k.cancel(p.ID, "ada", o.at); err == nil {
+		t.Error("called off twice")
+	}
+	if d, _ = status.Read(dir); !d.Plans[0].Off || !o.k.CrowdUntil(o.at).IsZero() {
+		t.Error("called off, and not told")
+	}
+}
+
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// One probe alone calls nothing down; several that agree do, of a site and of
+// what it needs.
+func TestProbesAgreeOnTheStatusPage(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.play(2, 20, 0, false)
+	d, err := New(Options{Token: strings.Repeat("t", tokenLen), State: func() State { return State{} }, Now: func() time.Time { return o.at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.KeepIncidents(o.k)
+	say := func(by string) {
+		t.Helper()
+		body := `{"by":"` + by + `","at":"2020-01-01T00:00:00Z","results":[{"name":"www.example.org","target":"https://www.example.org/","ok":false},{"name":"pay","target":"tcp://a:1","ok":false},{"name":"mail","target":"tcp://b:1","ok":true}]}`
+		r := httptest.NewRequest("POST", "/api/v1/probes", strings.NewReader(body))
+		r.Host = "127.0.0.1"
+		r.Header.Set("Authorization", "Bearer "+strings.Repeat("t", tokenLen))
+		w := httptest.NewRecorder()
+		d.Handler().ServeHTTP(w, r)
+		if w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		o.play(6, 20, 0, false)
+	}
+	parts := func() string {
+		t.Helper()
+		is, err := status.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, c := range is.Components {
+			all = append(all, fmt.Sprintf("%s %s %t", c.Name, c.State, c.Needed))
+		}
+		return strings.Join(all, ", ")
+	}
+	say("one")
+	if got, want := parts(), "www.example.org up false, mail up true, pay up true"; got != want {
+		t.Errorf("one alone: %s, want %s", got, want)
+	}
+	say("two")
+	if got, want := parts(), "www.example.org down false, mail up true, pay down true"; got != want {
+		t.Errorf("two: %s, want %s", got, want)
+	}
+	o.play(200, 20, 0, false)
+	if got, want := parts(), "www.example.org up false, mail unknown true, pay unknown true"; got != want {
+		t.Errorf("nobody lately: %s, want %s", got, want)
+	}
+}
+
+// What is said in one language is said in the other later, also after a restart,
+// and what was said before stands.
+func TestUpdatesAreTranslated(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	say := func(f incident.Fact) {
+		t.Helper()
+		f.Incident, f.By = Latest, "ada"
+		if _, err := o.k.say(f, o.at); err != nil {
+			t.Fatal(err)
+		}
+		o.play(1, 20, 0, false)
+	}
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{English: "One."}})
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{English: "Two.", German: "Zwei."}})
+	say(incident.Fact{Kind: incident.Updated, Text: incident.Text{German: "Drei."}})
+	say(incident.Fact{Kind: incident.Translated, Text: incident.Text{German: "Eins."}})
+	say(incident.Fact{Kind: incident.Translated, Text: incident.Text{English: "Three.", German: "Nein."}})
+	if _, err := o.k.say(incident.Fact{Kind: incident.Translated, Incident: Latest, By: "ada", Text: incident.Text{English: "Four."}}, o.at); err == nil {
+		t.Error("a fourth")
+	}
+	again := newOutage(t, copyOf(t, dir))
+	defer again.k.log.Close()
+	for _, k := range []*Keeper{o.k, again.k} {
+		v, err := k.view(Latest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, u := range v.Updates {
+			if u.By != "" {
+				all = append(all, u.Text.English+" "+u.Text.German)
+			}
+		}
+		if got := strings.Join(all, ", "); got != "One. Eins., Two. Zwei., Three. Drei." {
+			t.Error(got)
+		}
+	}
+	if d, err := status.Read(dir); err != nil || d.Current[0].Updates[0].Text.English != "Three." {
+		t.Errorf("%v, %+v", err, d.Current[0].Updates)
+	}
 }

@@ -44,6 +44,8 @@ const (
 	claimWindowMax = 7 * 24 * time.Hour
 	// postEvery is how often the status page's file is written, so that the page knows when it was last heard.
 	postEvery = 5 * time.Second
+	// outsideEvery is how often the reports of probes are read for the status page.
+	outsideEvery = 5 * time.Second
 	// nameMax bounds a person's name, in bytes; longer is 422.
 	nameMax = 100
 )

@@ -176,7 +176,7 @@ func (r *rehearsal) startShield(ctx context.Context) error {
 	}
 	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, "protect",
 		"--to", "http://"+near(r.inner).String(), "--listen", r.box.bindable(r.target),
-		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String())
+		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String(), "--status", "off")
 	if err != nil {
 		return err
 	}

@@ -130,11 +130,12 @@ func (b binary) start(t *testing.T, data string, args ...string) *process {
 	return p
 }
 
-// protect starts one with its console, on ports that the system gives.
+// protect starts one with its console, on ports that the system gives, and
+// without a status page unless more asks for one.
 func (b binary) protect(t *testing.T, data, origin string, more ...string) *process {
 	t.Helper()
 	return b.start(t, data, append([]string{"protect", "--to", origin, "--listen", "127.0.0.1:0",
-		"--console", "127.0.0.1:0", "--data", data}, more...)...)
+		"--console", "127.0.0.1:0", "--status", "off", "--data", data}, more...)...)
 }
 
 func (p *process) listen(r *os.File) {

@@ -330,6 +330,13 @@ func saysWhatIsInTheWay(t *testing.T, b binary) {
 	if r, _ := get(t, visitor(t), p.users+"/"); r.StatusCode != 200 {
 		t.Errorf("the one that stands: %s", r.Status)
 	}
+	// A page that cannot be served is no reason not to stand.
+	aside := b.protect(t, t.TempDir(), origin.URL, "--status", taken.Addr().String())
+	aside.hear(t, "status    none")
+	if r, _ := get(t, visitor(t), aside.users+"/"); r.StatusCode != 200 || !strings.Contains(strings.Join(aside.lines(), "\n"), "--status off") {
+		t.Errorf("without a place for the status page: %s\n%s", r.Status, strings.Join(aside.lines(), "\n"))
+	}
+	aside.stop(t)
 	if _, errs, code := b.run(t, "rules", "--data", t.TempDir()); code != 1 || !strings.Contains(errs, "no Deich") {
 		t.Errorf("rules without a Deich: %d %q", code, errs)
 	}
@@ -341,7 +348,7 @@ func saysWhatIsInTheWay(t *testing.T, b binary) {
 
 func standsWithoutConsole(t *testing.T, b binary) {
 	origin, data := platform(t, "hello"), t.TempDir()
-	p := b.start(t, data, "protect", "--to", origin.URL, "--listen", "127.0.0.1:0", "--console", "off", "--data", data)
+	p := b.start(t, data, "protect", "--to", origin.URL, "--listen", "127.0.0.1:0", "--console", "off", "--status", "off", "--data", data)
 	if r, body := get(t, visitor(t), p.users+"/"); r.StatusCode != 200 || body != "hello" {
 		t.Errorf("%s %q", r.Status, body)
 	}

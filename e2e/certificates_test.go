@@ -30,7 +30,7 @@ func TestCertificatesIssuedRenewedReloaded(t *testing.T) {
 	authority := startPebble(t, plain, secure, 100*time.Second)
 	origin, data := platform(t, "hello"), filepath.Join(t.TempDir(), "state")
 	args := []string{"protect", "--to", origin.URL, "--listen", listenFlag(plain, secure), "--domain", "a.test,b.test",
-		"--directory", authority.directory, "--directory-ca", authority.ca, "--email", "ops@a.test", "--data", data, "--console", "127.0.0.1:0"}
+		"--directory", authority.directory, "--directory-ca", authority.ca, "--email", "ops@a.test", "--data", data, "--console", "127.0.0.1:0", "--status", "off"}
 	p := b.start(t, data, args...)
 	for _, name := range []string{"a.test", "b.test"} {
 		p.hear(t, `"edge: certificate obtained" name=`+name+" renewal=false")
@@ -199,7 +199,7 @@ func TestOwnAuthority(t *testing.T) {
 	}
 	plain, secure := freePort(t), freePort(t)
 	p := b.start(t, data, "protect", "--to", origin.URL, "--listen", listenFlag(plain, secure), "--domain", "box.lan", "--internal",
-		"--data", data, "--console", "off")
+		"--data", data, "--console", "off", "--status", "off")
 	roots := x509.NewCertPool()
 	if root := b.must(t, "certificate", "root", "--data", data); !roots.AppendCertsFromPEM([]byte(root)) {
 		t.Fatalf("no certificate: %s", root)

@@ -229,7 +229,7 @@ func isAnImage(t *testing.T, r released) {
 		t.Errorf("no authorities are in the image's binary:\n%s", out)
 	}
 	origin := platform(t, "hello")
-	p := binary(name).start(t, "", "protect", "--to", origin.URL, "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0")
+	p := binary(name).start(t, "", "protect", "--to", origin.URL, "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--status", "off")
 	if r, body := get(t, visitor(t), p.users+"/"); r.StatusCode != 200 || body != "hello" {
 		t.Errorf("%s %q", r.Status, body)
 	}

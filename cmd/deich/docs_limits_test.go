@@ -35,6 +35,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"desk/incident/limits.go", "Incidents", "What one incident may hold, and from which figures on it is one."},
 	{"desk/dossier/limits.go", "Dossiers", "How much of a long incident a dossier shows one by one."},
 	{"desk/status/limits.go", "The status page", "What it may hold, and what its server takes."},
+	{"desk/probe/limits.go", "Looks from outside", "What probes may report, and from when on they agree."},
 	{"desk/record/limits.go", "The record of incidents", "Files of the log that tells when it was changed."},
 	{"drill/limits.go", "Rehearsals", "What one rehearsal may keep and wait for."},
 	{"drill/scenarios/limits.go", "Scenarios", "What a scenario may ask for; beyond it, it is refused before anything starts."},

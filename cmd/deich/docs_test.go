@@ -117,6 +117,8 @@ func fenced(page, language string) []string {
 	return all
 }
 
+var shellWord = regexp.MustCompile(`"[^"]*"|\S+`)
+
 // Every command line that a page shows is one that Deich understands.
 func TestDocsCommandsParse(t *testing.T) {
 	n := 0
@@ -124,8 +126,12 @@ func TestDocsCommandsParse(t *testing.T) {
 		for _, block := range fenced(page, "sh") {
 			for line := range strings.Lines(block) {
 				line, _, _ = strings.Cut(line, " #")
+				line, _, _ = strings.Cut(line, " | ")
 				line = strings.TrimSuffix(strings.TrimSpace(line), " &")
-				words := strings.Fields(strings.TrimPrefix(strings.TrimPrefix(line, "sudo "), "-u deich "))
+				words := shellWord.FindAllString(strings.TrimPrefix(strings.TrimPrefix(line, "sudo "), "-u deich "), -1)
+				for i := range words {
+					words[i] = strings.Trim(words[i], `"`)
+				}
 				if len(words) < 2 || words[0] != "deich" && words[0] != "bin/deich" {
 					continue
 				}

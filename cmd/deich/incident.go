@@ -21,18 +21,20 @@ import (
 
 // incidentCommand holds what people do with incidents.
 type incidentCommand struct {
-	List    incidentListCommand    `cmd:"" help:"List incidents, the newest first."`
-	Show    incidentShowCommand    `cmd:"" help:"Show one: what was measured, what people said, what others claim."`
-	Open    incidentOpenCommand    `cmd:"" help:"Open one by hand."`
-	Note    incidentNoteCommand    `cmd:"" help:"Write down a remark. It is not public."`
-	Update  incidentUpdateCommand  `cmd:"" help:"Tell the public something, on the status page."`
-	Approve incidentApproveCommand `cmd:"" help:"Approve a word on the cause, so that it is public."`
-	Merge   incidentMergeCommand   `cmd:"" help:"Put an incident into another: the same outage, seen twice."`
-	Split   incidentSplitCommand   `cmd:"" help:"Let what began at a time be an incident of its own."`
-	Claim   incidentClaimCommand   `cmd:"" help:"Write down what somebody claims, and hold it against the record."`
-	Import  incidentImportCommand  `cmd:"" help:"Take in an incident that others told of, from a file."`
-	Verify  incidentVerifyCommand  `cmd:"" help:"Say whether the stored record is what was written."`
-	Export  incidentExportCommand  `cmd:"" help:"Write the dossier: HTML, Markdown or JSON."`
+	List      incidentListCommand      `cmd:"" help:"List incidents, the newest first."`
+	Show      incidentShowCommand      `cmd:"" help:"Show one: what was measured, what people said, what others claim."`
+	Open      incidentOpenCommand      `cmd:"" help:"Open one by hand."`
+	Note      incidentNoteCommand      `cmd:"" help:"Write down a remark. It is not public."`
+	Update    incidentUpdateCommand    `cmd:"" help:"Tell the public something, on the status page."`
+	Translate incidentTranslateCommand `cmd:"" help:"Say the last update in a language that it lacks."`
+	Sentences incidentSentencesCommand `cmd:"" help:"List common sentences for the public, in both languages."`
+	Approve   incidentApproveCommand   `cmd:"" help:"Approve a word on the cause, so that it is public."`
+	Merge     incidentMergeCommand     `cmd:"" help:"Put an incident into another: the same outage, seen twice."`
+	Split     incidentSplitCommand     `cmd:"" help:"Let what began at a time be an incident of its own."`
+	Claim     incidentClaimCommand     `cmd:"" help:"Write down what somebody claims, and hold it against the record."`
+	Import    incidentImportCommand    `cmd:"" help:"Take in an incident that others told of, from a file."`
+	Verify    incidentVerifyCommand    `cmd:"" help:"Say whether the stored record is what was written."`
+	Export    incidentExportCommand    `cmd:"" help:"Write the dossier: HTML, Markdown or JSON."`
 }
 
 // personFlag names who says something.
@@ -253,20 +255,58 @@ func (c *incidentNoteCommand) Run(t *terminal) error {
 type incidentUpdateCommand struct {
 	oneIncident
 	personFlag
-	Text string `arg:"" help:"What the public is told, in English."`
+	Text string `arg:"" optional:"" help:"What the public is told, in English."`
 	DE   string `name:"de" help:"The same in German." placeholder:"TEXT"`
+	Say  string `help:"Say a common sentence instead, in both languages: deich incident sentences lists them." placeholder:"NAME"`
 	Life string `help:"The stage from now on: investigating, identified, monitoring or resolved." enum:",investigating,identified,monitoring,resolved" default:"" placeholder:"STAGE"`
 }
 
 func (incidentUpdateCommand) Help() string {
 	return "Examples:\n  deich incident update latest \"We have found the cause and are at it.\" --de \"Wir haben die Ursache und sind dabei.\"\n" +
-		"  deich incident update latest \"Everything works again.\" --life resolved\n\n" +
+		"  deich incident update latest \"Everything works again.\" --life resolved\n  deich incident update latest --say watching\n\n" +
 		"It stands on the status page and in its feeds at once."
 }
 
 func (c *incidentUpdateCommand) Run(t *terminal) error {
-	return c.say(t, "/updates", desk.UpdateRequest{Life: incident.Life(c.Life), Text: incident.Text{English: c.Text, German: c.DE}, By: c.name()},
+	return c.say(t, "/updates", desk.UpdateRequest{Life: incident.Life(c.Life), Text: incident.Text{English: c.Text, German: c.DE}, Say: c.Say, By: c.name()},
 		"The status page says so.")
+}
+
+type incidentTranslateCommand struct {
+	oneIncident
+	personFlag
+	DE string `name:"de" help:"The text in German." placeholder:"TEXT"`
+	EN string `name:"en" help:"The text in English." placeholder:"TEXT"`
+}
+
+func (incidentTranslateCommand) Help() string {
+	return "Examples:\n  deich incident translate latest --de \"Wir haben die Ursache und sind dabei.\"\n\n" +
+		"It is put to the newest update that lacks that language; what was said before stands."
+}
+
+func (c *incidentTranslateCommand) Run(t *terminal) error {
+	return c.say(t, "/translations", desk.TranslateRequest{Text: incident.Text{English: c.EN, German: c.DE}, By: c.name()}, "The status page says so in both languages.")
+}
+
+type incidentSentencesCommand struct{ jsonFlag }
+
+func (incidentSentencesCommand) Help() string {
+	return "Examples:\n  deich incident sentences\n  deich incident update latest --say found"
+}
+
+func (c *incidentSentencesCommand) Run(t *terminal) error {
+	all := incident.Sentences()
+	if c.JSON {
+		return t.json(all)
+	}
+	for _, s := range all {
+		stage := ""
+		if s.Life != "" {
+			stage = " (" + string(s.Life) + ")"
+		}
+		t.say("%s%s\n  %s\n  %s", s.Name, stage, s.Text.English, s.Text.German)
+	}
+	return nil
 }
 
 type incidentApproveCommand struct {

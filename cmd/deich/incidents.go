@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/edge"
 )
@@ -18,6 +20,30 @@ func (s *station) keepIncidents() {
 	}
 	s.keeper = k
 	s.desk.KeepIncidents(k)
+}
+
+// expectEvery is how often the engine is told whether a crowd is expected.
+const expectEvery = 2 * time.Second
+
+// expectCrowds tells the engine of crowds that people have announced, until ctx ends.
+func (s *station) expectCrowds(ctx context.Context) {
+	if s.keeper == nil {
+		return
+	}
+	each := time.NewTicker(expectEvery)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-each.C:
+			until := deich.Time(0)
+			if t := s.keeper.CrowdUntil(now); !t.IsZero() {
+				until = deich.Time(t.UnixNano())
+			}
+			s.engine.ExpectCrowd(until)
+		}
+	}
 }
 
 func (s *station) closeIncidents() error {

@@ -20,14 +20,16 @@ import (
 type statusPage struct {
 	process *os.Process
 	exited  chan struct{} // closed when a child of ours has ended; nil: it is no child of ours
-	address string        // "": it was there already, and only it knows
+	address string        // where it listens
+	before  bool          // it was there already
 }
 
 // statusStartWait is how long the page's process may take to listen.
 const statusStartWait = 5 * time.Second
 
-// takePidFile locks the file that names the page's process, and writes it.
-func takePidFile(name string) (*os.File, error) {
+// takePidFile locks the file that tells of the page's process, and writes it:
+// its number, where it was told to listen, and where it listens.
+func takePidFile(name, listen, address string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
@@ -35,42 +37,63 @@ func takePidFile(name string) (*os.File, error) {
 	if err := lockNow(f); err != nil {
 		return nil, errors.Join(errors.New("status page: another one serves this data folder"), f.Close())
 	}
-	if err := errors.Join(f.Truncate(0), func() error { _, err := fmt.Fprintln(f, os.Getpid()); return err }()); err != nil {
+	if err := errors.Join(f.Truncate(0), func() error { _, err := fmt.Fprintf(f, "%d\n%s\n%s\n", os.Getpid(), listen, address); return err }()); err != nil {
 		return nil, errors.Join(fmt.Errorf("status page: %w", err), f.Close())
 	}
 	return f, nil
 }
 
 // survivor finds the page's process of a station that crashed: the lock says
-// that it lives, and only it writes that file.
-func survivor(data string) *os.Process {
+// that it lives, and only it writes that file. listen is where it was told to.
+func survivor(data string) (page *statusPage, listen string) {
 	f, err := os.OpenFile(filepath.Join(data, statusPidFile), os.O_RDWR, 0)
 	if err != nil {
-		return nil
+		return nil, ""
 	}
 	defer f.Close()
 	if lockNow(f) == nil { // nobody holds it
-		return nil
+		return nil, ""
 	}
-	b, err := io.ReadAll(io.LimitReader(f, 32))
+	b, err := io.ReadAll(io.LimitReader(f, 1<<10))
 	if err != nil {
-		return nil
+		return nil, ""
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	said := strings.Split(string(b), "\n")
+	if len(said) < 3 {
+		return nil, ""
+	}
+	pid, err := strconv.Atoi(said[0])
 	if err != nil || pid <= 1 {
-		return nil
+		return nil, ""
 	}
 	p, err := os.FindProcess(pid)
 	if err != nil {
-		return nil
+		return nil, ""
 	}
-	return p
+	return &statusPage{process: p, address: said[2], before: true}, said[1]
 }
 
-// startStatusPage starts the page's process, or takes over the one that is there.
+// waitGone waits until the process of a page that was ended holds its lock no more.
+func waitGone(data string) {
+	for end := time.Now().Add(statusStartWait); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if p, _ := survivor(data); p == nil {
+			return
+		}
+	}
+}
+
+// startStatusPage starts the page's process, or takes over the one that is there
+// where it listens as wanted; with "off" there is none.
 func startStatusPage(data, listen string) (*statusPage, error) {
-	if p := survivor(data); p != nil {
-		return &statusPage{process: p}, nil
+	if p, where := survivor(data); p != nil {
+		if where == listen {
+			return p, nil
+		}
+		p.end()
+		waitGone(data)
+	}
+	if listen == consoleOff {
+		return nil, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -101,7 +124,10 @@ func startStatusPage(data, listen string) (*statusPage, error) {
 	}
 	if page.address == "" {
 		page.end()
-		return nil, fmt.Errorf("status page: %s", strings.TrimSpace(strings.TrimPrefix(errs.String()+" it did not start", "deich: ")))
+		if said := strings.TrimSpace(strings.TrimPrefix(errs.String(), "deich: ")); said != "" {
+			return nil, errors.New(said)
+		}
+		return nil, errors.New("status page: it did not start")
 	}
 	return page, nil
 }

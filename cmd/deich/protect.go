@@ -24,7 +24,7 @@ type protectCommand struct {
 	Key            string   `help:"Its key (PEM)." type:"path" placeholder:"FILE"`
 	Data           string   `help:"Folder for keys, what the engine learned, and lists (${default})." type:"path" default:"${data}" placeholder:"DIR"`
 	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none (${default})." placeholder:"ADDR"`
-	Status         string   `default:"off" help:"Where the status page is, such as :2021; off for none (${default})." placeholder:"ADDR"`
+	Status         string   `default:":2021" help:"Where the status page is, open to everyone; off for none (${default})." placeholder:"ADDR"`
 	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
 	Gate           string   `default:"off" help:"Have the kernel drop what judged sources send: off, auto, xdp or nft (${default})." placeholder:"MODE"`
 	TrustedProxies []string `help:"Proxies in front, with commas between them, whose word about the client is believed." placeholder:"CIDR"`
@@ -37,7 +37,7 @@ func (protectCommand) Help() string {
 		"  deich protect --to http://127.0.0.1:3000 --domain box.lan --internal\n" +
 		"  deich protect --to http://10.0.0.5 --listen :443 --cert site.pem --key site.key\n" +
 		"  deich protect --to http://127.0.0.1:3000 --trusted-proxies 10.0.0.0/8\n" +
-		"  deich protect --to http://127.0.0.1:3000 --status :2021\n\n" +
+		"  deich protect --to http://127.0.0.1:3000 --status off\n\n" +
 		"It needs nothing else: it finds out by itself what the origin can do."
 }
 

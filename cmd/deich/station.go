@@ -236,6 +236,7 @@ func (s *station) serve(ctx context.Context) (err error) {
 		running.Go(func() { s.desk.Run(inner) }) // incidents are kept all the same
 	}
 	running.Go(func() { s.saveNowAndThen(inner) })
+	running.Go(func() { s.expectCrowds(inner) })
 	if err := s.edge.Start(inner); err != nil {
 		stop()
 		running.Wait()
@@ -252,11 +253,9 @@ func (s *station) serve(ctx context.Context) (err error) {
 		return err
 	}
 	s.keeping.start()
-	if c := s.inForce.Load(); c.Status != consoleOff {
-		// Like the desk, the page stands apart.
-		if s.page, err = startStatusPage(s.data.path, c.Status); err != nil {
-			s.terminal.warn("%v", err)
-		}
+	// Like the desk, the page stands apart.
+	if s.page, err = startStatusPage(s.data.path, s.inForce.Load().Status); err != nil {
+		s.terminal.warn("%v", err)
 	}
 	s.announce()
 	<-ctx.Done()
@@ -303,10 +302,12 @@ func (s *station) announce() {
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
 	switch {
-	case s.page != nil && s.page.address != "":
-		t.say("  status    http://%s/", reachableText(s.page.address))
+	case s.page != nil && s.page.before:
+		t.say("  status    http://%s/ (its process has outlived the last Deich, and goes on)", reachableText(s.page.address))
 	case s.page != nil:
-		t.say("  status    as before: the page's process has outlived the last Deich, and goes on")
+		t.say("  status    http://%s/", reachableText(s.page.address))
+	case c.Status != consoleOff:
+		t.say("  status    none: it could not start, as said above")
 	}
 	t.say("  data      %s", s.data.path)
 	if c.Gate.Mode != gate.Off {

@@ -39,18 +39,22 @@ const statusPidFile = "status.pid"
 func (c *statusServeCommand) Run(t *terminal) error {
 	l, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return portHint(err, "status page", "--listen :2022")
+		instead := "--listen :2022"
+		if c.Child {
+			instead = "--status :2022, or --status off to go without; everything else goes on"
+		}
+		return portHint(err, "status page", instead)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if c.Child {
 		name := filepath.Join(c.Data, statusPidFile)
-		lock, err := takePidFile(name)
+		lock, err := takePidFile(name, c.Listen, l.Addr().String())
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
-		defer os.Remove(name)
 		defer lock.Close()
+		defer os.Remove(name) // first, lest it be the next one's
 		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 		fmt.Fprintln(t.out, l.Addr())
 	} else {
@@ -68,7 +72,7 @@ type statusPublishCommand struct {
 
 func (statusPublishCommand) Help() string {
 	return "Examples:\n  deich status publish /srv/status --url https://status.example.org/\n  deich status publish /mnt/elsewhere --every 30s\n\n" +
-		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds. Any server of files will do."
+		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds, badge.svg is for other pages. Any server of files will do."
 }
 
 func (c *statusPublishCommand) Run(t *terminal) error {

@@ -23,6 +23,7 @@ type Book struct {
 	zone *time.Location
 	all  map[string]*Incident
 	days []DayLine
+	plan []Plan
 	// Said is when the last fact was said.
 	said time.Time
 }
@@ -65,12 +66,13 @@ type bookForm struct {
 	Incidents []*Incident          `json:"incidents"`
 	OffAt     map[string]time.Time `json:"off_at"`
 	Days      []DayLine            `json:"days"`
+	Plans     []Plan               `json:"plans,omitempty"`
 	Said      time.Time            `json:"said"`
 }
 
 // MarshalJSON gives everything, for a snapshot.
 func (b *Book) MarshalJSON() ([]byte, error) {
-	form := bookForm{b.Incidents(), map[string]time.Time{}, b.days, b.said}
+	form := bookForm{b.Incidents(), map[string]time.Time{}, b.days, b.plan, b.said}
 	for id, i := range b.all {
 		if !i.offAt.IsZero() {
 			form.OffAt[id] = i.offAt
@@ -85,7 +87,7 @@ func (b *Book) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &form); err != nil {
 		return err
 	}
-	b.all, b.days, b.said = map[string]*Incident{}, form.Days, form.Said
+	b.all, b.days, b.plan, b.said = map[string]*Incident{}, form.Days, form.Plans, form.Said
 	for _, i := range form.Incidents {
 		if i == nil || i.ID == "" {
 			return fmt.Errorf("incident: an incident without a name")
@@ -104,6 +106,10 @@ func (b *Book) Apply(f Fact) {
 	}
 	if f.Kind == Minute && f.Row != nil {
 		b.count(f.Row)
+	}
+	if f.Kind == Planned || f.Kind == Cancelled {
+		b.takePlan(f)
+		return
 	}
 	if f.Kind == Opened || f.Kind == Imported {
 		if f.Incident != "" && b.all[f.Incident] == nil {

@@ -28,14 +28,18 @@ const (
 	Failing   Kind = "origin_failing"
 	Answering Kind = "origin_back"
 
-	Noted    Kind = "noted"    // a person's remark, not public
-	Updated  Kind = "updated"  // a word to the public
-	Approved Kind = "approved" // a person's word on the cause, public
-	Merged   Kind = "merged"   // into Other
-	Split    Kind = "split"    // Other begins at Time
-	Claimed  Kind = "claimed"
-	Held     Kind = "held" // a claim was held against the record
-	Imported Kind = "imported"
+	Noted      Kind = "noted"      // a person's remark, not public
+	Updated    Kind = "updated"    // a word to the public
+	Translated Kind = "translated" // the update of Time, into what it lacked
+	Approved   Kind = "approved"   // a person's word on the cause, public
+	Merged     Kind = "merged"     // into Other
+	Split      Kind = "split"      // Other begins at Time
+	Claimed    Kind = "claimed"
+	Held       Kind = "held" // a claim was held against the record
+	Imported   Kind = "imported"
+
+	Planned   Kind = "planned"   // Plan
+	Cancelled Kind = "cancelled" // the plan of that name
 
 	// Started and Repaired tell of the record itself.
 	Started  Kind = "started"
@@ -94,6 +98,7 @@ type Fact struct {
 	Claim    *Claim    `json:"claim,omitempty"`    //
 	Finding  *Finding  `json:"finding,omitempty"`  //
 	Case     *Case     `json:"case,omitempty"`     // what was imported
+	Plan     *Plan     `json:"plan,omitempty"`     //
 	Newcomer bool      `json:"newcomer,omitempty"` // Opened: newcomers alone are affected so far
 }
 

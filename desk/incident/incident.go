@@ -304,6 +304,8 @@ func (i *Incident) apply(f Fact) {
 		i.suffers(f.Origin)
 	case Updated:
 		i.update(f)
+	case Translated:
+		i.translate(f)
 	case Approved:
 		i.Approval = &Approval{f.At, f.By, f.Cause, f.Text}
 		if i.Life == Investigating {

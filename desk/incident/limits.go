@@ -12,6 +12,14 @@ const (
 	UpdatesMax = 200
 	// ClaimsMax bounds one incident's claims; one more is refused.
 	ClaimsMax = 50
+	// PlansMax bounds what is planned; the oldest that is over is forgotten, and where all lie ahead one more is refused.
+	PlansMax = 100
+	// planMost is how long one plan may last; a longer one is refused.
+	planMost = 31 * 24 * time.Hour
+	// planAhead is how far ahead its begin may lie; further is refused.
+	planAhead = 2 * 366 * 24 * time.Hour
+	// titleMax bounds a plan's title in one language, in bytes; a longer one is refused.
+	titleMax = 200
 	// TextMax bounds a text that a person gives, in bytes; a longer one is refused.
 	TextMax = 8 << 10
 	// daysMax bounds the days that are remembered; the oldest is forgotten.

@@ -259,6 +259,8 @@ func (m Moment) Sentence(zone *time.Location) Text {
 		return Text{m.Origin + " answers again.", m.Origin + " antwortet wieder."}
 	case Updated:
 		return Text{"Told the public: " + m.Text.In("en"), "Der Öffentlichkeit gesagt: " + m.Text.In("de")}
+	case Translated:
+		return Text{"Translated for the public: " + m.Text.In("en"), "Für die Öffentlichkeit übersetzt: " + m.Text.In("de")}
 	case Approved:
 		return Text{"Cause approved: " + m.Text.In("en"), "Ursache freigegeben: " + m.Text.In("de")}
 	case Merged:

@@ -22,13 +22,16 @@ const (
 	Up   State = "up"   // it answers
 	Slow State = "slow" // it answers, and newcomers or everybody may have to wait
 	Down State = "down" // it does not answer
+	// Unknown: nobody looked lately.
+	Unknown State = "unknown"
 )
 
 // Component is one thing that users know by a name; where it has none, it is
 // "the website".
 type Component struct {
-	Name  string `json:"name,omitempty"`
-	State State  `json:"state"`
+	Name   string `json:"name,omitempty"`
+	State  State  `json:"state"`
+	Needed bool   `json:"needed,omitempty"` // the platform depends on it, and others run it
 }
 
 // Day is one day of the history.
@@ -66,13 +69,14 @@ type Document struct {
 	Ended      bool        `json:"ended,omitempty"` // it was ended in peace then
 	Components []Component `json:"components"`
 	Days       []Day       `json:"days"` // oldest first, today last
+	Plans      []Plan      `json:"plans,omitempty"`
 	Current    []Incident  `json:"current"`
 	Past       []Incident  `json:"past"` // newest first
 }
 
 // From takes out of a book what the public may know.
 func From(b *incident.Book, components []Component, now time.Time, zone *time.Location) *Document {
-	d := &Document{Heard: now, Components: components, Current: []Incident{}, Past: []Incident{}}
+	d := &Document{Heard: now, Components: components, Plans: plansOf(b, now), Current: []Incident{}, Past: []Incident{}}
 	measured := map[string]incident.DayLine{}
 	for _, l := range b.Days() {
 		measured[l.Day] = l

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/deichproject/deich/desk/incident"
@@ -48,24 +49,42 @@ type entry struct {
 	at                      time.Time
 }
 
-// entries are all updates, the newest first.
-func (d *Document) entries(lang string) (all []entry) {
+// entries are all updates, the newest first. An entry's name stays, whatever is
+// said later: where the page stands, its incident, the moment, and the language.
+func (d *Document) entries(lang, url string) (all []entry) {
 	for _, group := range [][]Incident{d.Current, d.Past} {
 		for _, i := range group {
-			for _, u := range i.Updates {
+			twins := 0 // of the same moment, the oldest first
+			for k := len(i.Updates) - 1; k >= 0; k-- {
+				u := i.Updates[k]
+				if twins++; k+1 == len(i.Updates) || i.Updates[k+1].At.UnixMilli() != u.At.UnixMilli() {
+					twins = 0
+				}
+				name := fmt.Sprintf("%s:%d", i.ID, u.At.UnixMilli())
+				if twins > 0 {
+					name += fmt.Sprintf(":%d", twins)
+				}
 				all = append(all, entry{
-					fmt.Sprintf("urn:deich:%s:%d", i.ID, u.At.UnixMilli()),
-					incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", u.Text.In(lang), "#i" + i.ID, u.At,
+					feedName(url, lang, name), incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", u.Text.In(lang), "#i" + i.ID, u.At,
 				})
 			}
 		}
 	}
+	slices.SortStableFunc(all, func(a, b entry) int { return b.at.Compare(a.at) })
 	return all
+}
+
+// feedName gives an IRI that nothing else has.
+func feedName(url, lang, name string) string {
+	if url == "" {
+		return "urn:deich:" + lang + ":" + name
+	}
+	return url + "?lang=" + lang + "#" + name
 }
 
 func (d *Document) updated() time.Time {
 	last := time.Time{}
-	for _, e := range d.entries("en") {
+	for _, e := range d.entries("en", "") {
 		if e.at.After(last) {
 			last = e.at
 		}
@@ -79,12 +98,11 @@ func (d *Document) updated() time.Time {
 // atom gives the feed by RFC 4287. url is where the page stands, with a slash
 // at its end, or "" where that is not known.
 func (d *Document) atom(lang, url string, l links) ([]byte, error) {
-	f := atomFeed{Lang: lang, ID: "urn:deich:status", Title: wordsIn(lang).Title, Updated: d.updated().UTC().Format(time.RFC3339), Author: atomAuthor{"Deich"}}
+	f := atomFeed{Lang: lang, ID: feedName(url, lang, "status"), Title: wordsIn(lang).Title, Updated: d.updated().UTC().Format(time.RFC3339), Author: atomAuthor{"Deich"}}
 	if url != "" {
-		f.ID = url
 		f.Links = []atomLink{{"self", "application/atom+xml", url + l.Atom(lang)}, {"alternate", "text/html", url}}
 	}
-	for _, e := range d.entries(lang) {
+	for _, e := range d.entries(lang, url) {
 		a := atomEntry{ID: e.id, Title: e.title, Updated: e.at.UTC().Format(time.RFC3339), Content: atomText{"text", e.text}}
 		if url != "" {
 			a.Links = &atomLink{"alternate", "text/html", url + e.anchor}
@@ -118,7 +136,7 @@ func (d *Document) json(lang, url string, l links) ([]byte, error) {
 	if url != "" {
 		f.Home, f.Feed = url, url+l.JSON(lang)
 	}
-	for _, e := range d.entries(lang) {
+	for _, e := range d.entries(lang, url) {
 		i := jsonItem{ID: e.id, Title: e.title, Text: e.text, Published: e.at.UTC().Format(time.RFC3339)}
 		if url != "" {
 			i.URL = url + e.anchor

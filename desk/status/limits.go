@@ -12,6 +12,14 @@ const (
 	pastMax = 12
 	// updatesMax bounds the updates of one incident on the page, newest first; older ones are left out.
 	updatesMax = 12
+	// plansMax bounds what is planned in the file and the calendar; what is over first, and then what lies furthest ahead, is left out.
+	plansMax = 40
+	// plansShown bounds them on the page, the next first; later ones are in the calendar alone.
+	plansShown = 6
+	// plansAhead is from how long before its begin on a plan stands on the page.
+	plansAhead = 14 * 24 * time.Hour
+	// plansFor is how long one that is over stays in the calendar.
+	plansFor = 30 * 24 * time.Hour
 	// pageBytesMax is how large the page may get, in bytes; then past incidents are left out until it fits.
 	pageBytesMax = 50 << 10
 	// connsMax bounds open connections to the page; one more waits to be accepted.

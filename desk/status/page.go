@@ -55,15 +55,22 @@ type view struct {
 	SilentText             string
 	Words                  words
 	Components             []row
+	Planned                []plan
 	Current, Past          []told
 	Cells                  []cell
 	DaysLabel, DaysNote    string
 	DayRows                []row
-	Atom, JSON             string
+	Atom, JSON, Calendar   string
 	Policy                 string // for a file: nobody sends it as a header
 }
 
 type row struct{ Name, State, Word string }
+
+type plan struct {
+	Title, Kind, From, To string
+	Begin, End            time.Time
+	Runs                  bool
+}
 
 type cell struct {
 	X     int
@@ -84,6 +91,7 @@ type fact struct {
 
 type update struct {
 	When, Life, Text string
+	Lang             string // of the text, where it is not the page's
 	At               time.Time
 	Draft            bool
 }
@@ -95,7 +103,7 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 	if links.files {
 		v.Policy, _, _ = strings.Cut(policy, "; frame-ancestors") // which a page cannot say itself
 	}
-	v.OtherLink, v.Atom, v.JSON = links.page(v.Other), links.Atom(lang), links.JSON(lang)
+	v.OtherLink, v.Atom, v.JSON, v.Calendar = links.page(v.Other), links.Atom(lang), links.JSON(lang), links.feed("calendar", lang, ".ics")
 	for {
 		var b bytes.Buffer
 		if err := pages.ExecuteTemplate(&b, "status.html", v); err != nil {
@@ -156,14 +164,11 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	case v.Silent:
 		v.SilentText = fmt.Sprintf(w.Silent, in(incident.Span(ago)), at)
 	}
-	worst := Up
+	worst := d.worst()
 	for _, c := range d.Components {
 		name := c.Name
 		if name == "" {
 			name = w.Website
-		}
-		if c.State == Down || worst == Up {
-			worst = c.State
 		}
 		v.Components = append(v.Components, row{name, string(c.State), w.States[c.State]})
 	}
@@ -173,21 +178,34 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	for _, i := range d.Past {
 		v.Past = append(v.Past, d.tell(i, lang, zone, d.Heard))
 	}
+	if worst == Up && len(d.missing()) > 0 {
+		worst = Slow
+	}
 	v.Title, v.Mood, v.Water = w.Title, string(worst), map[State]int{Up: 4, Slow: 45, Down: 90}[worst]
-	v.Sentence = d.sentence(worst, w, lang, zone)
+	if !live {
+		now = d.Heard
+	}
+	v.Planned = d.planned(w, lang, now, zone)
+	v.Sentence = d.sentence(d.worst(), w, lang, now, zone)
 	v.history(d, w, lang, zone)
 	return v
 }
 
 // sentence is the one at the top: what is so. While users are affected, it is
 // the newest word to the public.
-func (d *Document) sentence(worst State, w words, lang string, zone *time.Location) string {
+func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) string {
 	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
 		c := d.Current[0]
 		if c.Restored.IsZero() || worst == Down {
 			return c.Updates[0].Text.In(lang)
 		}
 		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang))
+	}
+	if until := d.working(now); worst != Up && !until.IsZero() {
+		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang))
+	}
+	if missing := d.missing(); worst == Up && len(missing) > 0 {
+		return fmt.Sprintf(w.Needs, strings.Join(missing, ", "))
 	}
 	return w.Sentences[worst]
 }
@@ -221,7 +239,11 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 		t.Facts = append(t.Facts, fact{w.End, incident.ClockSeconds(i.End, zone).In(lang), i.End})
 	}
 	for _, u := range i.Updates {
-		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), u.At, u.Draft})
+		other := ""
+		if u.Text.Lacks() == lang {
+			other = map[string]string{"de": "en", "en": "de"}[lang]
+		}
+		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), other, u.At, u.Draft})
 	}
 	return t
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// ServeHTTP answers / and the feeds; anything else is not found.
+// ServeHTTP answers /, the feeds, the badge and the calendar; anything else is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
@@ -81,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := s.answer(r.URL.Path, lang)
 	switch {
 	case errors.Is(err, errNoPage):
-		http.Error(w, "not found: the page is /, the feeds are /feed.atom and /feed.json", http.StatusNotFound)
+		http.Error(w, "not found: the page is /, the feeds are /feed.atom and /feed.json, the badge is /badge.svg, the calendar is /calendar.ics", http.StatusNotFound)
 		return
 	case err != nil:
 		h.Set("Retry-After", "30")
@@ -91,6 +92,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", a.kind)
 	h.Set("Content-Language", lang)
 	h.Set("Cache-Control", "public, max-age=5")
+	if r.URL.Path == "/badge.svg" { // it stands on others' pages: they ask more, and less often
+		h.Set("Cache-Control", "public, max-age=30")
+	}
 	h.Set("Vary", "Accept-Language, Accept-Encoding")
 	body := a.body
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
@@ -105,10 +109,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var errNoPage = errors.New("status: no such page")
 
+// paths are all that is served, and published.
+var paths = []string{"/", "/feed.atom", "/feed.json", "/badge.svg", "/calendar.ics"}
+
 // answer gives a page as of this second: everyone who asks within it gets the
 // same bytes.
 func (s *Server) answer(path, lang string) (answer, error) {
-	if path != "/" && path != "/feed.atom" && path != "/feed.json" {
+	if !slices.Contains(paths, path) {
 		return answer{}, errNoPage
 	}
 	now := s.now()
@@ -147,6 +154,12 @@ func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.L
 	case "/feed.json":
 		a.kind = "application/feed+json; charset=utf-8"
 		a.body, err = d.json(lang, url, l)
+	case "/badge.svg":
+		a.kind = "image/svg+xml"
+		a.body = d.badge(lang, now, zone, live)
+	case "/calendar.ics":
+		a.kind = "text/calendar; charset=utf-8"
+		a.body = d.calendar(lang, url)
 	}
 	if err != nil {
 		return a, err
@@ -203,19 +216,22 @@ func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string,
 	}
 	l := links{files: true}
 	var written []string
-	for _, f := range []struct{ path, lang, name string }{
-		{"/", "en", l.page("en")}, {"/", "de", l.page("de")},
-		{"/feed.atom", "en", l.Atom("en")}, {"/feed.atom", "de", l.Atom("de")},
-		{"/feed.json", "en", l.JSON("en")}, {"/feed.json", "de", l.JSON("de")},
-	} {
-		a, err := makeAnswer(d, f.path, f.lang, url, now, zone, false, l)
-		if err == nil {
-			err = replace(filepath.Join(to, f.name), a.body)
+	for _, path := range paths {
+		for _, lang := range []string{"en", "de"} {
+			name := l.page(lang)
+			if base, ok := strings.CutPrefix(path, "/"); ok && base != "" {
+				base, ending, _ := strings.Cut(base, ".")
+				name = l.feed(base, lang, "."+ending)
+			}
+			a, err := makeAnswer(d, path, lang, url, now, zone, false, l)
+			if err == nil {
+				err = replace(filepath.Join(to, name), a.body)
+			}
+			if err != nil {
+				return written, fmt.Errorf("status: publish: %w", err)
+			}
+			written = append(written, name)
 		}
-		if err != nil {
-			return written, fmt.Errorf("status: publish: %w", err)
-		}
-		written = append(written, f.name)
 	}
 	return written, nil
 }

@@ -23,7 +23,11 @@ const script = `<script>alert("1")</script>`
 
 // full is as much as a document can hold.
 func full() *Document {
-	d := &Document{Heard: now, Components: []Component{{"www.example.org", Down}, {script, Slow}, {"", Up}}, Current: []Incident{}, Past: []Incident{}}
+	d := &Document{Heard: now, Components: []Component{{Name: "www.example.org", State: Down}, {Name: script, State: Slow}, {State: Up}}, Current: []Incident{}, Past: []Incident{}}
+	for n := range plansMax {
+		d.Plans = append(d.Plans, Plan{ID: fmt.Sprint("p", n), UID: fmt.Sprint("uid", n), Kind: incident.Crowd, Said: now, From: now.Add(time.Duration(n) * time.Hour), To: now.Add(time.Duration(n+2) * time.Hour),
+			Title: incident.Text{English: script + strings.Repeat(" word", 30), German: "Kartenverkauf"}})
+	}
 	for i := days - 1; i >= 0; i-- {
 		d.Days = append(d.Days, Day{now.AddDate(0, 0, -i).Format(time.DateOnly), 86400, i % 3 * 90, i % 2 * 400})
 	}
@@ -91,7 +95,7 @@ func TestThePageIsSmallAndStaysText(t *testing.T) {
 
 func TestThePageSaysWhenItWasLastHeard(t *testing.T) {
 	dir := t.TempDir()
-	d := &Document{Heard: now, Components: []Component{{"", Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
+	d := &Document{Heard: now, Components: []Component{{State: Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
 	write(t, dir, d)
 	for _, c := range []struct {
 		after    time.Duration
@@ -193,7 +197,7 @@ func TestFeeds(t *testing.T) {
 	if err := xml.Unmarshal(w.Body.Bytes(), &atom); err != nil {
 		t.Fatal(err)
 	}
-	if want := (pastMax + 1) * updatesMax; len(atom.Entries) != want || atom.ID != "https://status.example.org/" || atom.Author == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/atom+xml") {
+	if want := (pastMax + 1) * updatesMax; len(atom.Entries) != want || atom.ID != "https://status.example.org/?lang=de#status" || atom.Author == "" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/atom+xml") {
 		t.Errorf("%d entries, want %d: %+v", len(atom.Entries), want, atom.ID)
 	}
 	seen := map[string]bool{}
@@ -217,11 +221,12 @@ func TestPublish(t *testing.T) {
 	}
 	write(t, dir, full())
 	names, err := Publish(dir, to, "", now, cet)
-	if err != nil || len(names) != 6 {
+	if err != nil || len(names) != 10 {
 		t.Fatalf("%q, %v", names, err)
 	}
 	for name, want := range map[string]string{
 		"index.html": `href="de.html"`, "de.html": "Stand: 7. März 2026, 15:20 Uhr (MEZ).", "feed.atom": "<feed", "feed.de.atom": `xml:lang="de"`, "feed.json": "jsonfeed", "feed.de.json": `"de"`,
+		"badge.svg": "<svg", "badge.de.svg": "15:20", "calendar.ics": "BEGIN:VCALENDAR", "calendar.de.ics": "Kartenverkauf",
 	} {
 		b, err := os.ReadFile(filepath.Join(to, name))
 		if err != nil || !strings.Contains(string(b), want) {
@@ -242,5 +247,43 @@ func BenchmarkServe(b *testing.B) {
 	s := NewServer(dir, "", cet)
 	for b.Loop() {
 		ask(s, "/", "de")
+	}
+}
+
+// What the platform needs is told apart from the platform.
+func TestWhatIsNeededIsMissing(t *testing.T) {
+	d := &Document{Heard: now, Components: []Component{{"www.example.org", Up, false}, {"pay", Down, true}, {"mail", Unknown, true}}}
+	for lang, want := range map[string][]string{
+		"en": {"something that it needs does not answer: pay.", "not known"}, "de": {"gehört, antwortet nicht: pay.", "nicht bekannt"},
+	} {
+		b, err := d.render(lang, now, cet, true, links{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(b), w) {
+				t.Errorf("%s: %q is missing", lang, w)
+			}
+		}
+	}
+	if b := string(d.badge("en", now, cet, true)); !strings.Contains(b, "a part is missing") {
+		t.Error(b)
+	}
+	d.Components[0].State = Down
+	if b, _ := d.render("en", now, cet, true, links{}); !strings.Contains(string(b), "The site does not answer") {
+		t.Error("that the site is down is not what is said first")
+	}
+}
+
+// A text that was not translated says in which language it is.
+func TestTheOtherLanguageIsMarked(t *testing.T) {
+	d := &Document{Heard: now, Current: []Incident{{ID: "x", Updates: []Update{{At: now, Text: incident.Text{English: "Only in English."}}, {At: now, Text: incident.Text{German: "Nur deutsch."}}}}}}
+	for lang, want := range map[string][2]string{
+		"de": {`<p lang="en">Only in English.`, `<p>Nur deutsch.`}, "en": {`<p>Only in English.`, `<p lang="de">Nur deutsch.`},
+	} {
+		b, err := d.render(lang, now, cet, true, links{})
+		if err != nil || !strings.Contains(string(b), want[0]) || !strings.Contains(string(b), want[1]) {
+			t.Errorf("%s: %v, %q are missing in %s", lang, err, want, b[strings.Index(string(b), "<main"):])
+		}
 	}
 }

@@ -1,13 +1,16 @@
 package status
 
+import "github.com/deichproject/deich/desk/incident"
+
 // words are the page's, in one language. Sentences with %s take times or spans.
 type words struct {
-	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt string
-	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted              string
-	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot              string
-	Again, Good, Some, Bad, None                                                       string
-	States                                                                             map[State]string
-	Sentences                                                                          map[State]string
+	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt           string
+	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted                        string
+	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot                        string
+	Again, Good, Some, Bad, None, Disturbed, Partly, Needs, Planned, Working, Runs, To, Calendar string
+	States, Badge                                                                                map[State]string
+	Sentences                                                                                    map[State]string
+	Plans                                                                                        map[incident.PlanKind]string
 }
 
 var english = words{
@@ -23,8 +26,13 @@ var english = words{
 	Figures: "The days in words", Legend: "Each bar is a day.", Updates: "Updates, newest first",
 	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
 	Again: "It works again since %s. We keep watching.",
-	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured",
-	States:    map[State]string{Up: "works", Slow: "works; some have to wait", Down: "does not answer"},
+	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured", Disturbed: "users affected", Partly: "a part is missing", Needs: "It works, but something that it needs does not answer: %s.",
+	Planned: "Planned", Working: "Planned maintenance until %s: some things may not work until then.", Runs: "now", To: "to", Calendar: "Calendar",
+	Plans: map[incident.PlanKind]string{
+		incident.Maintenance: "Maintenance: some things may not work for a while.", incident.Crowd: "Many visitors are expected: you may have to wait a little.",
+	},
+	States:    map[State]string{Up: "works", Slow: "works; some have to wait", Down: "does not answer", Unknown: "not known"},
+	Badge:     map[State]string{Up: "works", Slow: "some have to wait", Down: "does not answer", Unknown: "not known"},
 	Sentences: map[State]string{Up: "Everything works.", Slow: "It works; newcomers may have to wait a little.", Down: "The site does not answer at the moment. We are looking into it."},
 }
 
@@ -41,8 +49,13 @@ var german = words{
 	Figures: "Die Tage in Worten", Legend: "Jeder Balken ist ein Tag.", Updates: "Meldungen, neueste zuerst",
 	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
 	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",
-	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen",
-	States:    map[State]string{Up: "funktioniert", Slow: "funktioniert; manche müssen warten", Down: "antwortet nicht"},
+	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen", Disturbed: "Nutzer betroffen", Partly: "ein Teil fehlt", Needs: "Es funktioniert, doch etwas, das dazu gehört, antwortet nicht: %s.",
+	Planned: "Geplant", Working: "Geplante Wartung bis %s: Bis dahin funktioniert vielleicht nicht alles.", Runs: "jetzt", To: "bis", Calendar: "Kalender",
+	Plans: map[incident.PlanKind]string{
+		incident.Maintenance: "Wartung: Eine Zeit lang funktioniert vielleicht nicht alles.", incident.Crowd: "Viele Besucher werden erwartet: Sie müssen vielleicht etwas warten.",
+	},
+	States:    map[State]string{Up: "funktioniert", Slow: "funktioniert; manche müssen warten", Down: "antwortet nicht", Unknown: "nicht bekannt"},
+	Badge:     map[State]string{Up: "funktioniert", Slow: "mit Wartezeit", Down: "antwortet nicht", Unknown: "nicht bekannt"},
 	Sentences: map[State]string{Up: "Alles funktioniert.", Slow: "Es funktioniert; wer neu kommt, muss vielleicht etwas warten.", Down: "Die Website antwortet im Moment nicht. Wir kümmern uns darum."},
 }
 
