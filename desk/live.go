@@ -76,8 +76,9 @@ type Act struct {
 type Live struct {
 	At       time.Time `json:"at"`
 	Sentence string    `json:"sentence"` // true now
-	Mood     string    `json:"mood"`     // calm, pressure, failing, bypass
-	Water    int       `json:"water"`    // pressure, 0 to 100
+	German   string    `json:"sentence_de"`
+	Mood     string    `json:"mood"`  // calm, pressure, failing, bypass
+	Water    int       `json:"water"` // pressure, 0 to 100
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Groups   []Group   `json:"groups"`
@@ -89,6 +90,8 @@ type Live struct {
 	Memory   int       `json:"memory_bytes"`
 	Listed   int       `json:"listed"`
 	Ordered  int       `json:"ordered"`
+	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
+	Gate     Gate      `json:"gate"`
 	// Incident is the one that is going on, or the last one of today; nil: none.
 	Incident *LiveIncident `json:"incident,omitempty"`
 }
@@ -98,6 +101,7 @@ type LiveIncident struct {
 	ID       string `json:"id"`
 	Life     string `json:"life"`
 	Sentence string `json:"sentence"`
+	German   string `json:"sentence_de"`
 }
 
 // live holds the sampler's memory: the window of tallies, the history and who listens.
@@ -165,7 +169,7 @@ func (d *Desk) view(s *State) Live {
 	now, before, last := &w[len(w)-1], &w[0], &w[max(0, len(w)-2)]
 	v := Live{
 		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
-		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered,
+		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered, Spool: s.Spool, Gate: s.Gate,
 	}
 	slices.Reverse(v.Events)
 	for i := range tiers {
@@ -186,7 +190,7 @@ func (d *Desk) view(s *State) Live {
 		v.Second.Cut = max(v.Second.Cut, o.Cut)
 	}
 	v.Water = water(s.Origins)
-	v.Mood, v.Sentence = speak(s, &v)
+	v.Mood, v.Sentence, v.German = mood(s, v.At), english.speak(s, &v), german.speak(s, &v)
 	return v
 }
 
