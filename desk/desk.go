@@ -72,6 +72,7 @@ func New(o Options) (*Desk, error) {
 	d.Mount("GET /api/v1/state", http.HandlerFunc(d.serveState))
 	d.Mount("GET /api/v1/events", http.HandlerFunc(d.serveEvents))
 	d.Mount("GET /api/v1/history", http.HandlerFunc(d.serveHistory))
+	d.Mount("GET /api/v1/tables/{file}", http.HandlerFunc(d.serveTable))
 	return d, nil
 }
 

@@ -14,6 +14,10 @@ const (
 	windowSeconds = 10
 	// eventsMax bounds the recent events kept; the oldest is forgotten.
 	eventsMax = 256
+	// actionsMax bounds what people did that can be looked at; older ones stand in the record's files alone.
+	actionsMax = 1000
+	// actionsShown bounds those on the page and in each message to it.
+	actionsShown = 10
 	// eventsShown bounds the events on the page and in each message to it.
 	eventsShown = 30
 	// requestBodyMax bounds what a request may send, in bytes; longer is 413 where it is read.
@@ -34,7 +38,7 @@ const (
 
 	// recordBytesMax bounds the record of incidents on disk, in bytes; the oldest file is removed.
 	recordBytesMax = 256 << 20
-	// recordFor is how long the record of incidents is kept; older files are removed. It holds no address.
+	// recordFor is how long the record of incidents is kept; older files are removed. It holds no address but those that an operator lists by hand.
 	recordFor = 400 * 24 * time.Hour
 	// snapshotLines is after how many lines of the record a snapshot is written: so many are read at a start at most.
 	snapshotLines = 2048

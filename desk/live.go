@@ -92,6 +92,7 @@ type Live struct {
 	Ordered  int       `json:"ordered"`
 	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
 	Gate     Gate      `json:"gate"`
+	Actions  []Action  `json:"actions"` // what people did, the newest first
 	// Incident is the one that is going on, or the last one of today; nil: none.
 	Incident *LiveIncident `json:"incident,omitempty"`
 }
@@ -137,8 +138,9 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
 	var current *LiveIncident
+	var acted []Action
 	if d.incidents != nil {
-		current = d.incidents.current()
+		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
 	}
 	l := &d.live
 	l.mu.Lock()
@@ -149,7 +151,7 @@ func (d *Desk) sample() (time.Time, State) {
 	}
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
-	l.current.Incident = current
+	l.current.Incident, l.current.Actions = current, acted
 	if len(l.window) > 1 {
 		l.history.add(l.current.Second)
 	}

@@ -19,6 +19,12 @@ var pageFiles embed.FS
 func templates() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"files": func(w *words, name, of string) any {
+			return struct {
+				W        *words
+				Name, Of string
+			}{w, name, of}
+		},
 		"long":  func(n int) int64 { return int64(n) },
 		"float": func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))

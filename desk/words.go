@@ -24,6 +24,7 @@ type words struct {
 	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept string
 	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                      string
 	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                       string
+	Actions, NoAction, ActionsNote, History, AsFile                               string
 	Cancel, Undo                                                                  string
 	Modes, Ended, Reasons                                                         map[string]string
 	Events, NoEvent                                                               string
@@ -113,6 +114,8 @@ var english = words{
 	Reasons: map[string]string{"other": "not for Deich’s ports", "odd": "cut short or unusual", "allowed": "on the allow list", "pass": "nothing stands against it",
 		"cookie": "SYN answered with a cookie", "source": "from a judged source", "prefix": "from a judged network", "reflection": "UDP that nobody asked for",
 		"fragment": "a piece of UDP that is not its first", "locked": "not on the allow list, which alone may come in"},
+	Actions: "What people did", NoAction: "Nobody has done anything yet.", ActionsNote: "From the record, the newest first; all of it is in the files.",
+	History: "Seconds", AsFile: "%s as %s",
 	Cancel: "Cancel", Undo: "Undo",
 	Events: "Events", NoEvent: "Nothing has happened since the start.",
 	Listed: "listed by hand", Ordered: "sources refused at accept", Tables: "tables %s", Running: "running since %s",
@@ -186,6 +189,8 @@ var german = words{
 	Reasons: map[string]string{"other": "nicht für Deichs Ports", "odd": "abgeschnitten oder ungewöhnlich", "allowed": "auf der Liste der Erlaubten", "pass": "nichts spricht dagegen",
 		"cookie": "SYN, mit einem Cookie beantwortet", "source": "von einer verurteilten Quelle", "prefix": "aus einem verurteilten Netz", "reflection": "UDP, um das niemand bat",
 		"fragment": "ein Stück UDP, das nicht das erste ist", "locked": "nicht auf der Liste der Erlaubten, die allein herein darf"},
+	Actions: "Was Menschen taten", NoAction: "Noch hat niemand etwas getan.", ActionsNote: "Aus der Aufzeichnung, das Neueste zuerst; alles steht in den Dateien.",
+	History: "Sekunden", AsFile: "%s als %s",
 	Cancel: "Abbrechen", Undo: "Zurücknehmen",
 	Events: "Ereignisse", NoEvent: "Seit dem Start ist nichts geschehen.",
 	Listed: "von Hand gelistet", Ordered: "Quellen, bei der Annahme abgewiesen", Tables: "Tabellen %s", Running: "läuft seit %s",

@@ -111,7 +111,13 @@ func (c *chronicle) failingSince(origin uint16) time.Time {
 	return c.failing[origin]
 }
 
-// note tells the console of what an operator did.
-func (s *station) note(kind, origin, text string) {
-	s.desk.Note(desk.Event{At: time.Now(), Kind: kind, Origin: origin, Text: text})
+// acted tells the console and the record of what a person did, and in what way
+// it came: console, command or signal.
+func (s *station) acted(by, kind string, what sentence) {
+	s.desk.Did(desk.Action{At: time.Now(), Kind: kind, By: by, Text: what.English, German: what.German})
+}
+
+// reloaded says that another configuration is in force.
+func (s *station) reloaded(by string) {
+	s.acted(by, "reloaded", sentence{"The configuration was read anew and is in force.", "Die Konfiguration wurde neu gelesen und ist in Kraft."})
 }

@@ -352,7 +352,6 @@ func (s *station) reload() error {
 		}
 	}
 	s.putInForce(next)
-	s.note("reloaded", "", "The configuration was read anew and is in force.")
 	return nil
 }
 

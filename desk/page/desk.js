@@ -320,6 +320,15 @@ function show(v) {
 		li.append(t, said(e.text, e.de));
 		return li;
 	}));
+	if (v.actions && v.actions.length) at("acted").replaceChildren(...v.actions.map((a) => {
+		const li = document.createElement("li"), t = document.createElement("time"), by = document.createElement("b");
+		t.dateTime = a.at;
+		t.title = utc(a.at);
+		t.textContent = new Date(a.at).toLocaleString(language, { hour12: false });
+		by.textContent = a.by;
+		li.append(t, by, said(a.text, a.de));
+		return li;
+	}));
 	const last = seconds[seconds.length - 1];
 	if (!last || v.second.at > last.at) seconds.push(v.second);
 	if (seconds.length > kept) seconds.shift();
