@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deichproject/deich/desk/alert"
 	"golang.org/x/net/netutil"
 )
 
@@ -40,7 +41,8 @@ type Desk struct {
 	askPolicy string
 	events    ring[Event]
 	live      live
-	incidents *Keeper // nil: none are kept
+	incidents *Keeper       // nil: none are kept
+	alerts    *alert.Sender // nil: nobody is told
 }
 
 // New makes a private server that listens nowhere yet.

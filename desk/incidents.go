@@ -177,6 +177,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 
 var (
 	errNoIncident = errors.New("no such incident")
+	errNoAlert    = errors.New("there is no such alert")
 	errNotKept    = errors.New("the record of incidents cannot be written: nothing was changed")
 )
 
@@ -220,6 +221,8 @@ func problemOf(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errNoIncident):
 		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
+	case errors.Is(err, errNoAlert):
+		Problem(w, http.StatusNotFound, err.Error(), "deich alert list shows those that there are")
 	case errors.Is(err, errNotKept):
 		Problem(w, http.StatusServiceUnavailable, err.Error(), "look at the disk that holds the data folder")
 	case errors.As(err, &long):

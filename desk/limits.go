@@ -18,6 +18,8 @@ const (
 	actionsMax = 1000
 	// actionsShown bounds those on the page and in each message to it.
 	actionsShown = 10
+	// alertTestWait is how long a test of the places that alerts are told to may take; those that have not answered then have failed.
+	alertTestWait = 8 * time.Second
 	// eventsShown bounds the events on the page and in each message to it.
 	eventsShown = 30
 	// requestBodyMax bounds what a request may send, in bytes; longer is 413 where it is read.

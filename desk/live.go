@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/deichproject/deich/desk/alert"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
@@ -93,6 +95,9 @@ type Live struct {
 	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
 	Gate     Gate      `json:"gate"`
 	Actions  []Action  `json:"actions"` // what people did, the newest first
+	// Alerts are what needs a person, the oldest first; Told says that somebody is told.
+	Alerts []alert.Alert `json:"alerts"`
+	Told   bool          `json:"told"`
 	// Incident is the one that is going on, or the last one of today; nil: none.
 	Incident *LiveIncident `json:"incident,omitempty"`
 }
@@ -119,6 +124,11 @@ type live struct {
 // Run samples once a second until ctx ends. Serve does so itself; where no
 // console is served, incidents are kept all the same.
 func (d *Desk) Run(ctx context.Context) {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	if d.alerts != nil {
+		telling.Go(func() { d.alerts.Run(ctx) })
+	}
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
 	for {
@@ -151,6 +161,10 @@ func (d *Desk) sample() (time.Time, State) {
 	}
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
+	if d.alerts != nil {
+		d.alerts.See(now.at, alarms(&s, &l.current))
+		l.current.Alerts, l.current.Told = d.alerts.Active(), d.alerts.Tells()
+	}
 	l.current.Incident, l.current.Actions = current, acted
 	if len(l.window) > 1 {
 		l.history.add(l.current.Second)

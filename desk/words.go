@@ -24,6 +24,7 @@ type words struct {
 	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept string
 	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                      string
 	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                       string
+	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                        string
 	Actions, NoAction, ActionsNote, History, AsFile                               string
 	Cancel, Undo                                                                  string
 	Modes, Ended, Reasons                                                         map[string]string
@@ -71,6 +72,12 @@ type scriptWords struct {
 	Go       string            `json:"resume"`
 	Done     string            `json:"done"`
 	NotDone  string            `json:"not_done"`
+	NoAlert  string            `json:"no_alert"`
+	TakenBy  string            `json:"taken_by"`
+	Take     string            `json:"take"`
+	AskTake  string            `json:"ask_take"`
+	Test     string            `json:"test"`
+	AskTest  string            `json:"ask_test"`
 }
 
 // sayings are the sentences of which speak puts together what is true now.
@@ -114,7 +121,10 @@ var english = words{
 	Reasons: map[string]string{"other": "not for Deich’s ports", "odd": "cut short or unusual", "allowed": "on the allow list", "pass": "nothing stands against it",
 		"cookie": "SYN answered with a cookie", "source": "from a judged source", "prefix": "from a judged network", "reflection": "UDP that nobody asked for",
 		"fragment": "a piece of UDP that is not its first", "locked": "not on the allow list, which alone may come in"},
-	Actions: "What people did", NoAction: "Nobody has done anything yet.", ActionsNote: "From the record, the newest first; all of it is in the files.",
+	Alerts: "What needs a person", NoAlert: "Nothing needs you.", TakenBy: "taken on by", Test: "Send a test",
+	AlertsNote: "A page is told again after an hour unless somebody takes it on.",
+	NobodyTold: "Nobody is told: alerts.webhooks and alerts.alertmanagers name the places that are.",
+	Actions:    "What people did", NoAction: "Nobody has done anything yet.", ActionsNote: "From the record, the newest first; all of it is in the files.",
 	History: "Seconds", AsFile: "%s as %s",
 	Cancel: "Cancel", Undo: "Undo",
 	Events: "Events", NoEvent: "Nothing has happened since the start.",
@@ -136,6 +146,8 @@ var english = words{
 		AskUndo: "Take rule {} back now? What it holds back comes in again, unless the engine finds it anew.",
 		AskStop: "Stop the delivery? Messages that wait now: {}. They and new ones stay kept until you resume.",
 		AskGo:   "Deliver again? Messages that wait now: {}. Each goes out as soon as the platform takes it.",
+		Take:    "Take it on", AskTake: "Take on “{}”? It is not told again until it is over.",
+		AskTest: "Send a test to every place that alerts are told to? It says that it is one.",
 		Stop:    "Pause delivery", Go: "Resume delivery", Done: "Done. It stands among the events.", NotDone: "Not done: {}",
 	},
 	say: sayings{
@@ -189,7 +201,10 @@ var german = words{
 	Reasons: map[string]string{"other": "nicht für Deichs Ports", "odd": "abgeschnitten oder ungewöhnlich", "allowed": "auf der Liste der Erlaubten", "pass": "nichts spricht dagegen",
 		"cookie": "SYN, mit einem Cookie beantwortet", "source": "von einer verurteilten Quelle", "prefix": "aus einem verurteilten Netz", "reflection": "UDP, um das niemand bat",
 		"fragment": "ein Stück UDP, das nicht das erste ist", "locked": "nicht auf der Liste der Erlaubten, die allein herein darf"},
-	Actions: "Was Menschen taten", NoAction: "Noch hat niemand etwas getan.", ActionsNote: "Aus der Aufzeichnung, das Neueste zuerst; alles steht in den Dateien.",
+	Alerts: "Was einen Menschen braucht", NoAlert: "Nichts braucht Sie.", TakenBy: "übernommen von", Test: "Probe senden",
+	AlertsNote: "Ein dringender Alarm wird nach einer Stunde wiederholt, wenn ihn niemand übernimmt.",
+	NobodyTold: "Niemandem wird etwas gemeldet: alerts.webhooks und alerts.alertmanagers nennen die Stellen.",
+	Actions:    "Was Menschen taten", NoAction: "Noch hat niemand etwas getan.", ActionsNote: "Aus der Aufzeichnung, das Neueste zuerst; alles steht in den Dateien.",
 	History: "Sekunden", AsFile: "%s als %s",
 	Cancel: "Abbrechen", Undo: "Zurücknehmen",
 	Events: "Ereignisse", NoEvent: "Seit dem Start ist nichts geschehen.",
@@ -216,6 +231,8 @@ var german = words{
 		AskUndo: "Regel {} jetzt zurücknehmen? Was sie aufhält, kommt wieder herein, wenn die Maschine sie nicht neu findet.",
 		AskStop: "Zustellung anhalten? Jetzt wartende Nachrichten: {}. Sie und neue bleiben aufbewahrt, bis Sie fortfahren.",
 		AskGo:   "Wieder zustellen? Jetzt wartende Nachrichten: {}. Jede geht hinaus, sobald die Plattform sie nimmt.",
+		Take:    "Übernehmen", AskTake: "„{}“ übernehmen? Es wird nicht wieder gemeldet, bis es vorbei ist.",
+		AskTest: "Eine Probe an alle Stellen senden, denen Alarme gemeldet werden? Sie sagt, dass sie eine ist.",
 		Stop:    "Zustellung anhalten", Go: "Wieder zustellen", Done: "Getan. Es steht unter den Ereignissen.", NotDone: "Nicht getan: {}",
 	},
 	say: sayings{
@@ -249,6 +266,7 @@ func (w *words) ForScript() scriptWords {
 	s := w.Script
 	s.Names, s.Rule, s.NoRule, s.Failing, s.Pressed, s.Calm = w.Names, w.Rule, w.NoRule, w.Failing, w.Pressed, w.Calm
 	s.Dropped, s.Passed, s.Modes, s.Undo = w.Dropped, w.Passed, w.Modes, w.Undo
+	s.NoAlert, s.TakenBy, s.Test = w.NoAlert, w.TakenBy, w.Test
 	return s
 }
 

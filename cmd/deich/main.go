@@ -31,6 +31,7 @@ type commands struct {
 
 	Spool    spoolCommand    `cmd:"" help:"Messages that are kept while the platform cannot take them."`
 	Incident incidentCommand `cmd:"" help:"What happened, what others claim, and what the public is told."`
+	Alert    alertCommand    `cmd:"" help:"What needs a person, and who is told."`
 	Status   statusCommand   `cmd:"" help:"Show the public how the platform does."`
 
 	Doctor doctorCommand `cmd:"" help:"Look at what a flood would find weak here: the kernel, limits, certificates, a way around Deich."`

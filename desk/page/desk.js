@@ -170,23 +170,67 @@ function water(height) {
 }
 
 // Everything that acts asks once, says what it will do, and tells whether it was done.
-function ask(text, verb, method, path) {
+function ask(text, verb, method, path, body) {
 	at("ask-text").textContent = text;
 	at("ask-yes").textContent = verb;
 	at("ask").returnValue = "";
-	at("ask").onclose = () => { if (at("ask").returnValue === "yes") act(method, path); };
+	at("ask").onclose = () => { if (at("ask").returnValue === "yes") act(method, path, body); };
 	at("ask").showModal();
 }
 
-async function act(method, path) {
+async function act(method, path, body) {
 	let trouble = "";
 	try {
-		const answer = await fetch(path, { method });
+		const answer = await fetch(path, { method, body: body && JSON.stringify(body) });
+		const told = answer.ok && path.endsWith("/test") ? (await answer.json()).filter((p) => p.trouble) : [];
+		trouble = told.map((p) => p.place + ": " + p.trouble).join("; ");
 		if (!answer.ok) trouble = (await answer.json()).title || String(answer.status);
 	} catch (e) {
 		trouble = trouble || String(e.message);
 	}
 	at("done").textContent = trouble ? fill(words.not_done, trouble) : words.done;
+}
+
+// showAlerts keeps the items of those that stay, as showRules does.
+function showAlerts(alerts) {
+	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
+	const items = new Map([...at("alerts").children].map((li) => [li.dataset.id, li]));
+	const want = new Set(alerts.length ? alerts.map(key) : ["none"]);
+	for (const [id, li] of items) if (!want.has(id)) li.remove();
+	if (!alerts.length && !items.has("none")) {
+		const li = document.createElement("li");
+		li.dataset.id = "none";
+		li.textContent = words.no_alert;
+		at("alerts").append(li);
+	}
+	for (const a of alerts) {
+		let li = items.get(key(a));
+		if (!li) {
+			li = document.createElement("li");
+			li.dataset.id = key(a);
+			const b = document.createElement("b");
+			b.textContent = a.severity;
+			li.append(b, " ", document.createElement("span"));
+			at("alerts").append(li);
+		}
+		const text = said(a.text, a.de);
+		li.querySelector("span").textContent = text;
+		const button = li.querySelector("button");
+		if (a.taken_by) {
+			if (button) button.remove();
+			if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+			li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
+		} else if (!button) {
+			const take = document.createElement("button");
+			take.type = "button";
+			take.className = "quiet";
+			take.textContent = words.take;
+			take.setAttribute("aria-label", words.take + ": " + text);
+			take.onclick = () => ask(fill(words.ask_take, li.querySelector("span").textContent), words.take,
+				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" });
+			li.append(take);
+		}
+	}
 }
 
 // showRules keeps the items of rules that stay, so that a button keeps its focus.
@@ -308,6 +352,7 @@ function show(v) {
 	}
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
+	showAlerts(v.alerts || []);
 	showRules(v.rules || []);
 	showSpool(v.spool);
 	showGate(v.gate);
@@ -337,6 +382,10 @@ function show(v) {
 
 async function start() {
 	water(Number(at("dike").dataset.water));
+	if (at("test")) {
+		at("test").hidden = false;
+		at("test").onclick = () => ask(words.ask_test, words.test, "POST", "/api/v1/alerts/test");
+	}
 	if (at("switch")) showSwitch(at("switch").dataset.paused === "true", at("switch").dataset.waiting);
 	const answer = await fetch("/api/v1/history");
 	if (!answer.ok) throw new Error(String(answer.status));
