@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +18,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// keeps starts a Deich with a console, a spool and a status page before an origin.
-func keeps(t *testing.T, b binary) *process {
+// keeps starts a Deich with a console and a spool before an origin, that tells a
+// webhook what needs a person.
+func keeps(t *testing.T, b binary, webhook string) *process {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "deich.yaml")
@@ -29,18 +32,21 @@ sites:
 spool:
   keep:
     - {route: "POST /messages"}
-`, filepath.Join(dir, "data"), platform(t, "hello").URL))
+alerts:
+  webhooks: [%s]
+`, filepath.Join(dir, "data"), platform(t, "hello").URL, webhook))
 	return b.start(t, filepath.Join(dir, "data"), "run", "--config", file)
 }
 
-// floodRule has the page see a rule, as in a flood, with a text that was chosen by
-// who sends it: what it does with that is the page's own.
+// floodRule has the page see a rule and an alert, as in a flood, with texts that were
+// chosen by who sends it: what it does with them is the page's own.
 const floodRule = `const real = window.EventSource;
 window.EventSource = class extends real {
 	set onmessage(f) {
 		super.onmessage = (m) => {
 			const v = JSON.parse(m.data);
 			v.rules = [{id: 4294967295, text: "<img src=x onerror='window.hurt=1'><script>window.hurt=1</script>", de: "<b onclick='window.hurt=1'>x</b>"}];
+			v.alerts = [{name: "users_not_served", severity: "page", text: "<img src=x onerror='window.hurt=1'>", de: "<img src=x onerror='window.hurt=1'>"}];
 			f({data: JSON.stringify(v)});
 		};
 	}
@@ -51,7 +57,14 @@ window.EventSource = class extends real {
 func TestBrowserConsole(t *testing.T) {
 	shared.start(t)
 	deich := build(t)
-	p := keeps(t, deich)
+	var hooked atomic.Int32
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if text, err := io.ReadAll(r.Body); err == nil && strings.Contains(string(text), "This is a test.") {
+			hooked.Add(1)
+		}
+	}))
+	t.Cleanup(hook.Close)
+	p := keeps(t, deich, hook.URL)
 	base, _, _ := strings.Cut(p.link, "/?token=")
 	for i, c := range []struct {
 		lang, scheme string
@@ -73,7 +86,7 @@ func TestBrowserConsole(t *testing.T) {
 		if got := ask[string](b, `document.documentElement.lang`); got != c.lang {
 			t.Errorf("%+v: the page speaks %q", c, got)
 		}
-		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b") !== null`) {
+		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b, #alerts img") !== null`) {
 			t.Errorf("%+v: a rule's text became markup", c)
 		}
 		name := fmt.Sprintf("console %s %s wide=%v", c.lang, c.scheme, c.wide)
@@ -84,11 +97,17 @@ func TestBrowserConsole(t *testing.T) {
 		for _, target := range ask[[]string](b, small) {
 			t.Errorf("%s: too small to press: %s", name, target)
 		}
-		b.shoot(fmt.Sprintf("console-%s-%s%s", c.lang, c.scheme, map[bool]string{true: "-wide"}[c.wide]))
+		if *screenshots {
+			b.view(int64(ask[int](b, `innerWidth`)), int64(ask[int](b, `document.documentElement.scrollHeight`)))
+			b.shoot(fmt.Sprintf("console-%s-%s%s", c.lang, c.scheme, map[bool]string{true: "-wide"}[c.wide]))
+		}
 		switches(b, c.lang)
 		for _, fault := range b.complaints(base) {
 			t.Errorf("%s: %s", name, fault)
 		}
+	}
+	if n := hooked.Load(); n != 4 {
+		t.Errorf("the webhook was tested %d times, and the button was pressed 4 times", n)
 	}
 	exports(t, p, base)
 	out := deich.must(t, "spool", "list", "--data", p.data)
@@ -130,6 +149,14 @@ func switches(b *tab, lang string) {
 	b.do(chromedp.Click(chromedp.CSS("#switch")), chromedp.Click(chromedp.CSS("#ask-yes")))
 	b.waitFor(`document.querySelector("#switch").textContent === ` + said("Pause delivery", "Zustellung anhalten"))
 	b.waitFor(`document.querySelector("#acted li b").textContent === "console"`)
+	press("#alerts button", kb.Enter)
+	b.waitFor(`document.querySelector("#ask").open`)
+	press("#ask-yes", kb.Enter)
+	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Not done: there is no such alert", "Nicht getan: there is no such alert") + `)`)
+	press("#test", kb.Enter)
+	b.waitFor(`document.querySelector("#ask").open`)
+	press("#ask-yes", kb.Enter)
+	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Done.", "Getan.") + `)`)
 	// The other language is a link away.
 	other := map[string]string{"en": "de", "de": "en"}[lang]
 	b.do(chromedp.Click(chromedp.CSS(`footer a[hreflang="` + other + `"]`)))
@@ -172,8 +199,8 @@ func exports(t *testing.T, p *process, base string) {
 			if err != nil || status != 200 || len(lines) == 0 {
 				t.Errorf("%s: %d, %v", name, status, err)
 			}
-			if name == "actions.csv" && len(lines) != 1+2*4 {
-				t.Errorf("eight switches were turned, and the log has %d lines:\n%s", len(lines), b)
+			if name == "actions.csv" && len(lines) != 1+3*4 {
+				t.Errorf("eight switches were turned and four tests sent, and the log has %d lines:\n%s", len(lines), b)
 			}
 		} else if status != 200 || !bytes.HasPrefix(b, []byte("[")) {
 			t.Errorf("%s: %d", name, status)
@@ -192,6 +219,11 @@ func TestBrowserStatusPageIsAccessible(t *testing.T) {
 	b := newTab(t)
 	b.do(chromedp.Navigate(p.link))
 	time.Sleep(time.Second)
+	b.do(chromedp.Navigate(base + "/status/?lang=en"))
+	ask[bool](b, `document.querySelector("main").append(document.createElement("img"), document.createElement("button")), true`)
+	if faults := b.axed(); len(faults) != 2 { // it does find what is wrong
+		t.Errorf("a picture and a button without a name, and axe finds %q", faults)
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		b.prefer(scheme, true)
 		for _, lang := range []string{"en", "de"} {
@@ -206,9 +238,17 @@ func TestBrowserStatusPageIsAccessible(t *testing.T) {
 	p.stop(t)
 }
 
-// axe runs axe-core (testdata/axe) over the page as it is, and tells of what it
-// calls serious or critical.
+// axe tells of what axe-core finds on the page as it is.
 func (b *tab) axe(name string) {
+	b.Helper()
+	for _, fault := range b.axed() {
+		b.Errorf("%s: %s", name, fault)
+	}
+}
+
+// axed runs axe-core (testdata/axe) over the page, and gives what it calls
+// serious or critical.
+func (b *tab) axed() []string {
 	b.Helper()
 	script, err := os.ReadFile("testdata/axe/axe.min.js")
 	if err != nil {
@@ -221,7 +261,5 @@ axe.run(document).then(r => { window.axed = r.passes.length ? r.violations.filte
 	e => { window.axed = ["it failed: " + e]; });
 true`)
 	b.waitFor(`window.axed !== undefined`)
-	for _, fault := range ask[[]string](b, `window.axed`) {
-		b.Errorf("%s: %s", name, fault)
-	}
+	return ask[[]string](b, `window.axed`)
 }
