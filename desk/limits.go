@@ -20,6 +20,12 @@ const (
 	actionsShown = 10
 	// alertTestWait is how long a test of the places that alerts are told to may take; those that have not answered then have failed.
 	alertTestWait = 8 * time.Second
+	// changesShown bounds what is listed as changed in a marked range; the least sure is left out.
+	changesShown = 12
+	// changeSecondsMin is how many seconds a marked range, and the time before it, must have to be compared.
+	changeSecondsMin = 5
+	// changeSureMin is how many standard errors apart two means must be to be called a change.
+	changeSureMin = 3.5
 	// eventsShown bounds the events on the page and in each message to it.
 	eventsShown = 30
 	// requestBodyMax bounds what a request may send, in bytes; longer is 413 where it is read.

@@ -25,6 +25,7 @@ func templates() *template.Template {
 				Name, Of string
 			}{w, name, of}
 		},
+		"last":  func(all []time.Time) int { return len(all) - 1 },
 		"long":  func(n int) int64 { return int64(n) },
 		"float": func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))
@@ -34,6 +35,7 @@ func templates() *template.Template {
 type shown struct {
 	Live
 	W, Other *words // its language, and the one that it offers
+	Marked   Marked
 }
 
 // inWords gives the words for whoever asks, and those of the other language.
@@ -51,7 +53,7 @@ func (d *Desk) servePage(w http.ResponseWriter, r *http.Request) {
 		v, _ = d.live.newest()
 	}
 	said, other := inWords(r)
-	d.render(w, http.StatusOK, "page.html", shown{v, said, other})
+	d.render(w, http.StatusOK, "page.html", shown{v, said, other, d.marked(r)})
 }
 
 func (d *Desk) render(w http.ResponseWriter, status int, name string, v any) {

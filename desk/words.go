@@ -11,30 +11,32 @@ import (
 // words are the console's, in one language. The page takes them as they are,
 // and hands those that its script needs on to it.
 type words struct {
-	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                  string
-	Skip, Snapshot, Pressure                                                      string // Pressure: with %d, of 100
-	Incident, Dossier, StatusPage, IncidentNote                                   string
-	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                        string
-	UsersPlot, UsersPlotLabel, Figures                                            string
-	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                 string
-	Common, Rule, NoRule, RulesNote                                               string
-	Towards, Origin, State, Asked, Answered, Limit, Flight                        string
-	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                        string
-	Failing, Pressed, Calm                                                        string
-	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept string
-	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                      string
-	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                       string
-	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                        string
-	Actions, NoAction, ActionsNote, History, AsFile                               string
-	Cancel, Undo                                                                  string
-	Modes, Ended, Reasons                                                         map[string]string
-	Events, NoEvent                                                               string
-	Listed, Ordered, Tables, Running, Metrics, StateJSON                          string            // Tables and Running: with %s
-	Names                                                                         map[string]string // of tiers, acts and stages, where they are not the engine's own words
-	Explained                                                                     map[string]string // what a tier has earned, what an act does
-	Script                                                                        scriptWords
-	say                                                                           sayings
-	decimal                                                                       string
+	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                   string
+	Skip, Snapshot, Pressure                                                       string // Pressure: with %d, of 100
+	Incident, Dossier, StatusPage, IncidentNote                                    string
+	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                         string
+	UsersPlot, UsersPlotLabel, Figures                                             string
+	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                  string
+	Common, Rule, NoRule, RulesNote                                                string
+	Towards, Origin, State, Asked, Answered, Limit, Flight                         string
+	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                         string
+	Failing, Pressed, Calm                                                         string
+	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept  string
+	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                       string
+	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                        string
+	Changed, ChangedNote, From, To, Compare, Short, NoChange, What, Before, Within string
+	Kinds                                                                          map[string]string
+	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                         string
+	Actions, NoAction, ActionsNote, History, AsFile                                string
+	Cancel, Undo                                                                   string
+	Modes, Ended, Reasons                                                          map[string]string
+	Events, NoEvent                                                                string
+	Listed, Ordered, Tables, Running, Metrics, StateJSON                           string            // Tables and Running: with %s
+	Names                                                                          map[string]string // of tiers, acts and stages, where they are not the engine's own words
+	Explained                                                                      map[string]string // what a tier has earned, what an act does
+	Script                                                                         scriptWords
+	say                                                                            sayings
+	decimal                                                                        string
 }
 
 // scriptWords are what the page's script says by itself; those with {} take a figure
@@ -121,6 +123,10 @@ var english = words{
 	Reasons: map[string]string{"other": "not for Deich’s ports", "odd": "cut short or unusual", "allowed": "on the allow list", "pass": "nothing stands against it",
 		"cookie": "SYN answered with a cookie", "source": "from a judged source", "prefix": "from a judged network", "reflection": "UDP that nobody asked for",
 		"fragment": "a piece of UDP that is not its first", "locked": "not on the allow list, which alone may come in"},
+	Changed: "What changed", ChangedNote: "A range of time against as long before, a minute at least: per second, the surest first. Draw over a plot, or choose here.",
+	From: "From", To: "To", Compare: "Compare", Short: "The range is too short to tell, or nothing is known of before.", NoChange: "Nothing changed by more than chance.",
+	What: "What", Before: "Before", Within: "In the range",
+	Kinds:  map[string]string{"asked": ", asked", "served": ", served", "act": "", "limit": "Limit", "inflight": "At the origin", "queued": "Queue", "cut": "Cut line, the highest"},
 	Alerts: "What needs a person", NoAlert: "Nothing needs you.", TakenBy: "taken on by", Test: "Send a test",
 	AlertsNote: "A page is told again after an hour unless somebody takes it on.",
 	NobodyTold: "Nobody is told: alerts.webhooks and alerts.alertmanagers name the places that are.",
@@ -201,6 +207,10 @@ var german = words{
 	Reasons: map[string]string{"other": "nicht für Deichs Ports", "odd": "abgeschnitten oder ungewöhnlich", "allowed": "auf der Liste der Erlaubten", "pass": "nichts spricht dagegen",
 		"cookie": "SYN, mit einem Cookie beantwortet", "source": "von einer verurteilten Quelle", "prefix": "aus einem verurteilten Netz", "reflection": "UDP, um das niemand bat",
 		"fragment": "ein Stück UDP, das nicht das erste ist", "locked": "nicht auf der Liste der Erlaubten, die allein herein darf"},
+	Changed: "Was sich änderte", ChangedNote: "Eine Zeitspanne gegen die gleich lange davor, mindestens eine Minute: je Sekunde, das Sicherste zuerst. Ziehen Sie über ein Diagramm, oder wählen Sie hier.",
+	From: "Von", To: "Bis", Compare: "Vergleichen", Short: "Die Spanne ist zu kurz dafür, oder von davor ist nichts bekannt.", NoChange: "Nichts änderte sich über den Zufall hinaus.",
+	What: "Was", Before: "Davor", Within: "In der Spanne",
+	Kinds:  map[string]string{"asked": ", gestellt", "served": ", bedient", "act": "", "limit": "Limit", "inflight": "Bei der Plattform", "queued": "Schlange", "cut": "Schnittlinie, die höchste"},
 	Alerts: "Was einen Menschen braucht", NoAlert: "Nichts braucht Sie.", TakenBy: "übernommen von", Test: "Probe senden",
 	AlertsNote: "Ein dringender Alarm wird nach einer Stunde wiederholt, wenn ihn niemand übernimmt.",
 	NobodyTold: "Niemandem wird etwas gemeldet: alerts.webhooks und alerts.alertmanagers nennen die Stellen.",

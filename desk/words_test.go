@@ -37,6 +37,9 @@ func TestWordsAreWhole(t *testing.T) {
 		case reflect.String:
 			fromTop := []string{".Script.Rule", ".Script.NoRule", ".Script.Failing", ".Script.Pressed", ".Script.Calm", ".Script.Dropped", ".Script.Passed", ".Script.Undo",
 				".Script.NoAlert", ".Script.TakenBy", ".Script.Test"}
+			if path == ".Kinds.act" { // the act's own word is all
+				return
+			}
 			if (a.String() == "" || b.String() == "") && !slices.Contains(fromTop, path) {
 				t.Errorf("%s: %q and %q", path, a, b)
 			}

@@ -157,6 +157,17 @@ func switches(b *tab, lang string) {
 	b.waitFor(`document.querySelector("#ask").open`)
 	press("#ask-yes", kb.Enter)
 	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Done.", "Getan.") + `)`)
+	// A range drawn over a plot becomes the page's address, and says what it can.
+	ask[bool](b, `(() => {
+		const svg = document.querySelector("#plot-acts"), box = svg.getBoundingClientRect();
+		for (const [kind, x] of [["pointerdown", box.right - 80], ["pointerup", box.right - 20]])
+			svg.dispatchEvent(new PointerEvent(kind, {clientX: x, clientY: box.top + 50, bubbles: true}));
+		return true;
+	})()`)
+	b.waitFor(`/from=\d{13}&to=\d{13}$/.test(location.search) && document.querySelector("#changes p") !== null`)
+	b.axe("what changed")
+	press(".range button", kb.Enter)
+	b.waitFor(`location.search.startsWith("?lang=` + lang + `&from=") && location.hash === "" && document.querySelector("#changes p") !== null`)
 	// The other language is a link away.
 	other := map[string]string{"en": "de", "de": "en"}[lang]
 	b.do(chromedp.Click(chromedp.CSS(`footer a[hreflang="` + other + `"]`)))

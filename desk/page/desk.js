@@ -104,6 +104,14 @@ function plot(svg, series, read) {
 		read.textContent = `${clock(seconds[best].at)} ${words.local}, ${utc(seconds[best].at)}: ` +
 			series.filter((s) => s.values[best] > 0).map((s) => `${s.name} ${s.values[best]}/s`).join(", ");
 	};
+	// A range that is drawn over the plot becomes the page's address.
+	const when = (p) => Math.round(now - (right - p.offsetX) / (right - left) * shown * 1000);
+	svg.onpointerdown = (p) => { began = when(p); };
+	svg.onpointerup = (p) => {
+		const [from, to] = [began, when(p)].sort((a, b) => a - b);
+		began = null;
+		if (from && to - from >= 5000) location.assign(`/?lang=${language}&from=${from}&to=${to}#changed`);
+	};
 	svg.onpointerleave = () => { read.textContent = legend(series); };
 	if (!svg.matches(":hover")) read.textContent = legend(series);
 }
@@ -309,6 +317,7 @@ function showGate(g) {
 	}
 }
 
+let began = null; // where a range is being drawn
 let mood = at("sentence").dataset.mood;
 
 function show(v) {
