@@ -1,10 +1,9 @@
 package alert
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
-
-	"errors"
 )
 
 // Config is whom to tell. Without any place alerts stand on the console alone.
