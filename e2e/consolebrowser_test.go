@@ -160,7 +160,7 @@ func switches(b *tab, lang string) {
 	// A range drawn over a plot becomes the page's address, and says what it can.
 	ask[bool](b, `(() => {
 		const svg = document.querySelector("#plot-acts"), box = svg.getBoundingClientRect();
-		for (const [kind, x] of [["pointerdown", box.right - 80], ["pointerup", box.right - 20]])
+		for (const [kind, x] of [["pointerdown", box.left + box.width * .3], ["pointerup", box.left + box.width * .7]])
 			svg.dispatchEvent(new PointerEvent(kind, {clientX: x, clientY: box.top + 50, bubbles: true}));
 		return true;
 	})()`)
