@@ -184,6 +184,7 @@ function ask(text, verb, method, path, body) {
 	at("ask").returnValue = "";
 	at("ask").onclose = () => { if (at("ask").returnValue === "yes") act(method, path, body); };
 	at("ask").showModal();
+	at("ask-no").focus(); // what changes nothing is at hand first
 }
 
 async function act(method, path, body) {
