@@ -97,10 +97,6 @@ func TestBrowserConsole(t *testing.T) {
 		for _, target := range ask[[]string](b, small) {
 			t.Errorf("%s: too small to press: %s", name, target)
 		}
-		if *screenshots {
-			b.view(int64(ask[int](b, `innerWidth`)), int64(ask[int](b, `document.documentElement.scrollHeight`)))
-			b.shoot(fmt.Sprintf("console-%s-%s%s", c.lang, c.scheme, map[bool]string{true: "-wide"}[c.wide]))
-		}
 		switches(b, c.lang)
 		for _, fault := range b.complaints(base) {
 			t.Errorf("%s: %s", name, fault)
