@@ -2,6 +2,7 @@ package desk
 
 import (
 	"encoding/json"
+	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
@@ -79,7 +80,11 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request) {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		// Even the style sheet asks for the token, so this page carries it.
 		w.Header().Set("Content-Security-Policy", d.askPolicy)
-		d.render(w, http.StatusUnauthorized, "ask.html", d.style)
+		said, other := inWords(r)
+		d.render(w, http.StatusUnauthorized, "ask.html", struct {
+			Style    template.CSS
+			W, Other *words
+		}{d.style, said, other})
 		return
 	}
 	Problem(w, http.StatusUnauthorized, "the token is missing or wrong",

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deichproject/deich/desk/alert"
 	"golang.org/x/net/netutil"
 )
 
@@ -40,7 +41,8 @@ type Desk struct {
 	askPolicy string
 	events    ring[Event]
 	live      live
-	incidents *Keeper // nil: none are kept
+	incidents *Keeper       // nil: none are kept
+	alerts    *alert.Sender // nil: nobody is told
 }
 
 // New makes a private server that listens nowhere yet.
@@ -72,6 +74,7 @@ func New(o Options) (*Desk, error) {
 	d.Mount("GET /api/v1/state", http.HandlerFunc(d.serveState))
 	d.Mount("GET /api/v1/events", http.HandlerFunc(d.serveEvents))
 	d.Mount("GET /api/v1/history", http.HandlerFunc(d.serveHistory))
+	d.Mount("GET /api/v1/tables/{file}", http.HandlerFunc(d.serveTable))
 	return d, nil
 }
 

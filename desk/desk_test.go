@@ -309,3 +309,23 @@ func TestLongBodyIsCut(t *testing.T) {
 		t.Error("a body beyond the bound was read whole")
 	}
 }
+
+// Spool and gate stand on the page, and what the network sent stays text.
+func TestPageShowsSpoolAndGate(t *testing.T) {
+	s := flooded()
+	if body := ask(newDesk(t, func() State { return s }), "/").Body.String(); !strings.Contains(body, "No messages are kept here") || strings.Contains(body, `id="switch"`) {
+		t.Error("without a spool")
+	}
+	s.Spool = &Spool{Waiting: 12, OldestSeconds: 61.7, Bytes: 3 << 20, Keeping: true, Paused: true, Kept: 40, Ended: map[string]uint64{"delivered": 28}}
+	s.Gate = Gate{Backend: "nft", Why: "no <b>XDP</b>", Sources: 7, Packets: []GatePackets{{Reason: "source", Packets: 345, Bytes: 20700, Dropped: true}}}
+	body := ask(newDesk(t, func() State { return s }), "/").Body.String()
+	for _, want := range []string{
+		`<td class="n mode">paused by an operator</td>`, `<td class="n waiting">12</td>`, `<td class="n oldest">61 s</td>`, `<td class="n bytes">3 MiB</td>`,
+		`<tr data-ended="delivered"><th scope="row">delivered</th><td class="n ended">28</td>`, `<td class="n ended">0</td>`, `id="switch"`,
+		`<td class="n backend">nft</td>`, "no &lt;b&gt;XDP", `<td class="fate">dropped</td><td class="n count">345</td>`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}

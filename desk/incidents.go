@@ -211,6 +211,7 @@ func (q *UpdateRequest) choose() error {
 
 var (
 	errNoIncident = errors.New("no such incident")
+	errNoAlert    = errors.New("there is no such alert")
 	errNotKept    = errors.New("the record of incidents cannot be written: nothing was changed")
 )
 
@@ -256,6 +257,8 @@ func problemOf(w http.ResponseWriter, err error) {
 		Problem(w, http.StatusNotFound, err.Error(), "deich plan list shows those that there are")
 	case errors.Is(err, errNoIncident):
 		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
+	case errors.Is(err, errNoAlert):
+		Problem(w, http.StatusNotFound, err.Error(), "deich alert list shows those that there are")
 	case errors.Is(err, errNotKept):
 		Problem(w, http.StatusServiceUnavailable, err.Error(), "look at the disk that holds the data folder")
 	case errors.As(err, &long):
@@ -389,36 +392,51 @@ func (k *Keeper) current() *LiveIncident {
 	if i == nil {
 		return nil
 	}
-	return &LiveIncident{i.ID, string(i.Life), k.sentence(i)}
+	said := k.sentence(i)
+	return &LiveIncident{i.ID, string(i.Life), said.English, said.German}
 }
 
 // sentence says in a few words what is known of an incident.
-func (k *Keeper) sentence(i *incident.Incident) string {
-	var b strings.Builder
-	clock := func(t time.Time) string { return incident.ClockSeconds(t, k.zone).English }
-	fmt.Fprintf(&b, "Began at %s.", clock(i.Begin))
+func (k *Keeper) sentence(i *incident.Incident) incident.Text {
+	var all incident.Text
+	say := func(english, german string, values ...any) {
+		one := func(language, form string) string {
+			in := slices.Clone(values)
+			for n, v := range in {
+				if text, ok := v.(incident.Text); ok {
+					in[n] = text.In(language)
+				}
+			}
+			return fmt.Sprintf(form, in...)
+		}
+		all.English += one("en", english)
+		all.German += one("de", german)
+	}
+	clock := func(t time.Time) incident.Text { return incident.ClockSeconds(t, k.zone) }
+	say("Began at %s.", "Begann um %s.", clock(i.Begin))
 	lost, asked := i.Toll.Users.Lost(), i.Toll.Users.Asked-min(i.Toll.Users.Own, i.Toll.Users.Asked)
 	switch {
 	case !i.Hurt && asked > 0:
-		fmt.Fprintf(&b, " Users were served throughout: %d of %d requests.", asked-min(lost, asked), asked)
+		say(" Users were served throughout: %d of %d requests.", " Nutzer wurden durchgehend bedient: %d von %d Anfragen.", asked-min(lost, asked), asked)
 	case !i.Hurt:
 	case i.Mitigated.IsZero():
-		fmt.Fprintf(&b, " Users are affected: %d of %d requests were not served.", lost, asked)
+		say(" Users are affected: %d of %d requests were not served.", " Nutzer sind betroffen: %d von %d Anfragen wurden nicht bedient.", lost, asked)
 	default:
-		fmt.Fprintf(&b, " Users were served again at %s; %d of %d requests were not.", clock(i.Mitigated), lost, asked)
+		say(" Users were served again at %s; %d of %d requests were not.", " Ab %s wurden Nutzer wieder bedient; %d von %d Anfragen wurden es nicht.", clock(i.Mitigated), lost, asked)
 	}
 	if !i.Restored.IsZero() {
-		fmt.Fprintf(&b, " Everybody since %s.", clock(i.Restored))
+		say(" Everybody since %s.", " Alle seit %s.", clock(i.Restored))
 	}
 	if !i.End.IsZero() {
-		fmt.Fprintf(&b, " Over at %s.", clock(i.End))
+		say(" Over at %s.", " Vorbei um %s.", clock(i.End))
 	}
 	if cause, sure := i.Cause(); i.Approval != nil {
-		fmt.Fprintf(&b, " Cause, approved: %s.", incident.CauseName(i.Approval.Cause).English)
+		say(" Cause, approved: %s.", " Ursache, freigegeben: %s.", incident.CauseName(i.Approval.Cause))
 	} else if cause != "unknown" {
-		fmt.Fprintf(&b, " The evidence speaks for %s (%.0f %%); no person has approved that yet.", incident.CauseName(cause).English, 100*sure)
+		say(" The evidence speaks for %s (%.0f %%); no person has approved that yet.",
+			" Die Belege sprechen für: %s (%.0f %%); noch hat das kein Mensch freigegeben.", incident.CauseName(cause), 100*sure)
 	}
-	return b.String()
+	return all
 }
 
 // say keeps what a person says about an incident.
@@ -612,19 +630,10 @@ func (d *Desk) serveDossier(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", kind)
-	if err := write(w, dossierLanguage(r)); err != nil {
+	if err := write(w, status.Language(r)); err != nil {
 		w.Header().Del("Content-Security-Policy")
 		Problem(w, http.StatusInternalServerError, "the dossier cannot be made", err.Error())
 	}
 }
 
 func (d *Desk) serveIncidentPage(w http.ResponseWriter, r *http.Request) { d.serveDossier(w, r) }
-
-// dossierLanguage is German where it is asked for, or where a browser prefers it.
-func dossierLanguage(r *http.Request) string {
-	switch lang := r.URL.Query().Get("lang"); {
-	case lang == "de", lang == "" && strings.HasPrefix(strings.ToLower(r.Header.Get("Accept-Language")), "de"):
-		return "de"
-	}
-	return "en"
-}

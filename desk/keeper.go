@@ -69,6 +69,8 @@ type index struct {
 	Book *incident.Book          `json:"book"`
 	Rows map[string]span         `json:"rows"` // where an incident's measurements stand
 	Days map[string]record.Place `json:"days"` // where a day's lines begin
+	// Actions are what people did, the newest last.
+	Actions []Action `json:"actions,omitempty"`
 }
 
 // OpenKeeper opens the record of incidents in a data folder and reads it. What
@@ -160,6 +162,10 @@ func (x *index) take(f incident.Fact, at, next record.Place, zone *time.Location
 		s.To = next
 		x.Rows[f.Incident] = s
 	}
+	if a, ok := actionOf(f); ok {
+		x.Actions = append(x.Actions, a)
+		x.Actions = x.Actions[max(0, len(x.Actions)-actionsMax):]
+	}
 	x.Book.Apply(f)
 }
 
@@ -172,7 +178,7 @@ type snapshot struct {
 // readSnapshot gives where to read on, and the state up to there; nothing of it
 // is believed unless the record names its hash.
 func (k *Keeper) readSnapshot() record.Place {
-	k.index = index{incident.NewBook(k.zone), map[string]span{}, map[string]record.Place{}}
+	k.index = index{Book: incident.NewBook(k.zone), Rows: map[string]span{}, Days: map[string]record.Place{}}
 	b, err := os.ReadFile(filepath.Join(k.dir(), snapshotFile))
 	if err != nil {
 		return record.Place{}
@@ -212,6 +218,7 @@ func (x *index) prune(now time.Time, zone *time.Location) {
 			delete(x.Days, day)
 		}
 	}
+	x.Actions = slices.DeleteFunc(x.Actions, func(a Action) bool { return now.Sub(a.At) > recordFor })
 	for id := range x.Rows {
 		if x.Book.Get(id) == nil {
 			delete(x.Rows, id)

@@ -14,6 +14,18 @@ const (
 	windowSeconds = 10
 	// eventsMax bounds the recent events kept; the oldest is forgotten.
 	eventsMax = 256
+	// actionsMax bounds what people did that can be looked at; older ones stand in the record's files alone.
+	actionsMax = 1000
+	// actionsShown bounds those on the page and in each message to it.
+	actionsShown = 10
+	// alertTestWait is how long a test of the places that alerts are told to may take; those that have not answered then have failed.
+	alertTestWait = 8 * time.Second
+	// changesShown bounds what is listed as changed in a marked range; the least sure is left out.
+	changesShown = 12
+	// changeSecondsMin is how many seconds a marked range, and the time before it, must have to be compared.
+	changeSecondsMin = 5
+	// changeSureMin is how many standard errors apart two means must be to be called a change.
+	changeSureMin = 3.5
 	// eventsShown bounds the events on the page and in each message to it.
 	eventsShown = 30
 	// requestBodyMax bounds what a request may send, in bytes; longer is 413 where it is read.
@@ -34,7 +46,7 @@ const (
 
 	// recordBytesMax bounds the record of incidents on disk, in bytes; the oldest file is removed.
 	recordBytesMax = 256 << 20
-	// recordFor is how long the record of incidents is kept; older files are removed. It holds no address.
+	// recordFor is how long the record of incidents is kept; older files are removed. It holds no address but those that an operator lists by hand.
 	recordFor = 400 * 24 * time.Hour
 	// snapshotLines is after how many lines of the record a snapshot is written: so many are read at a start at most.
 	snapshotLines = 2048

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/deichproject/deich/desk/alert"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
@@ -76,8 +78,9 @@ type Act struct {
 type Live struct {
 	At       time.Time `json:"at"`
 	Sentence string    `json:"sentence"` // true now
-	Mood     string    `json:"mood"`     // calm, pressure, failing, bypass
-	Water    int       `json:"water"`    // pressure, 0 to 100
+	German   string    `json:"sentence_de"`
+	Mood     string    `json:"mood"`  // calm, pressure, failing, bypass
+	Water    int       `json:"water"` // pressure, 0 to 100
 	Version  string    `json:"version"`
 	Started  time.Time `json:"started"`
 	Groups   []Group   `json:"groups"`
@@ -89,6 +92,12 @@ type Live struct {
 	Memory   int       `json:"memory_bytes"`
 	Listed   int       `json:"listed"`
 	Ordered  int       `json:"ordered"`
+	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
+	Gate     Gate      `json:"gate"`
+	Actions  []Action  `json:"actions"` // what people did, the newest first
+	// Alerts are what needs a person, the oldest first; Told says that somebody is told.
+	Alerts []alert.Alert `json:"alerts"`
+	Told   bool          `json:"told"`
 	// Incident is the one that is going on, or the last one of today; nil: none.
 	Incident *LiveIncident `json:"incident,omitempty"`
 }
@@ -98,6 +107,7 @@ type LiveIncident struct {
 	ID       string `json:"id"`
 	Life     string `json:"life"`
 	Sentence string `json:"sentence"`
+	German   string `json:"sentence_de"`
 }
 
 // live holds the sampler's memory: the window of tallies, the history and who listens.
@@ -114,6 +124,11 @@ type live struct {
 // Run samples once a second until ctx ends. Serve does so itself; where no
 // console is served, incidents are kept all the same.
 func (d *Desk) Run(ctx context.Context) {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	if d.alerts != nil {
+		telling.Go(func() { d.alerts.Run(ctx) })
+	}
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
 	for {
@@ -133,8 +148,9 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
 	var current *LiveIncident
+	var acted []Action
 	if d.incidents != nil {
-		current = d.incidents.current()
+		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
 	}
 	l := &d.live
 	l.mu.Lock()
@@ -145,7 +161,11 @@ func (d *Desk) sample() (time.Time, State) {
 	}
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
-	l.current.Incident = current
+	if d.alerts != nil {
+		d.alerts.See(now.at, alarms(&s, &l.current))
+		l.current.Alerts, l.current.Told = d.alerts.Active(), d.alerts.Tells()
+	}
+	l.current.Incident, l.current.Actions = current, acted
 	if len(l.window) > 1 {
 		l.history.add(l.current.Second)
 	}
@@ -165,7 +185,7 @@ func (d *Desk) view(s *State) Live {
 	now, before, last := &w[len(w)-1], &w[0], &w[max(0, len(w)-2)]
 	v := Live{
 		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
-		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered,
+		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered, Spool: s.Spool, Gate: s.Gate,
 	}
 	slices.Reverse(v.Events)
 	for i := range tiers {
@@ -186,7 +206,7 @@ func (d *Desk) view(s *State) Live {
 		v.Second.Cut = max(v.Second.Cut, o.Cut)
 	}
 	v.Water = water(s.Origins)
-	v.Mood, v.Sentence = speak(s, &v)
+	v.Mood, v.Sentence, v.German = mood(s, v.At), english.speak(s, &v), german.speak(s, &v)
 	return v
 }
 

@@ -29,7 +29,7 @@ func TestSentence(t *testing.T) {
 	at := time.Date(2025, 5, 24, 15, 0, 2, 0, time.UTC)
 	origin := func(p deich.Pulse) []Origin { return []Origin{{Name: "http://a", Pulse: p}} }
 	pressed := deich.Pulse{Pressure: true, Since: deich.Time(at.UnixNano()), Demand: 3104, Goodput: 309.7}
-	local := clock(time.Unix(0, at.UnixNano()))
+	local := english.Clock(time.Unix(0, at.UnixNano()))
 	member := func(ok, failed uint64) []Served { return []Served{{"member", ok, failed}} }
 	for _, c := range []struct {
 		name       string
@@ -156,5 +156,30 @@ func TestSlowListenerGetsTheNewest(t *testing.T) {
 	d.sample()
 	if len(c) != 0 {
 		t.Error("told after it left")
+	}
+}
+
+// The same in German, with its decimal comma and its own order of words.
+func TestSentenceInGerman(t *testing.T) {
+	at := time.Date(2025, 5, 24, 15, 0, 2, 0, time.UTC)
+	pressed := Origin{Name: "http://a", Pulse: deich.Pulse{Pressure: true, Since: deich.Time(at.UnixNano()), Demand: 3104, Goodput: 309.7},
+		Cause: "flood", Why: "This is a flood.", WhyGerman: "Das ist eine Flut."}
+	local := german.Clock(time.Unix(0, at.UnixNano()))
+	for _, c := range []struct {
+		now  State
+		want string
+	}{
+		{State{}, "Still: In den letzten 10 Sekunden hat niemand gefragt."},
+		{State{Origins: []Origin{pressed}, Served: []Served{{"member", 9996, 4}}}, "Es wird seit " + local +
+			" mehr verlangt, als die Plattform kann: 3104 Anfragen je Sekunde kamen, 310 beantwortete sie. Das ist eine Flut." +
+			" 99,9 % der Anfragen bekannter Nutzer wurden bedient. Sie müssen nichts tun."},
+		{State{Origins: []Origin{{Name: "http://b"}, {Name: "http://a", Failing: true, FailingSince: at}}},
+			"Die Plattform http://a antwortet seit 15:00:02 Uhr (UTC) nicht. Nutzer sehen eine Seite, die das sagt. Sehen Sie nach der Plattform: Deich kann nur weitergeben, was es bekommt."},
+	} {
+		before := c.now
+		before.Served = nil
+		if v, _ := script(t, before, c.now).live.newest(); v.German != c.want {
+			t.Errorf("%q\nwant %q", v.German, c.want)
+		}
 	}
 }

@@ -9,70 +9,51 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/deichproject/deich/desk/status"
 )
 
 //go:embed page
 var pageFiles embed.FS
 
-// explained says in a few words what a tier has earned and what an act does.
-func explained(word string) string {
-	switch word {
-	case "partner":
-		return "named by configuration"
-	case "member":
-		return "logged in"
-	case "regular":
-		return "holds a pass of earlier days"
-	case "visitor":
-		return "was served before, or proved itself"
-	case "stranger":
-		return "unknown so far, attackers among them"
-	case "allow":
-		return "passed on to the origin"
-	case "keep":
-		return "stored for later delivery"
-	case "wait":
-		return "shown the waiting room"
-	case "challenge":
-		return "asked for a short calculation"
-	case "deny":
-		return "refused with a reason"
-	case "drop":
-		return "connection closed"
-	}
-	return ""
-}
-
 func templates() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
-		"explained": explained,
-		"share": func(v float64) string {
-			if v < 0 {
-				return "–"
-			}
-			return percent(v)
-		},
-		"count":   count,
-		"count32": func(v float32) string { return count(float64(v)) },
-		"ms": func(v float64) string {
-			if v < 0 {
-				return "–"
-			}
-			return count(v) + " ms"
-		},
-		"clock": clock,
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"mib":   func(n int) string { return count(float64(n)/(1<<20)) + " MiB" },
+		"files": func(w *words, name, of string) any {
+			return struct {
+				W        *words
+				Name, Of string
+			}{w, name, of}
+		},
+		"last":  func(all []time.Time) int { return len(all) - 1 },
+		"long":  func(n int) int64 { return int64(n) },
+		"float": func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))
 }
 
-func (d *Desk) servePage(w http.ResponseWriter, _ *http.Request) {
+// shown is what the live page is made of.
+type shown struct {
+	Live
+	W, Other *words // its language, and the one that it offers
+	Marked   Marked
+}
+
+// inWords gives the words for whoever asks, and those of the other language.
+func inWords(r *http.Request) (w, other *words) {
+	if status.Language(r) == german.Lang {
+		return &german, &english
+	}
+	return &english, &german
+}
+
+func (d *Desk) servePage(w http.ResponseWriter, r *http.Request) {
 	v, ok := d.live.newest()
 	if !ok { // nothing runs the sampler yet
 		d.sample()
 		v, _ = d.live.newest()
 	}
-	d.render(w, http.StatusOK, "page.html", v)
+	said, other := inWords(r)
+	d.render(w, http.StatusOK, "page.html", shown{v, said, other, d.marked(r)})
 }
 
 func (d *Desk) render(w http.ResponseWriter, status int, name string, v any) {

@@ -27,80 +27,92 @@ func known(groups []Group) (share, asked float64) {
 	return served / asked, asked
 }
 
+// mood is how things stand, in a word: the page says it aloud where it turns.
+func mood(s *State, at time.Time) string {
+	failing, pressed := worst(s.Origins)
+	switch {
+	case bypassed(s, at):
+		return "bypass"
+	case failing != nil:
+		return "failing"
+	case pressed != nil:
+		return "pressure"
+	}
+	return "calm"
+}
+
+func bypassed(s *State, at time.Time) bool { return !s.Bypass.IsZero() && s.Bypass.After(at) }
+
 // speak says in a sentence or two what is true now, what it means for users,
 // and what the operator can do. It names nobody, and a cause only where the
 // engine does.
-func speak(s *State, v *Live) (mood, sentence string) {
+func (w *words) speak(s *State, v *Live) string {
 	var b strings.Builder
-	mood = "calm"
 	share, _ := known(v.Groups)
 	failing, pressed := worst(s.Origins)
 	switch {
 	case failing != nil:
-		mood = "failing"
-		fmt.Fprintf(&b, "The origin%s does not answer%s. Users see a page that says so. Look at the origin: Deich can pass on only what it gets.",
-			naming(" ", s.Origins, failing), since(failing.FailingSince))
+		fmt.Fprintf(&b, w.say.Down, naming(w.say.Named, s.Origins, failing), w.since(failing.FailingSince))
 	case pressed != nil:
-		mood = "pressure"
-		fmt.Fprintf(&b, "More is asked%s than the origin can do%s: %s requests a second came, it answered %s.",
-			naming(" of ", s.Origins, pressed), since(time.Unix(0, int64(pressed.Since))), count(pressed.Demand), count(pressed.Goodput))
-		if pressed.Why != "" {
-			b.WriteString(" " + pressed.Why)
+		fmt.Fprintf(&b, w.say.Pressed, naming(w.say.OfOrigin, s.Origins, pressed), w.since(time.Unix(0, int64(pressed.Since))),
+			w.Count(pressed.Demand), w.Count(pressed.Goodput))
+		if why := w.In(pressed.Why, pressed.WhyGerman); why != "" {
+			b.WriteString(" " + why)
 		}
 		switch {
 		case share < 0:
-			b.WriteString(" No known user asked in the last 10 seconds.")
+			b.WriteString(w.say.NobodyKnown)
 		case share >= 0.99:
-			fmt.Fprintf(&b, " %s of known users' requests were served. Nothing for you to do.", percent(share))
+			fmt.Fprintf(&b, w.say.AllServed, w.Share(share))
 		default:
-			fmt.Fprintf(&b, " %s of known users' requests were served: some of them wait or are turned away.", percent(share))
+			fmt.Fprintf(&b, w.say.SomeServed, w.Share(share))
 		}
 	default:
-		b.WriteString(peace(v, share))
-		b.WriteString(suffering(s))
+		b.WriteString(w.peace(v, share))
+		b.WriteString(w.suffering(s))
 	}
-	if !s.Bypass.IsZero() && s.Bypass.After(v.At) {
-		mood = "bypass"
-		fmt.Fprintf(&b, " Bypass is on until %s: everybody passes, only the origin's limit holds.", clock(s.Bypass))
+	if bypassed(s, v.At) {
+		fmt.Fprintf(&b, w.say.Bypass, w.Clock(s.Bypass))
 	} else if s.Observe {
-		b.WriteString(" Deich only observes: it judges and counts, and lets everything pass.")
+		b.WriteString(w.say.Observe)
 	}
-	return mood, b.String()
+	return b.String()
 }
 
-func peace(v *Live, share float64) string {
+func (w *words) peace(v *Live, share float64) string {
 	var asked, served float64
 	for _, g := range v.Groups {
 		asked += g.Asked
 		served += g.Asked * max(g.Served, 0)
 	}
 	if asked == 0 {
-		return "Quiet: nobody asked in the last 10 seconds."
+		return w.say.Quiet
 	}
 	all := served / asked
 	switch {
 	case all >= 0.99:
-		return fmt.Sprintf("Calm: %s requests a second, %s of them served. Nothing for you to do.", count(asked), percent(all))
+		return fmt.Sprintf(w.say.Calm, w.Count(asked), w.Share(all))
 	case share >= 0.99:
-		return fmt.Sprintf("Calm for known users: %s of their requests were served; of all %s requests a second, %s.", percent(share), count(asked), percent(all))
+		return fmt.Sprintf(w.say.CalmKnown, w.Share(share), w.Count(asked), w.Share(all))
 	default:
-		return fmt.Sprintf("%s requests a second came, %s of them were served. The rest failed at the origin or was refused: see the acts below.", count(asked), percent(all))
+		return fmt.Sprintf(w.say.Rest, w.Count(asked), w.Share(all))
 	}
 }
 
 // suffering says why an origin suffers although no more reaches it than it can
 // do: mostly because rules hold the rest back.
-func suffering(s *State) string {
+func (w *words) suffering(s *State) string {
 	i := slices.IndexFunc(s.Origins, func(o Origin) bool { return o.Why != "" })
 	if i < 0 {
 		return ""
 	}
-	text := " " + s.Origins[i].Why
-	if of := naming(" ", s.Origins, &s.Origins[i]); of != "" {
+	o := &s.Origins[i]
+	text := " " + w.In(o.Why, o.WhyGerman)
+	if of := naming(w.say.Named, s.Origins, o); of != "" {
 		text = of + ":" + text
 	}
-	if cause := s.Origins[i].Cause; len(s.Rules) > 0 && (cause == deich.CauseFlood.String() || cause == deich.CauseMixed.String()) {
-		text += " Rules hold it back."
+	if len(s.Rules) > 0 && (o.Cause == deich.CauseFlood.String() || o.Cause == deich.CauseMixed.String()) {
+		text += w.say.HeldByRules
 	}
 	return text
 }
@@ -120,21 +132,19 @@ func worst(origins []Origin) (failing, pressed *Origin) {
 }
 
 // naming says which origin, where there are several.
-func naming(before string, origins []Origin, o *Origin) string {
+func naming(form string, origins []Origin, o *Origin) string {
 	if len(origins) < 2 {
 		return ""
 	}
-	return before + o.Name
+	return fmt.Sprintf(form, o.Name)
 }
 
-func since(t time.Time) string {
+func (w *words) since(t time.Time) string {
 	if t.UnixNano() <= 0 {
 		return ""
 	}
-	return " since " + clock(t)
+	return fmt.Sprintf(w.say.Since, w.Clock(t))
 }
-
-func clock(t time.Time) string { return t.Format("15:04:05 MST") }
 
 // percent keeps a digit where it tells, and never rounds up to a whole that was not.
 func percent(share float64) string {

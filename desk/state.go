@@ -144,6 +144,7 @@ type Event struct {
 	Kind   string    `json:"kind"` // deich.EventKind's word, or an operator's act
 	Origin string    `json:"origin,omitempty"`
 	Text   string    `json:"text"` // one sentence
+	German string    `json:"de,omitempty"`
 }
 
 // Note keeps an event for the page; the oldest is forgotten when there are many.

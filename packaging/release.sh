@@ -51,7 +51,7 @@ for arch in "${arches[@]}"; do
   for shell in bash zsh fish; do "$work/here" describe "$shell" >"$tree/completions/deich.$shell"; done
   "$work/sbom" -notices "$tree/deich" >"$tree/NOTICES"
   cp LICENSE packaging/deich.yaml "$tree"
-  cp -R packaging/systemd "$tree"
+  cp -R packaging/systemd packaging/prometheus packaging/grafana "$tree"
   find "$tree" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
   chmod 755 "$tree/deich"
   gzip -9n <"$tree/deich.1" >"$work/$arch/deich.1.gz"

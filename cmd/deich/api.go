@@ -182,7 +182,7 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 		s.revoke(hand.Prefix)
 	}
 	view := viewHand(hand)
-	s.note("by_hand", "", fmt.Sprintf("%s %s by hand%s.", pastWord(view.Act), view.Target, untilWords(view.Until)))
+	s.acted(desk.By(r), "by_hand", listedWords(view))
 	if err != nil {
 		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
 		return
@@ -201,8 +201,22 @@ func untilWords(t time.Time) string {
 	if t.IsZero() {
 		return ", until undone"
 	}
-	return " until " + t.Format("2006-01-02 15:04:05 MST")
+	return " until " + dayClock(t)
 }
+
+// listedWords tell of a listing.
+func listedWords(v handView) sentence {
+	german, until := "Abgewiesen wird ", ", bis es zurückgenommen wird"
+	if v.Act == deich.Allow.String() {
+		german = "Durchgelassen wird "
+	}
+	if !v.Until.IsZero() {
+		until = " bis " + dayClock(v.Until)
+	}
+	return sentence{pastWord(v.Act) + " " + v.Target + " by hand" + untilWords(v.Until) + ".", german + v.Target + " von Hand" + until + "."}
+}
+
+func dayClock(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
 
 // readSpan reads how long something is to hold.
 func readSpan(text string) (time.Duration, error) {
@@ -227,7 +241,7 @@ func (s *station) serveUndo(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
 	default:
-		s.note("undone", "", fmt.Sprintf("Listing %d by hand was taken back.", id))
+		s.acted(desk.By(r), "undone", said("What is listed as %d was taken back.", "Was als %d gelistet war, wurde zurückgenommen.", id))
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
@@ -246,23 +260,25 @@ func (s *station) serveBypass(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	until := s.bypass(span)
-	s.note("bypassed", "", "Bypass is on"+untilWords(until)+": everybody passes, only the origin's limit holds.")
+	s.acted(desk.By(r), "bypassed", said("Bypass is on until %s: everybody passes, only the origin's limit holds.",
+		"Bypass gilt bis %s: Alle kommen durch, nur das Limit der Plattform gilt.", dayClock(until)))
 	desk.JSON(w, struct {
 		Until time.Time `json:"until"`
 	}{until})
 }
 
-func (s *station) serveBypassEnd(w http.ResponseWriter, _ *http.Request) {
+func (s *station) serveBypassEnd(w http.ResponseWriter, r *http.Request) {
 	s.bypass(0)
-	s.note("bypass_ended", "", "Bypass was ended: Deich judges again.")
+	s.acted(desk.By(r), "bypass_ended", sentence{"Bypass was ended: Deich judges again.", "Bypass wurde beendet: Deich urteilt wieder."})
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *station) serveReload(w http.ResponseWriter, _ *http.Request) {
+func (s *station) serveReload(w http.ResponseWriter, r *http.Request) {
 	if err := s.reload(); err != nil {
 		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "what was in force before stays in force")
 		return
 	}
+	s.reloaded(desk.By(r))
 	w.WriteHeader(http.StatusNoContent)
 }
 

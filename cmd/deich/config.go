@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/alert"
 	"github.com/deichproject/deich/edge"
 	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
@@ -40,6 +41,8 @@ type settings struct {
 	ConsoleNames []string `json:"console_names"`
 	// Status is where the status page is, served by a process of its own; "off" for none.
 	Status string `json:"status"`
+	// Alerts are for who is told what needs a person.
+	Alerts alert.Config `json:"alerts"`
 	// Data is the folder for keys, what the engine learned, and lists.
 	Data string `json:"data"`
 }
@@ -73,6 +76,9 @@ func (s settings) validate() []*deich.PolicyError {
 		for _, e := range policyErrors(part.err) {
 			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
 		}
+	}
+	for _, m := range s.Alerts.Validate() {
+		all = append(all, &deich.PolicyError{Path: join("alerts", m.Path), Text: m.Text})
 	}
 	for _, a := range []struct{ path, address, such string }{{"console", s.Console, consoleDefault}, {"status", s.Status, ":2021"}} {
 		if err := checkAddress(a.address, a.such); err != nil {

@@ -32,6 +32,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"spool/limits.go", "Kept messages", "What is kept, for whom, and for how long."},
 	{"gate/limits.go", "The gate", "What the kernel holds for Deich."},
 	{"desk/limits.go", "The private server", "The console and the private API."},
+	{"desk/alert/limits.go", "Alerts", "Who is told what needs a person, and how often."},
 	{"desk/incident/limits.go", "Incidents", "What one incident may hold, and from which figures on it is one."},
 	{"desk/dossier/limits.go", "Dossiers", "How much of a long incident a dossier shows one by one."},
 	{"desk/status/limits.go", "The status page", "What it may hold, and what its server takes."},

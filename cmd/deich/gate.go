@@ -108,12 +108,13 @@ func viewGate(s gate.Status) desk.Gate {
 
 func (s *station) serveGate(w http.ResponseWriter, _ *http.Request) { desk.JSON(w, s.gateStatus()) }
 
-func (s *station) serveGateOff(w http.ResponseWriter, _ *http.Request) {
+func (s *station) serveGateOff(w http.ResponseWriter, r *http.Request) {
 	if err := s.closeGate(); err != nil {
 		desk.Problem(w, http.StatusInternalServerError, err.Error(), "as root: deich gate off")
 		return
 	}
-	s.note("gate_off", "", "The gate was taken away: the kernel drops nothing more until Deich is started again.")
+	s.acted(desk.By(r), "gate_off", sentence{"The gate was taken away: the kernel drops nothing more until Deich is started again.",
+		"Das Tor wurde weggenommen: Der Kern verwirft nichts mehr, bis Deich neu gestartet wird."})
 	w.WriteHeader(http.StatusNoContent)
 }
 

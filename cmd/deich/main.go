@@ -33,6 +33,7 @@ type commands struct {
 	Incident incidentCommand `cmd:"" help:"What happened, what others claim, and what the public is told."`
 	Plan     planCommand     `cmd:"" help:"Announce maintenance or a crowd, on the status page and to the engine."`
 	Probe    probeCommand    `cmd:"" help:"Look at the platform, and at what it needs, from outside."`
+	Alert    alertCommand    `cmd:"" help:"What needs a person, and who is told."`
 	Status   statusCommand   `cmd:"" help:"Show the public how the platform does."`
 
 	Doctor doctorCommand `cmd:"" help:"Look at what a flood would find weak here: the kernel, limits, certificates, a way around Deich."`

@@ -141,6 +141,7 @@ func stand(t *terminal, first settings, again func() (settings, error)) error {
 				if err := s.reload(); err != nil {
 					t.warn("reload: %v\nwhat was in force before stays in force", err)
 				} else {
+					s.reloaded("signal")
 					t.say("The configuration is in force.")
 				}
 			case ctx.Err() != nil:

@@ -15,6 +15,11 @@ type sentence struct {
 	German  string `json:"de"`
 }
 
+// said fills both languages' words with the same figures.
+func said(english, german string, values ...any) sentence {
+	return sentence{fmt.Sprintf(english, values...), fmt.Sprintf(german, values...)}
+}
+
 // traitWords names traits for people.
 var traitWords = map[deich.Trait][2]string{
 	deich.TraitPrefix: {"network", "Netz"}, deich.TraitNet: {"wider network", "größeres Netz"}, deich.TraitASN: {"provider", "Anbieter"},

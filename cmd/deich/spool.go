@@ -36,7 +36,7 @@ func (s *station) mountSpool(d *desk.Desk) {
 			spoolProblem(w, r, err)
 			return
 		}
-		s.note("spool_shown", "", "Message "+id.String()+" was read by an operator.")
+		s.acted(desk.By(r), "spool_shown", said("Message %s was read by an operator.", "Nachricht %s wurde von Hand geöffnet und gelesen.", id))
 		desk.JSON(w, whole)
 	}))
 	d.Mount("DELETE /api/v1/spool/messages/{id}", s.kept(func(k *keeping, w http.ResponseWriter, r *http.Request) {
@@ -45,30 +45,32 @@ func (s *station) mountSpool(d *desk.Desk) {
 			spoolProblem(w, r, err)
 			return
 		}
-		s.note("spool_dropped", "", "Message "+id.String()+" was given up by an operator; its sender is told and keeps the text.")
+		s.acted(desk.By(r), "spool_dropped", said("Message %s was given up by an operator; its sender is told and keeps the text.",
+			"Nachricht %s wurde von Hand aufgegeben; wer sie sandte, erfährt es und behält den Text.", id))
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	for word, do := range map[string]struct {
 		run  func(*keeping) error
-		text string
+		text sentence
 	}{
-		"pause":  {func(k *keeping) error { return k.store.Pause() }, "Kept messages are not delivered until deich spool resume."},
-		"resume": {func(k *keeping) error { return k.courier.Resume() }, "Messages are kept and delivered again."},
-		"drain":  {func(k *keeping) error { k.store.Drain(); return nil }, "Nothing new is kept until deich spool resume; what is here is delivered."},
+		"pause":  {func(k *keeping) error { return k.store.Pause() }, sentence{"Kept messages are not delivered until deich spool resume.", "Aufbewahrte Nachrichten werden erst nach deich spool resume zugestellt."}},
+		"resume": {func(k *keeping) error { return k.courier.Resume() }, sentence{"Messages are kept and delivered again.", "Nachrichten werden wieder aufbewahrt und zugestellt."}},
+		"drain": {func(k *keeping) error { k.store.Drain(); return nil }, sentence{"Nothing new is kept until deich spool resume; what is here is delivered.",
+			"Neues wird erst nach deich spool resume wieder aufbewahrt; was hier ist, wird zugestellt."}},
 	} {
-		d.Mount("POST /api/v1/spool/"+word, s.kept(func(k *keeping, w http.ResponseWriter, _ *http.Request) {
+		d.Mount("POST /api/v1/spool/"+word, s.kept(func(k *keeping, w http.ResponseWriter, r *http.Request) {
 			if err := do.run(k); err != nil {
 				desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
 				return
 			}
-			s.note("spool_"+word, "", do.text)
+			s.acted(desk.By(r), "spool_"+word, do.text)
 			desk.JSON(w, k.store.Stats())
 		}))
 	}
-	d.Mount("GET /api/v1/spool/export", s.kept(func(k *keeping, w http.ResponseWriter, _ *http.Request) {
+	d.Mount("GET /api/v1/spool/export", s.kept(func(k *keeping, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		n, err := k.store.Export(w)
-		s.note("spool_exported", "", fmt.Sprintf("An operator exported %s.", some(n, "kept message")))
+		s.acted(desk.By(r), "spool_exported", said("An operator exported kept messages: %d.", "Aufbewahrte Nachrichten wurden ausgegeben: %d.", n))
 		if err != nil {
 			s.terminal.warn("spool: export: %v", err)
 			panic(http.ErrAbortHandler) // what came must not be taken for all

@@ -104,6 +104,9 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 		}
 	}()
 	s.keepIncidents()
+	if err = s.tellAlerts(first.Alerts); err != nil {
+		return nil, err
+	}
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
 		Storage: s.data.file(certificatesFolder), Orders: s.toGate, Events: s.take, Now: s.now,
@@ -340,6 +343,9 @@ func (s *station) reload() error {
 	if before.Gate.Mode != gate.Off && next.Policy.Observe != before.Policy.Observe {
 		return errors.New("policy.observe cannot change while a gate is asked for: restart Deich")
 	}
+	if !slices.Equal(next.Alerts.Webhooks, before.Alerts.Webhooks) || !slices.Equal(next.Alerts.Alertmanagers, before.Alerts.Alertmanagers) {
+		return errors.New("alerts cannot change while Deich runs: restart it")
+	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
 	if err := s.engine.Swap(next.Policy); err != nil {
 		return fmt.Errorf("%w: restart Deich to change that", err)
@@ -353,7 +359,6 @@ func (s *station) reload() error {
 		}
 	}
 	s.putInForce(next)
-	s.note("reloaded", "", "The configuration was read anew and is in force.")
 	return nil
 }
 

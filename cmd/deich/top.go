@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/gate"
 )
 
 type topCommand struct {
@@ -70,16 +72,59 @@ func showSecond(t *terminal, data string, shown int, told string) (string, error
 	if err := json.Unmarshal([]byte(data), &v); err != nil {
 		return told, fmt.Errorf("top: %w", err)
 	}
-	now := v.Mood
+	now := v.Mood + " " + v.Gate.Backend
+	if v.Spool != nil {
+		now += " " + v.Spool.Mode()
+	}
 	for _, o := range v.Origins {
 		now += " " + o.Cause
 	}
 	if now != told || shown%20 == 0 {
 		t.say("%s", v.Sentence)
+		if v.Spool != nil {
+			t.say("%s", topSpool(v.Spool))
+		}
+		t.say("%s", topGate(&v.Gate))
 		t.say("%-8s %s %5s %5s %5s %4s  %s", "time", topHead(&v), "limit", "there", "queue", "cut", "refused/s")
 	}
 	t.say("%s", topLine(&v))
 	return now, nil
+}
+
+// topSpool is a line about kept messages.
+func topSpool(s *desk.Spool) string {
+	text := "Spool: nothing waits."
+	if s.Waiting > 0 {
+		oldest := time.Duration(s.OldestSeconds) * time.Second
+		text = fmt.Sprintf("Spool: %s waiting, the oldest for %s, %.1f MiB.", some(s.Waiting, "message"), spanText(oldest), float64(s.Bytes)/(1<<20))
+	}
+	switch s.Mode() {
+	case "failed":
+		text += " The disk takes nothing new."
+	case "paused":
+		text += " Delivery is paused."
+	case "draining":
+		text += " Nothing new is kept."
+	}
+	return text
+}
+
+// topGate is a line about the gate.
+func topGate(g *desk.Gate) string {
+	if g.Backend == gate.None || g.Backend == "" {
+		return "Gate: none."
+	}
+	var dropped []string
+	for _, p := range g.Packets {
+		if p.Dropped && p.Packets > 0 {
+			dropped = append(dropped, fmt.Sprintf("%s %d", p.Reason, p.Packets))
+		}
+	}
+	text := fmt.Sprintf("Gate: %s, %s judged.", g.Backend, some(g.Sources, "source"))
+	if len(dropped) > 0 {
+		text += " Packets dropped: " + strings.Join(dropped, ", ") + "."
+	}
+	return text
 }
 
 func topHead(v *desk.Live) string {

@@ -10,10 +10,18 @@ let [shown, marks] = spans[0];
 const at = (id) => document.getElementById(id);
 let tiers = [], acts = [], seconds = [], events = [];
 
-const count = (n) => n > 0 && n < 10 && !Number.isInteger(n) ? n.toFixed(1) : n.toFixed(0);
-const share = (v) => v < 0 ? "–" : v >= 1 ? "100 %" : Math.min(v * 100, 99.9).toFixed(1) + " %";
+// What is said here stands in the page, in its language.
+const words = JSON.parse(at("words").textContent);
+const language = document.documentElement.lang;
+const fill = (text, v) => text.replace("{}", v);
+const name = (word) => (words.names || {})[word] || word;
+const said = (english, german) => language === "de" && german || english;
+const point = (text) => language === "de" ? text.replace(".", ",") : text;
+
+const count = (n) => point(n > 0 && n < 10 && !Number.isInteger(n) ? n.toFixed(1) : n.toFixed(0));
+const share = (v) => v < 0 ? "–" : v >= 1 ? "100 %" : point(Math.min(v * 100, 99.9).toFixed(1)) + " %";
 const ms = (v) => v < 0 ? "–" : count(v) + " ms";
-const clock = (t) => new Date(t).toLocaleTimeString([], { hour12: false });
+const clock = (t) => new Date(t).toLocaleTimeString(language, { hour12: false });
 const utc = (t) => new Date(t).toISOString().slice(11, 19) + " UTC";
 
 function el(parent, name, attributes, text) {
@@ -45,8 +53,8 @@ function thin(values, n) {
 	return out;
 }
 
-const ago = (s) => s < 120 ? `${s} s ago` : `${s / 60} min ago`;
-const lasting = (s) => s < 120 ? `last ${s} seconds` : `last ${s / 60} minutes`;
+const ago = (s) => s < 120 ? fill(words.ago_s, s) : fill(words.ago_min, s / 60);
+const lasting = (s) => s < 120 ? fill(words.last_s, s) : fill(words.last_min, s / 60);
 
 function spark(cell, values, top, kind) {
 	const w = 168, h = 28, step = Math.ceil(shown / w), points = thin(values.slice(-shown), Math.ceil(Math.min(values.length, shown) / step));
@@ -83,7 +91,7 @@ function plot(svg, series, read) {
 		el(svg, "path", { class: "event", d: `M${x(t)} 16V${low}` });
 		if (x(t) - labelled > 100) {
 			const end = x(t) > right - 100;
-			el(svg, "text", { x: x(t), y: 12, "text-anchor": end ? "end" : "start" }, e.kind.replace("_", " "));
+			el(svg, "text", { x: x(t), y: 12, "text-anchor": end ? "end" : "start" }, words.marks[e.kind] || e.kind);
 			labelled = x(t);
 		}
 	}
@@ -93,8 +101,16 @@ function plot(svg, series, read) {
 		let best = -1;
 		seconds.forEach((s, i) => { if (best < 0 || Math.abs(s.at - t) < Math.abs(seconds[best].at - t)) best = i; });
 		if (best < 0) return;
-		read.textContent = `${clock(seconds[best].at)} local, ${utc(seconds[best].at)}: ` +
+		read.textContent = `${clock(seconds[best].at)} ${words.local}, ${utc(seconds[best].at)}: ` +
 			series.filter((s) => s.values[best] > 0).map((s) => `${s.name} ${s.values[best]}/s`).join(", ");
+	};
+	// A range that is drawn over the plot becomes the page's address.
+	const when = (p) => Math.round(now - (right - p.offsetX) / (right - left) * shown * 1000);
+	svg.onpointerdown = (p) => { began = when(p); };
+	svg.onpointerup = (p) => {
+		const [from, to] = [began, when(p)].sort((a, b) => a - b);
+		began = null;
+		if (from && to - from >= 5000) location.assign(`/?lang=${language}&from=${from}&to=${to}#changed`);
 	};
 	svg.onpointerleave = () => { read.textContent = legend(series); };
 	if (!svg.matches(":hover")) read.textContent = legend(series);
@@ -117,7 +133,7 @@ function byMinute(table, series) {
 		row.append(c);
 	};
 	const head = table.createTHead().insertRow();
-	for (const name of ["Minute", ...series.map((s) => s.name + ", requests")]) cell(head, name, true);
+	for (const name of [words.minute, ...series.map((s) => fill(words.requests, s.name))]) cell(head, name, true);
 	const body = table.createTBody();
 	for (const [minute, values] of [...rows].reverse()) {
 		const row = body.insertRow();
@@ -127,8 +143,6 @@ function byMinute(table, series) {
 }
 
 const known = (column) => seconds.map((s) => s[column].reduce((sum, n, i) => tiers[i] === "stranger" ? sum : sum + n, 0));
-
-const looks = { allow: "green", keep: "violet", wait: "amber", challenge: "amber, dashed", deny: "red", drop: "red, dashed" };
 
 function draw() {
 	[shown, marks] = spans.find(([s]) => seconds.length <= s) || spans[spans.length - 1];
@@ -147,10 +161,10 @@ function draw() {
 		spark(row.querySelector(".spark"), values, Math.max(1, ...values), "sea");
 	}
 	const users = [
-		{ name: "asked", kind: "asked", look: "grey, dotted", values: known("asked") },
-		{ name: "served", kind: "served", look: "green", values: known("served") },
+		{ name: words.asked, kind: "asked", look: words.looks.asked, values: known("asked") },
+		{ name: words.served, kind: "served", look: words.looks.served, values: known("served") },
 	];
-	const done = acts.map((a, i) => ({ name: a, kind: a, look: looks[a] || "", values: seconds.map((s) => s.acts[i]) }));
+	const done = acts.map((a, i) => ({ name: name(a), kind: a, look: words.looks[a] || "", values: seconds.map((s) => s.acts[i]) }));
 	plot(at("plot-users"), users, at("read-users"));
 	plot(at("plot-acts"), done, at("read-acts"));
 	if (at("table-users").closest("details").open) byMinute(at("table-users"), users);
@@ -160,19 +174,162 @@ function draw() {
 function water(height) {
 	const y = 64 - height * 0.32 - 1; // 0: a thin film; 100: up to the rule
 	document.querySelector("#dike .water").setAttribute("d", `M0 ${y}H1000V64H0Z`);
-	at("dike").setAttribute("aria-label", `Pressure ${height} of 100`);
+	at("dike").setAttribute("aria-label", fill(words.pressure, height));
 }
 
+// Everything that acts asks once, says what it will do, and tells whether it was done.
+function ask(text, verb, method, path, body) {
+	at("ask-text").textContent = text;
+	at("ask-yes").textContent = verb;
+	at("ask").returnValue = "";
+	at("ask").onclose = () => { if (at("ask").returnValue === "yes") act(method, path, body); };
+	at("ask").showModal();
+	at("ask-no").focus(); // what changes nothing is at hand first
+}
+
+async function act(method, path, body) {
+	let trouble = "";
+	try {
+		const answer = await fetch(path, { method, body: body && JSON.stringify(body) });
+		const told = answer.ok && path.endsWith("/test") ? (await answer.json()).filter((p) => p.trouble) : [];
+		trouble = told.map((p) => p.place + ": " + p.trouble).join("; ");
+		if (!answer.ok) trouble = (await answer.json()).title || String(answer.status);
+	} catch (e) {
+		trouble = trouble || String(e.message);
+	}
+	at("done").textContent = trouble ? fill(words.not_done, trouble) : words.done;
+}
+
+// showAlerts keeps the items of those that stay, as showRules does.
+function showAlerts(alerts) {
+	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
+	const items = new Map([...at("alerts").children].map((li) => [li.dataset.id, li]));
+	const want = new Set(alerts.length ? alerts.map(key) : ["none"]);
+	for (const [id, li] of items) if (!want.has(id)) li.remove();
+	if (!alerts.length && !items.has("none")) {
+		const li = document.createElement("li");
+		li.dataset.id = "none";
+		li.textContent = words.no_alert;
+		at("alerts").append(li);
+	}
+	for (const a of alerts) {
+		let li = items.get(key(a));
+		if (!li) {
+			li = document.createElement("li");
+			li.dataset.id = key(a);
+			const b = document.createElement("b");
+			b.textContent = a.severity;
+			li.append(b, " ", document.createElement("span"));
+			at("alerts").append(li);
+		}
+		const text = said(a.text, a.de);
+		li.querySelector("span").textContent = text;
+		const button = li.querySelector("button");
+		if (a.taken_by) {
+			if (button) button.remove();
+			if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+			li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
+		} else if (!button) {
+			const take = document.createElement("button");
+			take.type = "button";
+			take.className = "quiet";
+			take.textContent = words.take;
+			take.setAttribute("aria-label", words.take + ": " + text);
+			take.onclick = () => ask(fill(words.ask_take, li.querySelector("span").textContent), words.take,
+				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" });
+			li.append(take);
+		}
+	}
+}
+
+// showRules keeps the items of rules that stay, so that a button keeps its focus.
+function showRules(rules) {
+	const items = new Map([...at("rules").children].map((li) => [li.dataset.id, li]));
+	if (!rules.length) {
+		if (!items.has("none")) {
+			const li = document.createElement("li");
+			li.dataset.id = "none";
+			li.textContent = words.no_rule;
+			at("rules").replaceChildren(li);
+		}
+		return;
+	}
+	const want = new Set(rules.map((r) => String(r.id)));
+	for (const [id, li] of items) if (!want.has(id)) li.remove();
+	for (const r of rules) {
+		let li = items.get(String(r.id));
+		if (!li) {
+			li = document.createElement("li");
+			li.dataset.id = r.id;
+			const id = document.createElement("b");
+			id.textContent = words.rule + " " + r.id;
+			li.append(id, " ", document.createElement("span"));
+			at("rules").append(li);
+		}
+		li.querySelector("span").textContent = said(r.text, r.de);
+		if (li.querySelector("button")) continue;
+		const undo = document.createElement("button");
+		undo.type = "button";
+		undo.className = "quiet";
+		undo.textContent = words.undo;
+		undo.setAttribute("aria-label", words.undo + ": " + words.rule + " " + r.id);
+		undo.onclick = () => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id);
+		li.append(undo);
+	}
+}
+
+const mib = (n) => count(n / (1 << 20)) + " MiB";
+const long = (s) => s < 120 ? Math.floor(s) + " s" : Math.floor(s / 60) + " min";
+
+function showSpool(s) {
+	if (!s || !at("kept")) return;
+	const put = (name, text) => { at("kept").querySelector("." + name).textContent = text; };
+	put("mode", words.modes[!s.keeping ? "failed" : s.paused ? "paused" : s.draining ? "draining" : "on"]);
+	put("waiting", s.waiting);
+	put("oldest", long(s.oldest_seconds));
+	put("bytes", mib(s.bytes));
+	put("files", mib(s.files_bytes));
+	put("kept", s.kept);
+	put("refused", s.refused);
+	for (const row of at("kept").querySelectorAll("[data-ended]")) row.cells[1].textContent = s.ended[row.dataset.ended] || 0;
+	showSwitch(s.paused, s.waiting);
+}
+
+function showSwitch(paused, waiting) {
+	const button = at("switch");
+	button.hidden = false;
+	button.textContent = paused ? words.resume : words.pause;
+	button.onclick = () => ask(fill(paused ? words.ask_resume : words.ask_pause, waiting), button.textContent,
+		"POST", "/api/v1/spool/" + (paused ? "resume" : "pause"));
+}
+
+function showGate(g) {
+	const put = (name, text) => { at("gated").querySelector("." + name).textContent = text; };
+	put("backend", g.backend);
+	put("why", g.why);
+	put("sources", g.sources);
+	put("missed", g.missed);
+	for (const p of g.packets || []) {
+		const row = [...at("packets").rows].find((r) => r.dataset.reason === p.reason);
+		if (!row) continue;
+		row.querySelector(".fate").textContent = p.dropped ? words.dropped : words.passed;
+		row.querySelector(".count").textContent = p.packets;
+		row.querySelector(".bytes").textContent = p.bytes;
+	}
+}
+
+let began = null; // where a range is being drawn
 let mood = at("sentence").dataset.mood;
 
 function show(v) {
-	at("sentence").textContent = v.sentence;
+	const sentence = said(v.sentence, v.sentence_de);
+	at("sentence").textContent = sentence;
 	at("at").textContent = clock(v.at);
 	at("at").dateTime = v.at;
-	at("link").textContent = "Live.";
+	at("link").textContent = words.live;
 	if (v.mood !== mood) { // said aloud only when it turns, not each second
 		mood = v.mood;
-		at("said").textContent = v.sentence;
+		at("said").textContent = sentence;
 	}
 	at("sentence").dataset.mood = mood;
 	water(v.water);
@@ -187,42 +344,44 @@ function show(v) {
 	v.acts.forEach((a, i) => {
 		const row = at("actions").rows[i];
 		put(row, "second", count(a.second));
-		put(row, "total", a.total.toLocaleString("en"));
+		put(row, "total", a.total.toLocaleString(language));
 	});
 	v.origins.forEach((o, i) => {
 		const row = at("origins").rows[i];
 		if (!row) return;
-		const state = o.failing ? "failing" : o.pressure ? "under pressure" : "calm";
+		const state = o.failing ? words.failing : o.pressure ? words.pressed : words.calm;
 		[o.name, state, count(o.demand), count(o.goodput), count(o.limit), o.inflight, o.queued, o.streams, o.cut]
 			.forEach((text, k) => { row.cells[k].textContent = text; });
 	});
 	at("incident").hidden = !v.incident;
 	if (v.incident) {
 		at("incident-id").textContent = v.incident.id;
-		at("incident-life").textContent = v.incident.life;
-		at("incident-text").textContent = v.incident.sentence;
-		at("incident-link").href = "/incidents/" + encodeURIComponent(v.incident.id);
+		at("incident-life").textContent = name(v.incident.life);
+		at("incident-text").textContent = said(v.incident.sentence, v.incident.sentence_de);
+		at("incident-link").href = "/incidents/" + encodeURIComponent(v.incident.id) + "?lang=" + language;
 	}
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
-	const rules = v.rules || [];
-	at("rules").replaceChildren(...(rules.length ? rules : [{ text: "No rule is in force." }]).map((r) => {
-		const li = document.createElement("li");
-		if (r.id) {
-			const id = document.createElement("b");
-			id.textContent = "Rule " + r.id;
-			li.append(id, " ");
-		}
-		li.append(r.text);
-		return li;
-	}));
+	showAlerts(v.alerts || []);
+	showRules(v.rules || []);
+	showSpool(v.spool);
+	showGate(v.gate);
 	events = v.events || [];
 	if (events.length) at("happened").replaceChildren(...events.map((e) => {
 		const li = document.createElement("li"), t = document.createElement("time");
 		t.dateTime = e.at;
 		t.title = utc(e.at);
 		t.textContent = clock(e.at);
-		li.append(t, e.text);
+		li.append(t, said(e.text, e.de));
+		return li;
+	}));
+	if (v.actions && v.actions.length) at("acted").replaceChildren(...v.actions.map((a) => {
+		const li = document.createElement("li"), t = document.createElement("time"), by = document.createElement("b");
+		t.dateTime = a.at;
+		t.title = utc(a.at);
+		t.textContent = new Date(a.at).toLocaleString(language, { hour12: false });
+		by.textContent = a.by;
+		li.append(t, by, said(a.text, a.de));
 		return li;
 	}));
 	const last = seconds[seconds.length - 1];
@@ -233,15 +392,20 @@ function show(v) {
 
 async function start() {
 	water(Number(at("dike").dataset.water));
+	if (at("test")) {
+		at("test").hidden = false;
+		at("test").onclick = () => ask(words.ask_test, words.test, "POST", "/api/v1/alerts/test");
+	}
+	if (at("switch")) showSwitch(at("switch").dataset.paused === "true", at("switch").dataset.waiting);
 	const answer = await fetch("/api/v1/history");
 	if (!answer.ok) throw new Error(String(answer.status));
 	({ tiers, acts, seconds } = await answer.json());
 	draw();
 	const stream = new EventSource("/api/v1/events");
 	stream.onmessage = (m) => show(JSON.parse(m.data));
-	stream.onerror = () => { at("link").textContent = "No connection to Deich; trying again. Last seen:"; };
+	stream.onerror = () => { at("link").textContent = words.trying; };
 	for (const d of document.querySelectorAll("details")) d.addEventListener("toggle", draw);
 	addEventListener("resize", draw);
 }
 
-start().catch(() => { at("link").textContent = "No connection to Deich. Reload this page. Last seen:"; });
+start().catch(() => { at("link").textContent = words.lost; });

@@ -78,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	lang := language(r)
+	lang := Language(r)
 	a, err := s.answer(r.URL.Path, lang)
 	switch {
 	case errors.Is(err, errNoPage):
@@ -172,9 +172,9 @@ func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.L
 	return a, nil
 }
 
-// language is what was chosen, or what the browser prefers: German where it
-// ranks before English.
-func language(r *http.Request) string {
+// Language is what was chosen by ?lang=, or what the browser prefers: German
+// where it ranks before English; "de" or "en".
+func Language(r *http.Request) string {
 	switch r.URL.Query().Get("lang") {
 	case "de":
 		return "de"

@@ -150,13 +150,13 @@ func TestLanguages(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Accept-Language", accept)
-		if got := language(r); got != want {
+		if got := Language(r); got != want {
 			t.Errorf("%.60q: %s, want %s", accept, got, want)
 		}
 	}
 	r := httptest.NewRequest("GET", "/?lang=de", nil)
 	r.Header.Set("Accept-Language", "en")
-	if language(r) != "de" {
+	if Language(r) != "de" {
 		t.Error("what was chosen is not given")
 	}
 }

@@ -1,0 +1,90 @@
+package desk
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+// Action is what a person did.
+type Action struct {
+	At       time.Time `json:"at"`
+	Kind     string    `json:"kind"`
+	By       string    `json:"by"` // a name where one was given; else console, command or signal
+	Incident string    `json:"incident,omitempty"`
+	Text     string    `json:"text"` // one sentence
+	German   string    `json:"de,omitempty"`
+}
+
+// actedKind is the fact that somebody did something; its Other is the action's kind.
+const actedKind incident.Kind = "acted"
+
+// By says in what way a request came: from the console's pages or from a command.
+func By(r *http.Request) string {
+	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
+		return "command"
+	}
+	return "console"
+}
+
+// Did notes what a person did, for the page and in the record. It was done
+// already: where the record cannot be written, that is said aloud and no more.
+func (d *Desk) Did(a Action) {
+	d.Note(Event{At: a.At, Kind: a.Kind, Text: a.Text, German: a.German})
+	if d.incidents != nil {
+		d.incidents.did(a)
+	}
+}
+
+func (k *Keeper) did(a Action) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := k.keep([]incident.Fact{{At: a.At, Kind: actedKind, Other: a.Kind, By: a.By, Text: incident.Text{English: a.Text, German: a.German}}})
+	if err != nil {
+		k.warn(fmt.Sprintf("what a person did is not in the record: %s (%v)", a.Text, err))
+	}
+}
+
+// actionWords tell of what people do about incidents.
+var actionWords = map[incident.Kind][2]string{
+	incident.Opened:   {"%s was opened by hand.", "%s wurde von Hand angelegt."},
+	incident.Noted:    {"A note was added to %s.", "%s bekam eine Notiz."},
+	incident.Updated:  {"The public was told something about %s.", "Zu %s gab es eine öffentliche Meldung."},
+	incident.Approved: {"A word on the cause of %s was approved.", "Ein Wort zur Ursache von %s wurde freigegeben."},
+	incident.Merged:   {"%s was merged into another.", "%s ging in einem anderen auf."},
+	incident.Split:    {"%s was split.", "%s wurde geteilt."},
+	incident.Claimed:  {"A claim was noted at %s.", "Zu %s wurde eine Behauptung notiert."},
+	incident.Imported: {"%s was imported.", "%s wurde eingelesen."},
+}
+
+// actionOf gives what a person did; false where a fact is Deich's own.
+func actionOf(f incident.Fact) (Action, bool) {
+	a := Action{At: f.At, Kind: string(f.Kind), By: f.By, Incident: f.Incident}
+	if f.Kind == actedKind {
+		a.Kind, a.Text, a.German = f.Other, f.Text.English, f.Text.German
+		return a, true
+	}
+	words, known := actionWords[f.Kind]
+	if f.By == "" || !known {
+		return a, false
+	}
+	a.Text, a.German = fmt.Sprintf(words[0], f.Incident), fmt.Sprintf(words[1], f.Incident)
+	return a, true
+}
+
+// actions gives the last n, the newest first; nothing while the record is being read.
+func (k *Keeper) actions(n int) []Action {
+	if !k.ready.Load() {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := k.index.Actions
+	last := slices.Clone(all[max(0, len(all)-n):])
+	slices.Reverse(last)
+	return last
+}

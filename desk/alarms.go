@@ -1,0 +1,100 @@
+package desk
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/deichproject/deich/desk/alert"
+)
+
+// SendAlerts lets the desk tell people what needs them; before Serve.
+func (d *Desk) SendAlerts(s *alert.Sender) {
+	d.alerts = s
+	d.Mount("GET /api/v1/alerts", d.answer(func(*http.Request) (any, error) {
+		return AlertsView{s.Active(), s.Places()}, nil
+	}))
+	d.Mount("POST /api/v1/alerts/test", d.answer(func(r *http.Request) (any, error) {
+		ctx, cancel := context.WithTimeout(r.Context(), alertTestWait)
+		defer cancel()
+		all := []AlertTest{}
+		for place, err := range s.Test(ctx) {
+			one := AlertTest{Place: place}
+			if err != nil {
+				one.Trouble = err.Error()
+			}
+			all = append(all, one)
+		}
+		d.Did(Action{At: d.now(), Kind: "alert_tested", By: By(r), Text: "A test was sent to every place that alerts are told to.",
+			German: "Eine Probe ging an alle Stellen, denen Alarme gemeldet werden."})
+		return all, nil
+	}))
+	d.Mount("POST /api/v1/alerts/take", d.answer(func(r *http.Request) (any, error) {
+		var q TakeRequest
+		if err := readForm(r, &q); err != nil {
+			return nil, err
+		}
+		if err := checkName(q.By); err != nil {
+			return nil, err
+		}
+		if !s.Take(q.Alert, q.By) {
+			return nil, errNoAlert
+		}
+		d.Did(Action{At: d.now(), Kind: "alert_taken", By: q.By, Text: "The alert " + q.Alert + " is taken care of.",
+			German: "Um den Alarm " + q.Alert + " kümmert sich jemand."})
+		return AlertsView{s.Active(), s.Places()}, nil
+	}))
+}
+
+// AlertsView is what needs a person, and the places that are told.
+type AlertsView struct {
+	Active []alert.Alert `json:"active"`
+	Places []alert.Place `json:"places"`
+}
+
+// AlertTest is what came of a test at one place; no trouble: it took it.
+type AlertTest struct {
+	Place   string `json:"place"`
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// TakeRequest says who takes care of an alert, by its name and, where it has
+// one, its origin behind a space.
+type TakeRequest struct {
+	Alert string `json:"alert"`
+	By    string `json:"by"`
+}
+
+// alarms are what needs a person now. A flood that is held back is none.
+func alarms(s *State, v *Live) (all []alert.Alert) {
+	add := func(name, origin string, severity alert.Severity, lasts time.Duration, english, german string) {
+		all = append(all, alert.Alert{Name: name, Origin: origin, Severity: severity, For: lasts, Text: english, German: german})
+	}
+	for i := range s.Origins {
+		if o := &s.Origins[i]; o.Failing {
+			add("origin_failing", o.Name, alert.Page, 30*time.Second, "The platform "+o.Name+" does not answer.", "Die Plattform "+o.Name+" antwortet nicht.")
+		}
+	}
+	if share, asked := known(v.Groups); share >= 0 && share < .99 && asked >= 1 {
+		add("users_not_served", "", alert.Page, time.Minute, english.Share(share)+" of known users' requests are served.",
+			german.Share(share)+" der Anfragen bekannter Nutzer werden bedient.")
+	}
+	if s.Failopen {
+		add("fails_open", "", alert.Page, time.Minute, "The engine failed and is being left alone: requests pass without ranks.",
+			"Die Maschine ist ausgefallen und wird in Ruhe gelassen: Anfragen kommen ohne Rang durch.")
+	}
+	if s.Panics > 0 {
+		add("engine_failed", "", alert.Ticket, 0, "The engine failed and was caught; requests went on. Please report it.",
+			"Die Maschine fiel aus und wurde aufgefangen; Anfragen liefen weiter. Bitte melden Sie das.")
+	}
+	if bypassed(s, v.At) {
+		add("bypass_forgotten", "", alert.Ticket, time.Hour, "Bypass is on for an hour: everybody passes.", "Bypass gilt seit einer Stunde: Alle kommen durch.")
+	}
+	if s.Spool != nil && !s.Spool.Keeping {
+		add("keeps_nothing", "", alert.Page, time.Minute, "The disk takes no messages.", "Die Platte nimmt keine Nachrichten.")
+	}
+	if s.Spool != nil && s.Spool.Paused {
+		add("delivery_paused", "", alert.Ticket, time.Hour, "The delivery of kept messages is paused for an hour.", "Die Zustellung aufbewahrter Nachrichten ist seit einer Stunde angehalten.")
+	}
+	return all
+}
