@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -21,8 +22,8 @@ func foresee(o Options, allowed []netip.Prefix) (v Outlook, err error) {
 		unsure, err = foreseeXDP(o, allowed, at, way == Native)
 		return err
 	})
-	if err == nil && v.Backend == Native && unsure != "" {
-		v.Why += ", if " + unsure
+	if err == nil && v.Backend == Native {
+		v.Why += cmp.Or(unsure, ", as far as its driver tells")
 	}
 	return v, errors.Join(err, v.look())
 }
@@ -49,7 +50,7 @@ func foreseeXDP(o Options, allowed []netip.Prefix, at []string, native bool) (un
 		}
 		switch takes, err := driverTakes(i.Index); {
 		case err != nil:
-			unsure = "the driver of " + name + " takes programs, which this kernel does not tell"
+			unsure = ", if the driver of " + name + " takes programs, which this kernel does not tell"
 		case !takes:
 			return "", cannot(name, "native")
 		}
