@@ -41,6 +41,7 @@ const (
 	waiting        // for the answer
 	idle           // kept for the next request
 	dripping       // slow on purpose
+	leaving        // connecting, and closed once it is
 )
 
 // link is one connection of an attacker.
@@ -200,6 +201,11 @@ func (f *flood) begin(number int, now time.Duration) bool {
 	if i == none {
 		return false
 	}
+	if a.spec.Manner == scenarios.Leave {
+		l := &f.conns[i]
+		l.phase, l.deadline = leaving, now+botPatience
+		return true
+	}
 	f.send(i, now)
 	return true
 }
@@ -324,6 +330,11 @@ func word(err error) string {
 
 func (f *flood) event(i int32, events uint32) {
 	l := &f.conns[i]
+	if l.phase == leaving && events&unix.EPOLLOUT != 0 && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 {
+		f.now.Sent++
+		f.finish(i, "left")
+		return
+	}
 	if l.phase == sending && events&unix.EPOLLOUT != 0 {
 		age := l.age
 		f.write(i)

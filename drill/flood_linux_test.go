@@ -84,6 +84,14 @@ func TestFloodAConnectionEach(t *testing.T) {
 	}
 }
 
+func TestFloodThatLeaves(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, a := floodOnce(t, `{"name":"a","manner":"leave","sources":50,"rate":400}`, plainAnswer)
+	if a.Planned < 350 || a.Planned > 401 || a.Endings["left"] < 350 || a.Sent != a.Endings["left"] || a.Opened < a.Sent || a.Reached != 0 || s.requests != 0 {
+		t.Errorf("planned %d, opened %d, left %d, %d requests: %v", a.Planned, a.Opened, a.Sent, s.requests, a.Endings)
+	}
+}
+
 func TestFloodOverKeptConnections(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	for name, h := range map[string]func(*seen, http.ResponseWriter, *http.Request){

@@ -43,6 +43,7 @@ type conn struct {
 	closed  atomic.Bool
 
 	shaking atomic.Bool // its handshake has its turn
+	opening opening     // of its TLS client; of the goroutine that shakes hands
 
 	outer   atomic.Int64 // a write deadline set from outside, Unix ns; 0: none
 	stale   atomic.Bool  // the window's deadline was overwritten from outside
@@ -91,6 +92,16 @@ func unwrap(nc net.Conn) *conn {
 // Read gives what the client sent. For a judged source it ends: what is then
 // closed is left open and unread for a while, see Close.
 func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.receive(p)
+	if n > 0 && !c.opening.over {
+		if err := c.opens(p[:n]); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+func (c *conn) receive(p []byte) (int, error) {
 	if c.announce != nil {
 		n, err := c.announce.read(c.tcp, p)
 		if errors.Is(err, errProxyHeader) {
@@ -121,7 +132,13 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.judged.Load() {
 		return 0, errJudged
 	}
-	if c.joint.on.Load() {
+	if c.shaking.Load() {
+		if err := c.asked(p); err != nil {
+			return 0, err
+		}
+	}
+	// Between two ClientHellos nothing is held back: what left late would end the second's turn.
+	if c.joint.on.Load() && !c.opening.again {
 		return c.join(p)
 	}
 	return c.send(p)

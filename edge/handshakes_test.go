@@ -1,11 +1,14 @@
 package edge
 
 import (
+	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,17 +93,219 @@ func TestHandshakesTurns(t *testing.T) {
 }
 
 // hello1 is a ClientHello as the standard library says it.
-func hello1(t testing.TB) []byte {
+func hello1(t testing.TB, groups ...tls.CurveID) []byte {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
-	go tls.Client(far, &tls.Config{InsecureSkipVerify: true, ServerName: "a.example", NextProtos: []string{"h2"}}).Handshake()
+	go tls.Client(far, &tls.Config{InsecureSkipVerify: true, ServerName: "a.example", NextProtos: []string{"h2"}, CurvePreferences: groups}).Handshake()
 	b := make([]byte, 4096)
 	n, err := near.Read(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b[:n]
+}
+
+// withoutShare gives a ClientHello of one record whose shares are of groups that nobody
+// has: the server has to ask for another.
+func withoutShare(t testing.TB, hello []byte) []byte {
+	t.Helper()
+	b := bytes.Clone(hello)
+	at := recordHeader + messageHeader + 2 + 32
+	skip := func(bytes int) int { // a vector with its length
+		n := int(b[at])
+		if bytes == 2 {
+			n = int(binary.BigEndian.Uint16(b[at:]))
+		}
+		begin := at + bytes
+		at = begin + n
+		return begin
+	}
+	skip(1) // the session
+	skip(2) // ciphers
+	skip(1) // compression
+	for i, end := skip(2), at; i < end; {
+		kind, size := binary.BigEndian.Uint16(b[i:]), int(binary.BigEndian.Uint16(b[i+2:]))
+		if i += 4; kind == 51 { // key_share
+			for share := i + 2; share < i+size; share += 4 + int(binary.BigEndian.Uint16(b[share+2:])) {
+				binary.BigEndian.PutUint16(b[share:], 0x7a7a)
+			}
+			return b
+		}
+		i += size
+	}
+	t.Fatal("no shares")
+	return nil
+}
+
+// A client that has to be asked for a second ClientHello waits for its turn twice: nothing
+// of the second is computed without one, and none is held while the second is waited for.
+func TestSecondHelloTakesATurn(t *testing.T) {
+	s, addr := secureFront(t, hello)
+	budget := s.conns.handshakes
+	budget.atOnce = 1
+	state := func() (running, waiting int) {
+		budget.mu.Lock()
+		defer budget.mu.Unlock()
+		return budget.running, len(budget.known) + len(budget.others)
+	}
+	until := func(what string, running, waiting int) {
+		t.Helper()
+		for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+			r, w := state()
+			if r == running && w == waiting {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d run, %d wait; want %d and %d", what, r, w, running, waiting)
+			}
+		}
+	}
+	second := hello1(t, tls.X25519) // with one share, as is right for a second
+	first := withoutShare(t, second)
+	second[2] = 3 // the version in a record's header is settled by then
+	dial := func() net.Conn {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		nc.SetDeadline(time.Now().Add(2 * patience))
+		return nc
+	}
+	send := func(nc net.Conn, b []byte) {
+		t.Helper()
+		if _, err := nc.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// record gives the next one that is not the change_cipher_spec of old.
+	record := func(nc net.Conn) (b []byte, err error) {
+		for {
+			var head [recordHeader]byte
+			if _, err := io.ReadFull(nc, head[:]); err != nil {
+				return nil, err
+			}
+			body := make([]byte, binary.BigEndian.Uint16(head[3:]))
+			if _, err := io.ReadFull(nc, body); err != nil {
+				return nil, err
+			}
+			if head[0] != 20 {
+				return append(head[:], body...), nil
+			}
+		}
+	}
+
+	nc := dial()
+	send(nc, first)
+	if b, err := record(nc); err != nil || !asksAgain(b) {
+		t.Fatalf("no HelloRetryRequest: %x, %v", b, err)
+	}
+	until("after the question", 0, 0)
+	if err := budget.enter(false); err != nil {
+		t.Fatal(err)
+	}
+	send(nc, []byte{20, 3, 3, 0, 1, 1}) // as clients do
+	// One byte is missing, whose absence would hold a turn for as long as its sender likes.
+	send(nc, second[:len(second)-1])
+	time.Sleep(50 * time.Millisecond)
+	until("before the second is whole", 1, 0)
+	send(nc, second[len(second)-1:])
+	until("once it is", 1, 1)
+	nc.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if b, err := record(nc); err == nil {
+		t.Fatalf("answered without a turn: %x", b[:min(len(b), 60)])
+	}
+	nc.SetReadDeadline(time.Now().Add(2 * patience))
+	budget.leave()
+	if b, err := record(nc); err != nil || b[0] != recordHandshake || b[recordHeader] != helloServer || asksAgain(b) {
+		t.Errorf("with its turn: %x, %v", b, err)
+	}
+	until("after the answer", 0, 0)
+
+	// Who sends both at once is not asked.
+	nc = dial()
+	send(nc, append(bytes.Clone(first), second...))
+	if b, err := record(nc); err == nil && b[0] == recordHandshake {
+		t.Errorf("both at once are answered: %x", b[:min(len(b), 60)])
+	}
+	nc.Close()
+	until("after that", 0, 0)
+
+	// Who is refused at the second has no answer.
+	budget.enter(false)
+	nc = dial()
+	go func() { time.Sleep(50 * time.Millisecond); budget.leave() }()
+	send(nc, first)
+	if b, err := record(nc); err != nil || !asksAgain(b) {
+		t.Fatalf("no HelloRetryRequest: %x, %v", b, err)
+	}
+	until("after the question", 0, 0)
+	budget.enter(false)
+	before := budget.refused.Load()
+	send(nc, second)
+	until("it waits", 1, 1)
+	nc.SetReadDeadline(time.Now().Add(handshakeWait + patience))
+	if b, err := record(nc); err == nil && b[0] == recordHandshake {
+		t.Errorf("answered without a turn: %x", b[:min(len(b), 60)])
+	}
+	if n := budget.refused.Load() - before; n != 1 {
+		t.Errorf("%d refused, want 1", n)
+	}
+	budget.leave()
+	until("in the end", 0, 0)
+}
+
+// However a hello is cut into records and reads, it is whole with its last byte.
+func TestOpeningIsFollowed(t *testing.T) {
+	whole := hello1(t)
+	body := whole[recordHeader:]
+	cut := func(sizes ...int) (b []byte) { // the same in several records
+		rest := body
+		for _, n := range append(sizes, len(body)) {
+			n = min(n, len(rest))
+			if n > 0 {
+				b = append(append(b, 22, 3, 1, byte(n>>8), byte(n)), rest[:n]...)
+				rest = rest[n:]
+			}
+		}
+		return b
+	}
+	ccs := []byte{20, 3, 3, 0, 1, 1}
+	for name, c := range map[string]struct {
+		again bool
+		sent  []byte
+	}{
+		"one record": {false, whole}, "two": {false, cut(700)}, "a header in pieces": {false, cut(1, 1, 1, 40)},
+		"the second": {true, slices.Concat(ccs, whole)}, "the second, in two": {true, slices.Concat(ccs, cut(3))}, "no change of ciphers": {true, whole},
+	} {
+		for _, step := range []int{1, 3, 7, 512, 1 << 14} {
+			g := opening{again: c.again}
+			for at := 0; at < len(c.sent); at += step {
+				if g.over {
+					t.Fatalf("%s, by %d: over at %d of %d", name, step, at, len(c.sent))
+				}
+				g.take(c.sent[at:min(at+step, len(c.sent))])
+			}
+			if !g.over || g.beyond {
+				t.Errorf("%s, by %d: over %v, beyond %v", name, step, g.over, g.beyond)
+			}
+		}
+		g := opening{again: c.again}
+		if g.take(append(bytes.Clone(c.sent), 22)); !g.over || !g.beyond {
+			t.Errorf("%s and more: over %v, beyond %v", name, g.over, g.beyond)
+		}
+	}
+	// A message that is whole in a record that is not is not read yet by the standard library.
+	g := opening{}
+	g.take(append([]byte{22, 3, 1, byte((len(body) + 1) >> 8), byte(len(body) + 1)}, body...))
+	if g.over {
+		t.Error("over although a byte of the record is missing")
+	}
+	plain := opening{}
+	if plain.take([]byte("G")); !plain.over {
+		t.Error("what is no TLS is followed")
+	}
 }
 
 // flood connects from many addresses, says something, and leaves at once, until stop.

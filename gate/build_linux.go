@@ -12,54 +12,54 @@ import (
 	"strings"
 )
 
-// build tries the ways that the mode names, best first, and says why it took
+// choose tries the ways that the mode names, best first, and says why it took
 // the one it gives. auto takes xdp-generic last: there every packet of the
 // interface takes a longer way, those of other services too, and a dropped one
 // costs no less than with nft.
-func build(o Options, allowed []netip.Prefix) (wall, string, error) {
+func choose(o Options, try func(way string, at []string) error) (way, why string, at []string, err error) {
 	if len(o.Ports) > portsMax {
-		return nil, "", fmt.Errorf("%d ports: at most %d", len(o.Ports), portsMax)
+		return "", "", nil, fmt.Errorf("%d ports: at most %d", len(o.Ports), portsMax)
 	}
-	at, err := interfacesFor(o)
-	if err != nil {
-		return nil, "", err
+	if at, err = interfacesFor(o); err != nil {
+		return "", "", nil, err
 	}
-	ways := map[string][]string{
+	var before tried
+	for _, way := range map[string][]string{
 		Auto: {Native, Table, Generic},
 		XDP:  {Native, Generic},
 		NFT:  {Table},
-	}[o.Config.Mode]
-	var before tried
-	for _, way := range ways {
-		var w wall
-		var err error
-		if way == Table {
-			w, err = openTable(o, allowed, at)
-		} else {
-			w, err = openXDP(o, allowed, at, way == Native)
-		}
+	}[o.Config.Mode] {
+		err := try(way, at)
 		if err == nil {
 			why := "it can be had here"
 			if len(before) > 0 {
 				why = "not " + before.String()
 			}
-			return w, why, nil
+			return way, why, at, nil
 		}
 		before.add(way, err)
 	}
-	return nil, "", errors.New(before.String())
+	return "", "", at, errors.New(before.String())
+}
+
+func build(o Options, allowed []netip.Prefix) (w wall, why string, err error) {
+	_, why, _, err = choose(o, func(way string, at []string) (err error) {
+		if way == Table {
+			w, err = openTable(o, allowed, at)
+		} else {
+			w, err = openXDP(o, allowed, at, way == Native)
+		}
+		return err
+	})
+	return w, why, err
 }
 
 // openXDP attaches at every interface: natively, or where that cannot be,
 // behind the driver.
 func openXDP(o Options, allowed []netip.Prefix, at []string, native bool) (wall, error) {
-	mtu := 1 << 16
-	for _, name := range at {
-		i, err := net.InterfaceByName(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		mtu = min(mtu, i.MTU)
+	mtu, err := leastMTU(at)
+	if err != nil {
+		return nil, err
 	}
 	x, err := load(o, allowed, mtu)
 	if err != nil {
@@ -76,6 +76,18 @@ func openXDP(o Options, allowed []netip.Prefix, at []string, native bool) (wall,
 		}
 	}
 	return x, nil
+}
+
+func leastMTU(at []string) (int, error) {
+	least := 1 << 16
+	for _, name := range at {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		least = min(least, i.MTU)
+	}
+	return least, nil
 }
 
 // interfacesFor gives those that packets to Deich's ports arrive at.

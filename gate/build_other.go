@@ -7,9 +7,11 @@ import (
 	"net/netip"
 )
 
-func build(Options, []netip.Prefix) (wall, string, error) {
-	return nil, "", errors.New("only Linux has what the gate is made of")
-}
+var errElsewhere = errors.New("only Linux has what the gate is made of")
+
+func build(Options, []netip.Prefix) (wall, string, error) { return nil, "", errElsewhere }
+
+func foresee(Options, []netip.Prefix) (Outlook, error) { return Outlook{}, errElsewhere }
 
 // Confine gives up every capability but those that a gate needs.
 func Confine() error { return nil }

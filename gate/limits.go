@@ -45,6 +45,10 @@ const (
 	// nftHitsEvery is how often each source's packets are counted where nft drops
 	// them: reading many sources takes it a second or more.
 	nftHitsEvery = 10 * time.Second
+	// netlinkWait is how long the kernel may take to tell what a driver can, and
+	// netlinkBytesMax how long its answer may be; then it is not known.
+	netlinkWait     = time.Second
+	netlinkBytesMax = 32 << 10
 	// nftWait is how long one run of nft may take; then it has failed.
 	nftWait = 10 * time.Second
 )

@@ -32,16 +32,25 @@ type table struct {
 	told    time.Time       // then
 }
 
-// openTable checks that nobody else's gate stands here, and puts up a new one.
+// openTable puts up a new one.
 func openTable(o Options, allowed []netip.Prefix, at []string) (wall, error) {
+	t, err := newTable(o, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := script(t.rules(allowed)); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// newTable checks that nobody else's gate stands here.
+func newTable(o Options, at []string) (*table, error) {
 	t := &table{options: o, at: at, widths: make(map[string]bool)}
 	if live, err := livePorts(); err != nil {
 		return nil, err
 	} else if len(live) > 0 && !slices.Equal(live, t.portsOf(false)) {
 		return nil, fmt.Errorf("the table %s of another Deich stands there already", tableName)
-	}
-	if err := script(t.rules(allowed)); err != nil {
-		return nil, err
 	}
 	return t, nil
 }

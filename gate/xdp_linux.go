@@ -164,21 +164,31 @@ func setBits(m *ebpf.Map, bits map[uint32]uint64) error {
 	return nil
 }
 
-// attach holds the program at an interface.
-func (x *xdp) attach(name string, native bool) error {
+// place gives an interface where the program can stand: its packets are such as
+// it can read, and nobody else's stands there.
+func place(name string) (*net.Interface, error) {
 	at, err := net.InterfaceByName(name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if at.Flags&net.FlagLoopback == 0 && len(at.HardwareAddr) != 6 {
-		return fmt.Errorf("%s: its packets have no Ethernet headers", name)
+		return nil, fmt.Errorf("%s: its packets have no Ethernet headers", name)
 	}
 	there, err := programsAt(at.Index)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(there) > 0 {
-		return fmt.Errorf("%s: %s stands there already", name, programText(there[0]))
+		return nil, fmt.Errorf("%s: %s stands there already", name, programText(there[0]))
+	}
+	return at, nil
+}
+
+// attach holds the program at an interface.
+func (x *xdp) attach(name string, native bool) error {
+	at, err := place(name)
+	if err != nil {
+		return err
 	}
 	flags, mode := link.XDPGenericMode, "generic"
 	if native {
@@ -189,7 +199,7 @@ func (x *xdp) attach(name string, native bool) error {
 	case errors.Is(err, os.ErrPermission):
 		return errRights
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("%s: its driver cannot (%s)", name, mode)
+		return cannot(name, mode)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Errorf("%s: another program stands there already", name)
 	case err != nil:
@@ -199,6 +209,8 @@ func (x *xdp) attach(name string, native bool) error {
 	x.at = append(x.at, name+" ("+mode+")")
 	return nil
 }
+
+func cannot(name, mode string) error { return fmt.Errorf("%s: its driver cannot (%s)", name, mode) }
 
 func (x *xdp) name() string {
 	if x.native {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/deichproject/deich/gate"
 )
 
 type doctorCommand struct {
@@ -59,11 +61,12 @@ type check struct {
 	look func(context.Context, *patient) []finding
 }
 
-// checks are all, in the order in which they are told. The gate's comes after offloads.
+// checks are all, in the order in which they are told.
 var checks = []check{
 	{"kernel", lookKernel},
 	{"capabilities", lookCapabilities},
 	{"offloads", lookOffloads},
+	{"gate", lookGate},
 	{"files", lookFiles},
 	{"somaxconn", lookBacklog},
 	{"syn cookies", lookCookies},
@@ -79,8 +82,9 @@ var checks = []check{
 // patient is what is looked at: a machine, and a configuration where there is one.
 type patient struct {
 	settings settings
-	from     string // the configuration's file; "": none
-	running  bool   // a Deich with this data folder answers
+	from     string       // the configuration's file; "": none
+	running  bool         // a Deich with this data folder answers
+	gate     *gate.Status // what it says of its gate; nil: nothing
 }
 
 func (c *doctorCommand) Run(t *terminal) error {
@@ -120,6 +124,10 @@ func (c *doctorCommand) patient() (*patient, finding) {
 	p := &patient{}
 	if remote, err := c.dial(); err == nil {
 		p.running = remote.ask("GET", "/api/v1/state", nil, nil) == nil
+		var status gate.Status
+		if p.running && remote.ask("GET", "/api/v1/gate", nil, &status) == nil {
+			p.gate = &status
+		}
 	}
 	names := []string{c.Config}
 	if c.Config == "" {

@@ -201,10 +201,12 @@ func fate(r gate.Reason, dry bool) string {
 // look finds what stands where no Deich answers.
 func (c *gateStatusCommand) look(t *terminal, why error) error {
 	found, err := gate.Found()
+	v := gate.Foresee(gate.Options{Ports: (&patient{}).gatePorts()})
 	if c.JSON {
 		return errors.Join(err, t.json(struct {
-			Found []string `json:"found"`
-		}{append([]string{}, found...)}))
+			Found   []string     `json:"found"`
+			Outlook gate.Outlook `json:"outlook"`
+		}{append([]string{}, found...), v}))
 	}
 	t.say("No Deich answers: %v", why)
 	if len(found) == 0 && err == nil {
@@ -212,6 +214,14 @@ func (c *gateStatusCommand) look(t *terminal, why error) error {
 	}
 	for _, f := range found {
 		t.say("Left standing: %s. Take it away with: deich gate off", f)
+	}
+	if v.Backend == gate.None {
+		t.say("gate.mode auto would find none here: %s.", v.Why)
+	} else {
+		t.say("gate.mode auto would take %s at %s: %s.", v.Backend, strings.Join(v.Interfaces, ", "), v.Why)
+	}
+	if len(v.Lacks) > 0 {
+		t.say("This user lacks %s: %s", strings.Join(v.Lacks, " and "), gateRights)
 	}
 	return err
 }

@@ -100,6 +100,8 @@ const (
 	Each Manner = "each"
 	// Keep reuses connections.
 	Keep Manner = "keep"
+	// Leave opens a connection for each and closes it at once, without a request.
+	Leave Manner = "leave"
 	// SlowHeaders opens connections and never ends the headers.
 	SlowHeaders Manner = "slow-headers"
 	// SlowBody announces a body and sends it a byte at a time.

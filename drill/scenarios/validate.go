@@ -141,7 +141,7 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 	}
 	c.within(at+".sources", a.Sources, 1, SourcesMax)
 	switch a.Manner {
-	case Each:
+	case Each, Leave:
 		c.rate(at, a)
 	case Keep:
 		c.rate(at, a)
@@ -152,7 +152,7 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 			c.bad(at+".rate", "%s has connections, not a rate", a.Manner)
 		}
 	default:
-		c.bad(at+".manner", "%q: each, keep, slow-headers or slow-body", a.Manner)
+		c.bad(at+".manner", "%q: each, leave, keep, slow-headers or slow-body", a.Manner)
 	}
 	c.time(at+".from", a.From, -s.Phases.Peace.D(), s.Phases.Flood.D())
 	c.time(at+".pulse.on", a.Pulse.On, 0, PhaseMax)
