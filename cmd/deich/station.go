@@ -120,7 +120,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	s.recall()
 	if first.Console != consoleOff {
 		if s.console, err = net.Listen("tcp", first.Console); err != nil {
-			return nil, portHint(err, "console", "--console 127.0.0.1:2021, or --console off to go without")
+			return nil, portHint(err, "console", "--console 127.0.0.1:2022, or --console off to go without")
 		}
 	}
 	return s, nil
