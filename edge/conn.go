@@ -54,8 +54,6 @@ type conn struct {
 	look    deich.Time // when it was last looked at whether the answer before is taken; of conns.tick
 	lookFor int64      // waiting, then
 	left    int        // what the kernel held, then
-
-	joint joint // over it, where HTTP/2 is spoken
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
@@ -126,8 +124,8 @@ func (c *conn) receive(p []byte) (int, error) {
 	return n, err
 }
 
-// Write hands p to the client; over HTTP/2, soon. It may take as long as it
-// takes, as long as the client takes writeLeast in every writeWindow.
+// Write hands p to the client. It may take as long as it takes, as long as the
+// client takes writeLeast in every writeWindow.
 func (c *conn) Write(p []byte) (int, error) {
 	if c.judged.Load() {
 		return 0, errJudged
@@ -136,16 +134,6 @@ func (c *conn) Write(p []byte) (int, error) {
 		if err := c.asked(p); err != nil {
 			return 0, err
 		}
-	}
-	// Between two ClientHellos nothing is held back: what left late would end the second's turn.
-	if c.joint.on.Load() && !c.opening.again {
-		return c.join(p)
-	}
-	return c.send(p)
-}
-
-func (c *conn) send(p []byte) (int, error) {
-	if c.shaking.Load() {
 		c.shaken()
 	}
 	if now := time.Now(); c.window.Sub(now) < writeWindow || c.stale.Load() {
@@ -221,7 +209,6 @@ func (c *conn) Close() error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	c.writeLast()
 	if !c.judged.Load() {
 		c.set.remove(c)
 		return c.tcp.Close()

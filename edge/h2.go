@@ -70,6 +70,8 @@ type framed struct {
 	slack  atomic.Int32 // frames beside requests that may come for what was asked and given
 	opened atomic.Int64 // deich.Time since which a header block is incomplete; 0: none is
 
+	joint joint
+
 	mu   sync.Mutex // over writes
 	out  framing
 	told bool
@@ -78,6 +80,7 @@ type framed struct {
 
 func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
 	f := &framed{Conn: t, server: s, conn: c, tab: tab{debts: s.conns.debts, debtor: c.debtor}}
+	f.joint.conn, f.joint.to = c, t
 	f.in.skip = prefaceBytes
 	f.slack.Store(slackFirst)
 	return f
@@ -106,13 +109,13 @@ func (f *framed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write hands p to the client.
+// Write hands p to the client, soon.
 func (f *framed) Write(p []byte) (int, error) {
 	if f.conn.trusted {
-		return f.Conn.Write(p)
+		return f.joint.Write(p)
 	}
 	f.mu.Lock()
-	n, err := f.Conn.Write(p)
+	n, err := f.joint.Write(p)
 	for b := p[:n]; ; {
 		got, rest, ok := f.out.next(b)
 		if !ok {
@@ -125,6 +128,12 @@ func (f *framed) Write(p []byte) (int, error) {
 	f.mu.Unlock()
 	f.trySayGoAway() // asked for meanwhile
 	return n, err
+}
+
+// Close closes it, behind what was written.
+func (f *framed) Close() error {
+	f.joint.writeLast()
+	return f.Conn.Close()
 }
 
 // received counts a frame of the client's, of whose payload so much is here.
@@ -237,7 +246,7 @@ func (f *framed) sayGoAway() {
 	}
 	binary.BigEndian.PutUint32(b[frameHeadBytes:], last)
 	binary.BigEndian.PutUint32(b[frameHeadBytes+4:], code)
-	f.Conn.Write(b[:])
+	f.joint.Write(b[:])
 }
 
 // stuck says that a header block has been incomplete for longer than it may take.

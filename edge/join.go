@@ -1,20 +1,23 @@
 package edge
 
 import (
+	"io"
 	"runtime"
 	"sync"
-	"sync/atomic"
 )
 
 // joint holds back, for a moment, what is written over HTTP/2, so that what
-// follows leaves with it. The standard server writes an answer's header, and
-// its body once the handler has come round with it: two writes, two segments,
-// two wake-ups of the client, and as many more as answers are ready at once.
+// follows leaves with it. The server writes an answer's header, and its body
+// once the handler has come round with it: two writes, two records, two
+// segments, two wake-ups of the client, and as many more as answers are ready
+// at once. It is held above TLS, so that it is sealed once.
 //
 // What is held always has a goroutine behind it that writes it out once those
 // that were ready have run. Nothing waits for time, or for more to come.
+// Safe for concurrent use.
 type joint struct {
-	on atomic.Bool // set in the handshake, before anything is held
+	conn *conn     // that it is written by in the end
+	to   io.Writer // TLS over it
 
 	mu     sync.Mutex // over writes, too: they stay in order
 	held   *[]byte    // of joinPool; nil: nothing is held
@@ -24,32 +27,34 @@ type joint struct {
 
 var joinPool = sync.Pool{New: func() any { b := make([]byte, 0, joinBytes); return &b }}
 
-// join takes p to be written soon. What is long is written at once, with what
+// Write takes p to be written soon. What is long is written at once, with what
 // is held: a body that flows has nothing to wait for. So is what follows it, as
 // the longest frame is by its head longer than a record; and what is written
 // under a deadline from outside, as at the end of a connection.
-func (c *conn) join(p []byte) (int, error) {
-	j := &c.joint
+func (j *joint) Write(p []byte) (int, error) {
+	if j.conn.judged.Load() {
+		return 0, errJudged
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	long := len(p) > joinLong
-	atOnce := long || j.long || c.outer.Load() != 0
+	atOnce := long || j.long || j.conn.outer.Load() != 0
 	j.long = long
 	if j.held != nil && len(*j.held)+len(p) > joinBytes {
-		c.writeHeld()
+		j.writeHeld()
 	}
 	switch {
 	case j.failed != nil:
 		return 0, j.failed
 	case j.held == nil && atOnce:
-		return c.send(p)
+		return j.to.Write(p)
 	case j.held == nil:
 		j.held = joinPool.Get().(*[]byte)
-		go c.writeSoon()
+		go j.writeSoon()
 	}
 	*j.held = append(*j.held, p...)
 	if atOnce {
-		if c.writeHeld(); j.failed != nil {
+		if j.writeHeld(); j.failed != nil {
 			return 0, j.failed
 		}
 	}
@@ -58,24 +63,23 @@ func (c *conn) join(p []byte) (int, error) {
 
 // writeSoon writes what is held, once the goroutines that are ready have run:
 // among them, where there is one, that which has the rest of the answer.
-func (c *conn) writeSoon() {
+func (j *joint) writeSoon() {
 	runtime.Gosched()
-	c.joint.mu.Lock()
-	defer c.joint.mu.Unlock()
-	c.writeHeld()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.writeHeld()
 }
 
-// writeHeld writes what is held. c.joint.mu is held.
-func (c *conn) writeHeld() {
-	j := &c.joint
+// writeHeld writes what is held. j.mu is held.
+func (j *joint) writeHeld() {
 	if j.held == nil {
 		return
 	}
 	b := j.held
 	j.held = nil
-	if !c.judged.Load() && j.failed == nil {
-		if _, j.failed = c.send(*b); j.failed != nil {
-			c.tcp.CloseRead() // the server, which may have nothing more to write, hears of it there
+	if !j.conn.judged.Load() && j.failed == nil {
+		if _, j.failed = j.to.Write(*b); j.failed != nil {
+			j.conn.tcp.CloseRead() // the server, which may have nothing more to write, hears of it there
 		}
 	}
 	*b = (*b)[:0]
@@ -84,9 +88,9 @@ func (c *conn) writeHeld() {
 
 // writeLast writes what is held before the connection is closed. Where a write
 // is under way it is not waited for: closing is to end it.
-func (c *conn) writeLast() {
-	if c.joint.mu.TryLock() {
-		defer c.joint.mu.Unlock()
-		c.writeHeld()
+func (j *joint) writeLast() {
+	if j.mu.TryLock() {
+		defer j.mu.Unlock()
+		j.writeHeld()
 	}
 }

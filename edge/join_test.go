@@ -22,8 +22,9 @@ import (
 	"github.com/deichproject/deich/guard"
 )
 
-// joined gives a connection that joins its writes, and its client's end.
-func joined(t testing.TB) (*conn, *net.TCPConn) {
+// joined gives what joins the writes to a connection, without TLS between them,
+// and the client's end.
+func joined(t testing.TB) (*joint, *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,11 +42,10 @@ func joined(t testing.TB) (*conn, *net.TCPConn) {
 	}
 	set := newConns(Limits{}.defaults(), func() deich.Time { return deich.Time(time.Now().UnixNano()) }, false)
 	c := newConn(near.(*net.TCPConn), set, near.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), false)
-	c.joint.on.Store(true)
 	set.add(c)
 	t.Cleanup(c.abort)
 	far.SetDeadline(time.Now().Add(patience))
-	return c, far.(*net.TCPConn)
+	return &joint{conn: c, to: c}, far.(*net.TCPConn)
 }
 
 // overH2 runs a server with TLS in front of a platform, and gives a client of it.
@@ -62,7 +62,7 @@ func overH2(t testing.TB, up string) *http.Client {
 func TestJoinedWritesKeepTheirOrder(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		c, far := joined(t)
+		j, far := joined(t)
 		var sent bytes.Buffer
 		got := make(chan []byte)
 		go func() {
@@ -84,23 +84,24 @@ func TestJoinedWritesKeepTheirOrder(t *testing.T) {
 				p[i] = byte(r.Uint32())
 			}
 			sent.Write(p)
-			if n, err := c.Write(p); n != len(p) || err != nil {
+			if n, err := j.Write(p); n != len(p) || err != nil {
 				t.Fatal(n, err)
 			}
 			if r.IntN(20) == 0 {
 				time.Sleep(time.Duration(r.IntN(int(time.Millisecond))))
 			}
 		}
-		switch seed % 3 {
-		case 0: // as tls.Conn.Close
-			c.SetWriteDeadline(time.Now().Add(5 * time.Second))
-			io.WriteString(c, "bye")
-			sent.WriteString("bye")
-			c.SetWriteDeadline(time.Now())
-		case 1:
+		if seed%3 == 1 {
 			runtime.Gosched()
 		}
-		if err := c.Close(); err != nil {
+		j.writeLast()
+		if seed%3 == 0 { // as tls.Conn.Close
+			j.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+			io.WriteString(j.conn, "bye")
+			sent.WriteString("bye")
+			j.conn.SetWriteDeadline(time.Now())
+		}
+		if err := j.conn.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if all := <-got; !bytes.Equal(all, sent.Bytes()) {
@@ -111,9 +112,9 @@ func TestJoinedWritesKeepTheirOrder(t *testing.T) {
 
 // TestHeldIsWrittenThoughNothingFollows: what is held waits for nobody.
 func TestHeldIsWrittenThoughNothingFollows(t *testing.T) {
-	c, far := joined(t)
+	j, far := joined(t)
 	for range 100 {
-		if _, err := io.WriteString(c, "alone"); err != nil {
+		if _, err := io.WriteString(j, "alone"); err != nil {
 			t.Fatal(err)
 		}
 		got := make([]byte, 5)
@@ -125,16 +126,17 @@ func TestHeldIsWrittenThoughNothingFollows(t *testing.T) {
 
 // blocked fills the connection by pieces of a size until a write is under way.
 // ended is closed when it has ended.
-func blocked(t *testing.T, c *conn, far *net.TCPConn, size int) (ended chan struct{}) {
+func blocked(t *testing.T, j *joint, far *net.TCPConn, size int) (ended chan struct{}) {
 	t.Helper()
 	far.SetReadBuffer(4 << 10)
+	c := j.conn
 	c.tcp.SetWriteBuffer(4 << 10)
 	ended = make(chan struct{})
 	go func() {
 		defer close(ended)
 		p := make([]byte, size)
 		for {
-			if _, err := c.Write(p); err != nil {
+			if _, err := j.Write(p); err != nil {
 				return
 			}
 		}
@@ -149,10 +151,10 @@ func blocked(t *testing.T, c *conn, far *net.TCPConn, size int) (ended chan stru
 		same := now > 0 && now == last
 		last = now
 		time.Sleep(20 * time.Millisecond)
-		if !same || !c.joint.mu.TryLock() {
+		if !same || !j.mu.TryLock() {
 			return same
 		}
-		c.joint.mu.Unlock()
+		j.mu.Unlock()
 		return false
 	})
 	return ended
@@ -162,16 +164,17 @@ func blocked(t *testing.T, c *conn, far *net.TCPConn, size int) (ended chan stru
 // the end, whether it comes from here or with a deadline.
 func TestCloseEndsAWriteUnderWay(t *testing.T) {
 	for name, end := range map[string]func(*conn){
-		"close":    func(c *conn) { c.Close() },
+		"close":    func(c *conn) { c.Close() }, // as tls.Conn.Close beside a write
 		"abort":    func(c *conn) { c.abort() },
 		"deadline": func(c *conn) { c.SetWriteDeadline(time.Now()) },
 	} {
 		for what, size := range map[string]int{"held": joinLong / 2, "at once": joinBytes / 2} {
 			t.Run(name+" "+what, func(t *testing.T) {
-				c, far := joined(t)
-				ended := blocked(t, c, far, size)
+				j, far := joined(t)
+				ended := blocked(t, j, far, size)
 				begun := time.Now()
-				end(c)
+				j.writeLast()
+				end(j.conn)
 				select {
 				case <-ended:
 				case <-time.After(patience):
@@ -187,7 +190,8 @@ func TestCloseEndsAWriteUnderWay(t *testing.T) {
 
 // TestFailureOfAHeldWriteIsTold to the next write, and to who reads.
 func TestFailureOfAHeldWriteIsTold(t *testing.T) {
-	c, far := joined(t)
+	j, far := joined(t)
+	c := j.conn
 	read := make(chan error, 1)
 	go func() {
 		_, err := c.Read(make([]byte, 1))
@@ -196,7 +200,7 @@ func TestFailureOfAHeldWriteIsTold(t *testing.T) {
 	c.tcp.SetWriteDeadline(time.Now()) // as at the end of a window in which the client took nothing
 	c.window = time.Now().Add(time.Hour)
 	c.acked = 1 << 40
-	if n, err := io.WriteString(c, "held"); n != 4 || err != nil {
+	if n, err := io.WriteString(j, "held"); n != 4 || err != nil {
 		t.Fatal(n, err)
 	}
 	select {
@@ -207,7 +211,7 @@ func TestFailureOfAHeldWriteIsTold(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the reader was told nothing")
 	}
-	if _, err := io.WriteString(c, "more"); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := io.WriteString(j, "more"); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the writer was told %v", err)
 	}
 	if err := c.Close(); err != nil {
@@ -223,14 +227,15 @@ func TestFailureOfAHeldWriteIsTold(t *testing.T) {
 
 // TestJudgedGetsNothingOfWhatIsHeld: the judgement came before it was written.
 func TestJudgedGetsNothingOfWhatIsHeld(t *testing.T) {
-	c, far := joined(t)
-	c.joint.mu.Lock() // the goroutine that writes has not come round
-	c.joint.held = joinPool.Get().(*[]byte)
-	*c.joint.held = append(*c.joint.held, "held"...)
-	c.joint.mu.Unlock()
+	j, far := joined(t)
+	c := j.conn
+	j.mu.Lock() // the goroutine that writes has not come round
+	j.held = joinPool.Get().(*[]byte)
+	*j.held = append(*j.held, "held"...)
+	j.mu.Unlock()
 	c.judge()
-	c.writeSoon()
-	if _, err := io.WriteString(c, "more"); !errors.Is(err, errJudged) {
+	j.writeSoon()
+	if _, err := io.WriteString(j, "more"); !errors.Is(err, errJudged) {
 		t.Error(err)
 	}
 	c.abort()

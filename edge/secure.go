@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 )
 
@@ -26,7 +25,6 @@ func (s *Server) tlsConfig() *tls.Config {
 				if err := c.shake(); err != nil {
 					return nil, err
 				}
-				c.joint.on.Store(slices.Contains(hello.SupportedProtos, h2)) // it is chosen where it is offered
 			}
 			return nil, nil
 		},
