@@ -63,6 +63,7 @@ type origin struct {
 	done     int // cost of what was answered since the last tick
 	finished int // number of what was answered since the last tick
 	waits    float64
+	lately   uint32 // answers of known routes in peace since the last tick
 
 	adapt
 }
@@ -73,6 +74,8 @@ type route struct {
 	seen    atomic.Uint32 // answers, saturating
 	calm    atomic.Uint32 // of them, those in peace, saturating at routeKnown
 	refuses atomic.Bool   // it was seen to refuse a credential
+	part    float32       // of all answers, in peace; under the origin's lock
+	lately  uint32        // answers in peace since the last tick; as part
 
 	// Guarded by the origin's lock:
 	alone  float32 // mean logarithm of the seconds it takes one who is alone at the origin, in peace
@@ -114,6 +117,8 @@ const (
 	queueWait    = QueueWaitMax / 8 // in a flood: better told at once than served when nobody waits any more
 	samplesMin   = 10               // so many answers say something about latency
 	routeKnown   = 8                // so many answers make a baseline
+	mixFollows   = .01              // an answer, of what is asked for in peace
+	mixMost      = .2               // and all of a tick together
 	votersMin    = 3                // so many answers on routes known in peace outvote all others
 	slowTarget   = 1.5              // median slowdown the limit steers for
 	slackLatency = 1e-3             // seconds: differences below this are noise, not load
@@ -130,6 +135,8 @@ const (
 	guessMore    = .02             // a tick, of capacity, while the origin is not full
 	guessOwn     = .05             // the same where it was slow by itself
 	guessHeld    = 5 * time.Second // pressure that returns sooner says that the guess was too high
+	paceFollows  = .02             // a tick, of the difference
+	standsPart   = .7              // of what comes is answered over some seconds: standing in line for the rest is worth it
 	doubtsMax    = 3               // each halves the pace of guessing
 	ticksSecond  = float64(time.Second / TickEvery)
 )
@@ -142,6 +149,7 @@ type adapt struct {
 	doubts                    int     // guesses in a row that were too high
 	demand                    float64 // cost per tick that came, over a fifth of a second
 	usual                     float64 // the same over five minutes of peace
+	pace                      float64 // cost per tick that was answered, over some seconds
 	goodput                   float64 // answers per second, smoothed
 	full                      bool    // the limit was reached since the last step
 	span                      float64 // ticks since the last step
@@ -255,12 +263,36 @@ func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 		}
 	}
 	if peace && base > 0 {
-		mean := float64(math.Float32frombits(o.mean.Load()))
-		if mean == 0 {
-			mean = base
-		}
-		o.mean.Store(math.Float32bits(float32(mean + .01*(base-mean))))
+		r.lately++
+		o.lately++
 	}
+}
+
+// average makes the mean baseline of a request from what is asked for in peace, and
+// what each of it takes. Following the answers one by one it would come behind where
+// all of them become slower, and all would be taken for dear.
+func (o *origin) average() {
+	if o.lately == 0 {
+		return
+	}
+	follows := min(mixFollows*float32(o.lately), mixMost)
+	sum, known := 0., 0.
+	for i := range o.routes {
+		r := &o.routes[i]
+		if r.part == 0 && r.lately == 0 {
+			continue
+		}
+		r.part += follows * (float32(r.lately)/float32(o.lately) - r.part)
+		r.lately = 0
+		sum += float64(r.part) * r.baseline()
+		known += float64(r.part)
+	}
+	o.lately = 0
+	mean := float64(math.Float32frombits(o.mean.Load()))
+	if mean == 0 {
+		mean = sum / known
+	}
+	o.mean.Store(math.Float32bits(float32(sum + max(1-known, 0)*mean)))
 }
 
 // tick adapts the limit to what the origin did since the last one.
@@ -279,6 +311,7 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	} else if throughput > o.capacity {
 		o.capacity, o.measured = throughput, throughput
 	}
+	o.average()
 	o.goodput += .3 * (float64(o.finished)/dt*ticksSecond - o.goodput)
 	if o.finished > 0 {
 		o.meanWait = o.waits / float64(o.finished)
@@ -301,7 +334,12 @@ func (o *origin) tick(at Time, p *Policy, dt float64) {
 	o.done, o.finished, o.waits = 0, 0, 0
 	o.peak = o.inflight
 	// As many may queue as can be answered before the last of them waited too long.
-	o.queueMax = min(max(queueLeast, int(2*o.limit), int(o.goodput*o.patience().Seconds())), QueueMax)
+	o.pace += min(1, paceFollows*dt) * (throughput - o.pace)
+	answered := o.goodput
+	if o.patient {
+		answered = max(answered, o.pace/costOne*ticksSecond) // slow for a moment, it is quicker again before they have waited
+	}
+	o.queueMax = min(max(queueLeast, int(2*o.limit), int(answered*o.patience().Seconds())), QueueMax)
 }
 
 // steer moves the limit by one step: towards the latency of an origin without

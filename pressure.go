@@ -53,9 +53,7 @@ func (o *origin) pressed(at Time) {
 		}
 		return
 	}
-	if o.usual > 0 {
-		o.ownFault.Store(o.demand < 1.5*o.usual)
-	}
+	o.blame()
 	if o.saturated && o.lowWater == 0 && o.load < roomBelow {
 		// Not saturated now: the origin may be able to do more than it was last
 		// seen to do. Raise the guess until pressure ends or the next saturation
@@ -78,6 +76,13 @@ func (o *origin) pressed(at Time) {
 	}
 }
 
+// blame says whether there is pressure without more demand than usual.
+func (o *origin) blame() {
+	if o.usual > 0 {
+		o.ownFault.Store(o.demand < 1.5*o.usual)
+	}
+}
+
 // prolong keeps an episode from ending: while rules hold a flood back from this
 // origin it is not peace, although it feels nothing.
 func (o *origin) prolong(at Time, dt float64) {
@@ -91,11 +96,14 @@ func (o *origin) prolong(at Time, dt float64) {
 
 // becomePatient decides how the queue is served. People of a crowd wait two
 // seconds rather than be turned away, first come first served within their
-// rank: who is turned away comes again. In a flood the queue holds what will
-// never be served, so who is newest is served, and who is late is told.
+// rank: who is turned away comes again. So do those who come as ever, where the
+// platform is slow by itself for a moment: where it goes on to do less than is
+// asked, waiting longer would serve nobody more. In a flood the queue holds what
+// will never be served, so who is newest is served, and who is late is told.
 func (o *origin) becomePatient() {
-	was := o.patient
-	o.patient = o.pressure.Load() && Cause(o.cause.Load()) == CauseCrowd && !o.ownFault.Load() && !o.down.Load()
+	was, cause, own := o.patient, Cause(o.cause.Load()), o.ownFault.Load()
+	people := cause == CauseCrowd && !own || own && cause != CauseFlood && cause != CauseMixed && o.pace >= standsPart*o.demand
+	o.patient = people && o.pressure.Load() && !o.down.Load()
 	if was && !o.patient {
 		o.slab.hurry(queueWait)
 	}
@@ -132,6 +140,7 @@ func (o *origin) press(at Time) {
 		}
 	}
 	o.pressure.Store(true)
+	o.blame()
 	o.calm = 0
 	o.since.CompareAndSwap(0, int64(at))
 }

@@ -184,10 +184,10 @@ func (e *Engine) propose(at Time, out *Out) {
 }
 
 // pressed says whether demand exceeds what an origin can do for other reasons
-// than its own.
+// than its own. Those whom it fails come again, which is more than usual, too.
 func (e *Engine) pressed() bool {
 	for i := range e.origins {
-		if o := &e.origins[i]; o.pressure.Load() && !o.ownFault.Load() {
+		if o := &e.origins[i]; o.pressure.Load() && !o.ownFault.Load() && Cause(o.cause.Load()) != CauseOriginFault {
 			return true
 		}
 	}
