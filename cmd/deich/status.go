@@ -56,6 +56,16 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	server := status.NewServer(c.Data, c.URL, time.Local)
+	if subscribers, lock, err := c.subscribers(t); err != nil {
+		return errors.Join(err, l.Close())
+	} else if subscribers != nil {
+		defer lock.Close()
+		server.Subscribe(subscribers)
+		telling := make(chan struct{})
+		go func() { defer close(telling); subscribers.Run(ctx) }()
+		defer func() { stop(); <-telling }()
+	}
 	if c.Child {
 		name := filepath.Join(c.Data, statusPidFile)
 		lock, err := takePidFile(name, c.Listen, l.Addr().String())
@@ -68,16 +78,6 @@ func (c *statusServeCommand) Run(t *terminal) error {
 		fmt.Fprintln(t.out, l.Addr())
 	} else {
 		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))
-	}
-	server := status.NewServer(c.Data, c.URL, time.Local)
-	if subscribers, lock, err := c.subscribers(t); err != nil {
-		return errors.Join(err, l.Close())
-	} else if subscribers != nil {
-		defer lock.Close()
-		server.Subscribe(subscribers)
-		telling := make(chan struct{})
-		go func() { defer close(telling); subscribers.Run(ctx) }()
-		defer func() { stop(); <-telling }()
 	}
 	return server.Serve(ctx, l)
 }
