@@ -103,6 +103,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.incidents = k
 	d.mountPlans(k)
 	d.mountOutside(k)
+	d.mountClaimForm(k)
 	d.Mount("GET /incidents/{id}", http.HandlerFunc(d.serveIncidentPage))
 	// The page as the public sees it, where nobody else is to see it yet.
 	page := http.StripPrefix("/status", status.NewServer(k.data, "", k.zone))

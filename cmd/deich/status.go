@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -25,11 +26,19 @@ type statusServeCommand struct {
 	dataFlag
 	Listen string `default:":2021" help:"Where the page is (${default})." placeholder:"ADDR"`
 	URL    string `name:"url" help:"Where the public finds it; feeds name it." placeholder:"URL"`
-	Child  bool   `hidden:"" help:"Started by deich protect: say where it listens and then nothing more."`
+
+	Webhooks bool   `help:"Let the public subscribe by webhook; with --url."`
+	SMTP     string `name:"smtp" help:"Let the public subscribe by e-mail, which this server sends; with --url." placeholder:"HOST:PORT"`
+	From     string `help:"The sender of that e-mail." placeholder:"ADDRESS"`
+	SMTPUser string `name:"smtp-user" help:"The user at that server; none where it asks for none." placeholder:"NAME"`
+	Password string `name:"smtp-password" help:"The file that holds their password." type:"path" placeholder:"FILE"`
+
+	Child bool `hidden:"" help:"Started by deich protect: say where it listens and then nothing more."`
 }
 
 func (statusServeCommand) Help() string {
-	return "Examples:\n  deich status serve\n  deich status serve --listen :80 --url http://status.example.org/\n\n" +
+	return "Examples:\n  deich status serve\n  deich status serve --listen :80 --url http://status.example.org/\n" +
+		"  deich status serve --url https://status.example.org/ --webhooks --smtp mail.example.org:587 --from status@example.org --smtp-user status --smtp-password /etc/deich/mail\n\n" +
 		"It reads one file in the data folder, and says how long ago Deich was heard. It serves on when Deich is down."
 }
 
@@ -47,6 +56,16 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	server := status.NewServer(c.Data, c.URL, time.Local)
+	if subscribers, lock, err := c.subscribers(t); err != nil {
+		return errors.Join(err, l.Close())
+	} else if subscribers != nil {
+		defer lock.Close()
+		server.Subscribe(subscribers)
+		telling := make(chan struct{})
+		go func() { defer close(telling); subscribers.Run(ctx) }()
+		defer func() { stop(); <-telling }()
+	}
 	if c.Child {
 		name := filepath.Join(c.Data, statusPidFile)
 		lock, err := takePidFile(name, c.Listen, l.Addr().String())
@@ -60,7 +79,47 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	} else {
 		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))
 	}
-	return status.NewServer(c.Data, c.URL, time.Local).Serve(ctx, l)
+	return server.Serve(ctx, l)
+}
+
+// subscribersLock is held by the one process that tells a folder's subscribers.
+const subscribersLock = "subscribers.lock"
+
+// subscribers opens them where the public may subscribe; else they are nil.
+func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.File, error) {
+	if c.SMTP == "" && !c.Webhooks {
+		return nil, nil, nil
+	}
+	o := status.SubscribeOptions{URL: c.URL, Webhooks: c.Webhooks, Zone: time.Local, Warn: func(text string) { t.warn("%s", clean(text)) }}
+	if c.SMTP != "" {
+		from, err := mail.ParseAddress(c.From)
+		if err != nil || from.Address != c.From {
+			return nil, nil, fmt.Errorf("status: --from: %q: the sender's plain address is wanted", c.From)
+		}
+		if _, _, err := net.SplitHostPort(c.SMTP); err != nil {
+			return nil, nil, fmt.Errorf("status: --smtp: %q: HOST:PORT is wanted", c.SMTP)
+		}
+		o.Mail = &status.Mailer{Server: c.SMTP, From: c.From, User: c.SMTPUser}
+		if c.Password != "" {
+			b, err := readBounded(c.Password, 4<<10)
+			if err != nil {
+				return nil, nil, fmt.Errorf("status: --smtp-password: %w", err)
+			}
+			o.Mail.Password = strings.TrimRight(string(b), "\r\n")
+		}
+	}
+	lock, err := os.OpenFile(filepath.Join(c.Data, subscribersLock), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("status: %w", err)
+	}
+	if lockNow(lock) != nil {
+		return nil, nil, errors.Join(errors.New("status: another one tells this folder's subscribers"), lock.Close())
+	}
+	s, err := status.OpenSubscribers(c.Data, o)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	return s, lock, nil
 }
 
 type statusPublishCommand struct {

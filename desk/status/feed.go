@@ -47,6 +47,9 @@ type atomText struct {
 type entry struct {
 	id, title, text, anchor string
 	at                      time.Time
+	incident                string
+	life                    incident.Life
+	told                    incident.Text
 }
 
 // entries are all updates, the newest first. An entry's name stays, whatever is
@@ -66,6 +69,7 @@ func (d *Document) entries(lang, url string) (all []entry) {
 				}
 				all = append(all, entry{
 					feedName(url, lang, name), incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", u.Text.In(lang), "#i" + i.ID, u.At,
+					i.ID, u.Life, u.Text,
 				})
 			}
 		}

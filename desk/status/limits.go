@@ -32,6 +32,38 @@ const (
 	idleWait   = 30 * time.Second
 	// drainWait is how long open requests may take when the server ends.
 	drainWait = time.Second
+	// subscribersMax bounds those who are told of updates; one more is refused.
+	subscribersMax = 1000
+	// confirmEvery is how often one address is asked whether it wants to be told; more often nothing is sent.
+	confirmEvery = 24 * time.Hour
+	// confirmsAnHour bounds confirmations in all, so that nobody is flooded through this page; one more is 429.
+	confirmsAnHour = 100
+	// confirmsAHost bounds confirmations to webhooks of one host within confirmEvery; one more is 429.
+	confirmsAHost = 5
+	// confirmingMax bounds confirmations that are being sent; one more is 429.
+	confirmingMax = 8
+	// linkFor is how long a confirmation's link is valid.
+	linkFor = 24 * time.Hour
+	// subscribeTargetMax bounds an address to tell, in bytes; a longer one is refused.
+	subscribeTargetMax = 254
+	// subscribeFormMax bounds what a subscriber sends, in bytes; longer is refused.
+	subscribeFormMax = 4 << 10
+	// tellEvery is how often the page's file is read for what is new to subscribers.
+	tellEvery = 15 * time.Second
+	// noticeEvery is how often one is told at most; what is said meanwhile is in the next message.
+	noticeEvery = time.Minute
+	// noticeUpdates bounds the updates in one message; older ones are left out.
+	noticeUpdates = 10
+	// noticeFailsMax is after how many failures in a row a subscriber is forgotten, and noticeRetryMost how long at most until the next try.
+	noticeFailsMax  = 12
+	noticeRetryMost = time.Hour
+	// hooksAtOnce bounds webhooks that are told at the same time; the others wait.
+	hooksAtOnce = 8
+	// hookWait is how long a webhook may take, and mailWait a mail server for one letter; then it has failed.
+	hookWait = 5 * time.Second
+	mailWait = 20 * time.Second
+	// hookAnswerMax bounds what is read of a webhook's answer, in bytes; the rest is not waited for.
+	hookAnswerMax = 4 << 10
 	// unheardAfter is how long the edge may be silent before the page says so.
 	unheardAfter = 30 * time.Second
 )

@@ -61,6 +61,7 @@ type view struct {
 	DaysLabel, DaysNote    string
 	DayRows                []row
 	Atom, JSON, Calendar   string
+	Subscribe              string
 	Policy                 string // for a file: nobody sends it as a header
 }
 
@@ -104,6 +105,9 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 		v.Policy, _, _ = strings.Cut(policy, "; frame-ancestors") // which a page cannot say itself
 	}
 	v.OtherLink, v.Atom, v.JSON, v.Calendar = links.page(v.Other), links.Atom(lang), links.JSON(lang), links.feed("calendar", lang, ".ics")
+	if links.subscribe {
+		v.Subscribe = "subscribe?lang=" + lang
+	}
 	for {
 		var b bytes.Buffer
 		if err := pages.ExecuteTemplate(&b, "status.html", v); err != nil {
@@ -118,7 +122,8 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 
 // links name the other pages and the feeds; served ones differ from files.
 type links struct {
-	files bool
+	files     bool
+	subscribe bool
 }
 
 func (l links) page(lang string) string {

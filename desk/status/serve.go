@@ -25,6 +25,8 @@ type Server struct {
 	dir, url string
 	zone     *time.Location
 	now      func() time.Time
+	// subscribers are nil where nobody can subscribe.
+	subscribers *Subscribers
 
 	mu     sync.Mutex
 	second int64 // of what is kept
@@ -73,6 +75,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
+	if p := r.URL.Path; s.subscribers != nil && (p == "/subscribe" || p == "/confirm" || p == "/leave") &&
+		(r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodPost) {
+		s.serveSubscribe(w, r)
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "GET or HEAD", http.StatusMethodNotAllowed)
@@ -136,7 +143,7 @@ func (s *Server) answer(path, lang string) (answer, error) {
 	if a, ok := s.pages[path+lang]; ok {
 		return a, nil
 	}
-	a, err := makeAnswer(s.doc, path, lang, s.url, now, s.zone, true, links{})
+	a, err := makeAnswer(s.doc, path, lang, s.url, now, s.zone, true, links{subscribe: s.subscribers != nil})
 	if err == nil {
 		s.pages[path+lang] = a
 	}

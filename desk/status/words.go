@@ -4,13 +4,13 @@ import "github.com/deichproject/deich/desk/incident"
 
 // words are the page's, in one language. Sentences with %s take times or spans.
 type words struct {
-	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt           string
-	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted                        string
-	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot                        string
-	Again, Good, Some, Bad, None, Disturbed, Partly, Needs, Planned, Working, Runs, To, Calendar string
-	States, Badge                                                                                map[State]string
-	Sentences                                                                                    map[State]string
-	Plans                                                                                        map[incident.PlanKind]string
+	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt                      string
+	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted                                   string
+	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot                                   string
+	Again, Good, Some, Bad, None, Disturbed, Partly, Needs, Planned, Working, Runs, To, Calendar, Subscribe string
+	States, Badge                                                                                           map[State]string
+	Sentences                                                                                               map[State]string
+	Plans                                                                                                   map[incident.PlanKind]string
 }
 
 var english = words{
@@ -27,7 +27,7 @@ var english = words{
 	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
 	Again: "It works again since %s. We keep watching.",
 	Good:  "nothing off", Some: "something was off", Bad: "users were affected for a minute or more", None: "not measured", Disturbed: "users affected", Partly: "a part is missing", Needs: "It works, but something that it needs does not answer: %s.",
-	Planned: "Planned", Working: "Planned maintenance until %s: some things may not work until then.", Runs: "now", To: "to", Calendar: "Calendar",
+	Planned: "Planned", Working: "Planned maintenance until %s: some things may not work until then.", Runs: "now", To: "to", Calendar: "Calendar", Subscribe: "Be told",
 	Plans: map[incident.PlanKind]string{
 		incident.Maintenance: "Maintenance: some things may not work for a while.", incident.Crowd: "Many visitors are expected: you may have to wait a little.",
 	},
@@ -50,7 +50,7 @@ var german = words{
 	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
 	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",
 	Good:  "nichts auffällig", Some: "etwas war auffällig", Bad: "Nutzer waren eine Minute oder länger betroffen", None: "nicht gemessen", Disturbed: "Nutzer betroffen", Partly: "ein Teil fehlt", Needs: "Es funktioniert, doch etwas, das dazu gehört, antwortet nicht: %s.",
-	Planned: "Geplant", Working: "Geplante Wartung bis %s: Bis dahin funktioniert vielleicht nicht alles.", Runs: "jetzt", To: "bis", Calendar: "Kalender",
+	Planned: "Geplant", Working: "Geplante Wartung bis %s: Bis dahin funktioniert vielleicht nicht alles.", Runs: "jetzt", To: "bis", Calendar: "Kalender", Subscribe: "Benachrichtigt werden",
 	Plans: map[incident.PlanKind]string{
 		incident.Maintenance: "Wartung: Eine Zeit lang funktioniert vielleicht nicht alles.", incident.Crowd: "Viele Besucher werden erwartet: Sie müssen vielleicht etwas warten.",
 	},

@@ -1,0 +1,373 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/quotedprintable"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/smtp"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/deichproject/deich/desk/incident"
+)
+
+// notice is what one subscriber is told.
+type notice struct {
+	kind, target, lang string
+	subject, text      string
+	updates            []noticeUpdate
+	until              time.Time // the newest update in it
+	leave              string    // the link
+	err                error
+}
+
+type noticeUpdate struct {
+	Incident string        `json:"incident"`
+	At       time.Time     `json:"at"`
+	Life     incident.Life `json:"life"`
+	Text     incident.Text `json:"text"`
+}
+
+var (
+	// errGone says that a webhook does not want to be told any more.
+	errGone = errors.New("it is gone")
+	// errServer says that no letter at all can be handed over: no subscriber's fault.
+	errServer = errors.New("the mail server takes nothing")
+)
+
+// noticeFor gives what is new to one, or nil; s.mu is held.
+func (s *Subscribers) noticeFor(d *Document, one *subscriber) *notice {
+	if s.now().Before(one.Next) {
+		return nil
+	}
+	n := &notice{kind: one.Kind, target: one.Target, lang: one.Lang, leave: s.link(wish{Do: "leave", Kind: one.Kind, Target: one.Target, Lang: one.Lang})}
+	var text strings.Builder
+	all := d.updatesSince(one.Told)
+	if len(all) == 0 {
+		return nil
+	}
+	if len(all) > noticeUpdates {
+		all = all[len(all)-noticeUpdates:]
+	}
+	for _, u := range all {
+		n.updates = append(n.updates, u)
+		fmt.Fprintf(&text, "%s · %s\n%s\n\n", incident.DayClock(u.At, s.o.Zone).In(one.Lang), incident.LifeName(u.Life).In(one.Lang), u.Text.In(one.Lang))
+	}
+	last := all[len(all)-1]
+	n.until = last.At
+	n.subject = fmt.Sprintf("%s: %s (%s)", wordsIn(one.Lang).Title, incident.LifeName(last.Life).In(one.Lang), last.Incident)
+	n.text = text.String() + s.o.URL + "\n"
+	return n
+}
+
+// updatesSince gives all later ones, the oldest first.
+func (d *Document) updatesSince(t time.Time) (all []noticeUpdate) {
+	for _, e := range d.entries("en", "") {
+		if e.at.After(t) {
+			all = append([]noticeUpdate{{e.incident, e.at, e.life, e.told}}, all...)
+		}
+	}
+	return all
+}
+
+// deliver sends all, and writes down with each how it went.
+func (s *Subscribers) deliver(ctx context.Context, all []*notice) {
+	var mails []*notice
+	room := make(chan struct{}, hooksAtOnce)
+	var sending sync.WaitGroup
+	for _, n := range all {
+		if n.kind == byMail {
+			mails = append(mails, n)
+			continue
+		}
+		room <- struct{}{}
+		sending.Go(func() {
+			n.err = s.hook.post(ctx, n.target, map[string]any{"type": "updates", "text": n.text, "page": s.o.URL, "updates": n.updates, "leave": n.leave})
+			<-room
+		})
+	}
+	if len(mails) > 0 && s.o.Mail != nil {
+		letters := make([]letter, len(mails))
+		for i, n := range mails {
+			w := subscribeWordsIn(n.lang)
+			letters[i] = letter{to: n.target, subject: n.subject, text: n.text + "\n" + w.Why + "\n" + n.leave + "\n", leave: n.leave}
+		}
+		for i, err := range s.o.Mail.send(ctx, letters) {
+			mails[i].err = err
+		}
+	}
+	sending.Wait()
+}
+
+func (s *Subscribers) sendConfirmation(kind, target, lang, link string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), mailWait)
+	defer cancel()
+	w := subscribeWordsIn(lang)
+	if kind == byMail {
+		return s.o.Mail.send(ctx, []letter{{to: target, subject: w.AskSubject, text: fmt.Sprintf(w.AskText, s.o.URL, link)}})[0]
+	}
+	return s.hook.post(ctx, target, map[string]any{"type": "confirm", "text": fmt.Sprintf(w.AskText, s.o.URL, link), "page": s.o.URL, "confirm": link})
+}
+
+// hook posts to public addresses alone, whatever a name leads to.
+type hook struct {
+	client   *http.Client
+	loopback bool
+}
+
+func newHook(loopback bool) *hook {
+	h := &hook{loopback: loopback}
+	dialer := &net.Dialer{Timeout: hookWait, Control: func(_, address string, _ syscall.RawConn) error {
+		// This is the address that is connected to, after all names are resolved.
+		a, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		return h.reachable(a)
+	}}
+	h.client = &http.Client{
+		Timeout:       hookWait,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: hookWait, MaxResponseHeaderBytes: hookAnswerMax},
+	}
+	return h
+}
+
+var errNotPublic = errors.New("the address is not public")
+
+// notPublic are prefixes that net/netip does not call private, and that lead
+// nowhere in public, or elsewhere than they say.
+var notPublic = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
+	netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"),
+	netip.MustParsePrefix("3fff::/20"),
+}
+
+var globalV6 = netip.MustParsePrefix("2000::/3")
+
+// onInternet says whether an address is one of the public Internet.
+func onInternet(a netip.Addr) bool {
+	a = a.Unmap()
+	if !a.IsGlobalUnicast() || a.IsPrivate() || a.Zone() != "" || a.Is6() && !globalV6.Contains(a) {
+		return false
+	}
+	for _, p := range notPublic {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *hook) reachable(a netip.AddrPort) error {
+	if h.loopback && a.Addr().IsLoopback() {
+		return nil
+	}
+	if !onInternet(a.Addr()) {
+		return errNotPublic
+	}
+	return port(int(a.Port()))
+}
+
+// port refuses those where something else than a web server is likely.
+func port(n int) error {
+	if n != 80 && n != 443 && n < 1024 {
+		return errors.New("the port is not one of a web server")
+	}
+	return nil
+}
+
+// allowed says what is wrong with an address before anything is sent.
+func (h *hook) allowed(u *url.URL) error {
+	if u.Scheme != "https" && (u.Scheme != "http" || !h.loopback) || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("https://host/path is wanted")
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !onInternet(a) && !(h.loopback && a.IsLoopback()) {
+		return errNotPublic
+	}
+	if text := u.Port(); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return err
+		}
+		return port(n)
+	}
+	return nil
+}
+
+// post sends a value; an answer of 2xx is success.
+func (h *hook) post(ctx context.Context, target string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(target)
+	if err == nil {
+		err = h.allowed(u)
+	}
+	if err != nil {
+		return err
+	}
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	q.Header.Set("Content-Type", "application/json")
+	q.Header.Set("User-Agent", "deich-status")
+	a, err := h.client.Do(q)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // the address is a subscriber's: not for a log
+		}
+		return err
+	}
+	defer a.Body.Close()
+	io.CopyN(io.Discard, a.Body, hookAnswerMax)
+	switch {
+	case a.StatusCode == http.StatusGone:
+		return errGone
+	case a.StatusCode < 200 || a.StatusCode > 299:
+		return fmt.Errorf("it answered %d", a.StatusCode)
+	}
+	return nil
+}
+
+// Mailer hands e-mail to a server (RFC 5321).
+type Mailer struct {
+	Server         string // host:port; 465 speaks TLS from the start, others by STARTTLS where it is offered
+	From           string
+	User, Password string // "": not asked for
+	TLS            *tls.Config
+}
+
+type letter struct{ to, subject, text, leave string }
+
+// send hands all over in one session, and says of each how it went.
+func (m *Mailer) send(ctx context.Context, all []letter) []error {
+	errs := make([]error, len(all))
+	fail := func(from int, err error) []error {
+		for i := from; i < len(all); i++ {
+			errs[i] = err
+		}
+		return errs
+	}
+	c, conn, err := m.dial(ctx)
+	if err != nil {
+		return fail(0, fmt.Errorf("%w: %w", errServer, err))
+	}
+	defer c.Close()
+	for i := range all {
+		if ctx.Err() != nil {
+			return fail(i, fmt.Errorf("%w: %w", errServer, ctx.Err()))
+		}
+		conn.SetDeadline(time.Now().Add(mailWait))
+		errs[i] = m.one(c, &all[i])
+		var said *textproto.Error
+		switch {
+		case errs[i] == nil:
+		case !errors.As(errs[i], &said): // the connection is broken
+			return fail(i, fmt.Errorf("%w: %w", errServer, errs[i]))
+		default:
+			if err := c.Reset(); err != nil {
+				return fail(i+1, fmt.Errorf("%w: %w", errServer, err))
+			}
+		}
+	}
+	c.Quit()
+	return errs
+}
+
+func (m *Mailer) dial(ctx context.Context) (*smtp.Client, net.Conn, error) {
+	host, port, err := net.SplitHostPort(m.Server)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := (&net.Dialer{Timeout: mailWait}).DialContext(ctx, "tcp", m.Server)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn.SetDeadline(time.Now().Add(mailWait))
+	config := &tls.Config{}
+	if m.TLS != nil {
+		config = m.TLS.Clone()
+	}
+	config.ServerName = host
+	if port == "465" {
+		conn = tls.Client(conn, config)
+	}
+	c, err := smtp.NewClient(conn, host)
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	if ok, _ := c.Extension("STARTTLS"); ok && port != "465" {
+		err = c.StartTLS(config)
+	}
+	if err == nil && m.User != "" {
+		err = c.Auth(smtp.PlainAuth("", m.User, m.Password, host)) // which refuses to without TLS
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
+	return c, conn, nil
+}
+
+func (m *Mailer) one(c *smtp.Client, l *letter) error {
+	if err := c.Mail(m.From); err != nil {
+		return fmt.Errorf("%w: %w", errServer, err)
+	}
+	// A refusal here may be the server's own mistake: it counts as a failure, not as gone.
+	if err := c.Rcpt(l.to); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(m.message(l, time.Now())); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// message is one letter (RFC 5322), that programs know not to answer, with the
+// way out in its head (RFC 8058).
+func (m *Mailer) message(l *letter, now time.Time) []byte {
+	var b bytes.Buffer
+	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
+	line("From", m.From)
+	line("To", l.to)
+	line("Subject", mime.QEncoding.Encode("utf-8", l.subject))
+	line("Date", now.Format(time.RFC1123Z))
+	_, host, _ := strings.Cut(m.From, "@")
+	line("Message-ID", "<"+rand.Text()+"@"+host+">")
+	line("Auto-Submitted", "auto-generated")
+	if l.leave != "" {
+		line("List-Unsubscribe", "<"+l.leave+">")
+		line("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+	}
+	line("MIME-Version", "1.0")
+	line("Content-Type", "text/plain; charset=utf-8")
+	line("Content-Transfer-Encoding", "quoted-printable")
+	b.WriteString("\r\n")
+	q := quotedprintable.NewWriter(&b)
+	io.WriteString(q, strings.ReplaceAll(l.text, "\n", "\r\n"))
+	q.Close()
+	return b.Bytes()
+}
