@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,17 +16,17 @@ import (
 
 const inSpace = "DEICH_E2E_SPACE"
 
-// alone runs the test that calls it in a network namespace of its own; false
-// says that it did so, and nothing is left to do.
+// alone runs the test that calls it in a network namespace of its own, without the
+// machine's bpf filesystems; false says that it did so, and nothing is left to do.
 func alone(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inSpace) != "" {
 		return true
 	}
 	need(t, "ip", "iproute2")
-	c := exec.Command("sh", "-c", `ip link set lo up && exec "$0" "$@"`, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	c := exec.Command("sh", "-c", `mount --make-rprivate / && umount -l -a -t bpf && ip link set lo up && exec "$0" "$@"`, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
 	c.Env = append(os.Environ(), inSpace+"=1")
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
 	if err := c.Start(); err != nil {
@@ -65,28 +66,8 @@ func gateStory(t *testing.T, mode, stands string) {
 	p.hear(t, "gate      "+stands)
 	to, console := hostOf(t, p.users), hostOf(t, p.link)
 	nasty, other := net.IPv4(127, 0, 0, 66), net.IPv4(127, 0, 0, 67)
-
-	// Nonsense until it is judged.
-	type status struct {
-		Sources int
-		Counts  map[string]struct{ Packets uint64 }
-	}
-	look := func() (s status) {
-		unmarshal(t, b.must(t, "gate", "status", "--json", "--data", data), &s)
-		return s
-	}
-	for end := time.Now().Add(patience); look().Counts["source"].Packets == 0; {
-		if time.Now().After(end) {
-			t.Fatalf("it is not dropped: %+v", look())
-		}
-		for range 100 {
-			if !nonsense(nasty, to) {
-				break
-			}
-			time.Sleep(2 * time.Millisecond)
-		}
-	}
-	if s := look(); s.Sources != 1 {
+	b.untilJudged(t, data, nasty, to)
+	if s := b.gate(t, data); s.Sources != 1 {
 		t.Errorf("%d sources are judged", s.Sources)
 	}
 	if opens(nasty, to) {
@@ -138,6 +119,97 @@ func gateStory(t *testing.T, mode, stands string) {
 		t.Errorf("gate off, with nobody there: exit %d\n%s%s", code, out, errs)
 	}
 	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "No Deich answers") || !strings.Contains(out, "Nothing of a gate stands here") {
+		t.Errorf("deich gate, with nobody there: %s", out)
+	}
+}
+
+type gateStatus struct {
+	Sources int
+	Counts  map[string]struct{ Packets uint64 }
+}
+
+func (b binary) gate(t *testing.T, data string) (s gateStatus) {
+	t.Helper()
+	unmarshal(t, b.must(t, "gate", "status", "--json", "--data", data), &s)
+	return s
+}
+
+// untilJudged sends nonsense from an address until the kernel drops it.
+func (b binary) untilJudged(t *testing.T, data string, nasty net.IP, to string) {
+	t.Helper()
+	for end := time.Now().Add(patience); b.gate(t, data).Counts["source"].Packets == 0; {
+		if time.Now().After(end) {
+			t.Fatalf("it is not dropped: %+v", b.gate(t, data))
+		}
+		for range 100 {
+			if !nonsense(nasty, to) {
+				break
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
+// The built Deich with a pinned gate: the next one after a kill knows whom the gate
+// drops, though it has judged nobody, and a bypass reaches them.
+func TestPinnedGate(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	bpf := t.TempDir()
+	if err := syscall.Mount("bpf", bpf, "bpf", 0, "mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Unmount(bpf, syscall.MNT_DETACH) })
+	b, origin, dir := build(t), platform(t, "hello"), t.TempDir()
+	file, data, pins := filepath.Join(dir, "deich.yaml"), filepath.Join(dir, "state"), filepath.Join(bpf, "deich_gate")
+	to := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	writeFile(t, file, fmt.Sprintf(`listen: ["http://%s"]
+sites:
+  - origins: ["%s"]
+console: 127.0.0.1:0
+data: state
+gate: {mode: xdp, pinned: true}
+`, to, origin.URL))
+	start := func() *process {
+		t.Helper()
+		p := b.start(t, data, "run", "--config", file)
+		p.hear(t, "gate      xdp-generic at lo (generic), pinned in "+pins)
+		return p
+	}
+	p := start()
+	nasty, other := net.IPv4(127, 0, 0, 66), net.IPv4(127, 0, 0, 67)
+	b.untilJudged(t, data, nasty, to)
+	p.signal(t, syscall.SIGKILL)
+	<-p.ended
+
+	p = start()
+	if s := b.gate(t, data); s.Sources != 1 {
+		t.Errorf("%d sources were taken over", s.Sources)
+	}
+	if opens(nasty, to) {
+		t.Error("the judged source gets through to the next Deich")
+	}
+	if !opens(other, to) {
+		t.Error("another source does not")
+	}
+	b.must(t, "bypass", "--for", "1m", "--data", data)
+	if !opens(nasty, to) {
+		t.Error("in a bypass the source is still dropped")
+	}
+	p.signal(t, syscall.SIGKILL)
+	<-p.ended
+	if out, _, _ := b.run(t, "doctor", "--config", file, "--data", data); !strings.Contains(out, "the next start takes it over") {
+		t.Errorf("deich doctor: %s", out)
+	}
+	if out := b.must(t, "gate", "off", "--data", data); !strings.Contains(out, "Taken away: pinned: "+pins) {
+		t.Errorf("gate off, with nobody there: %s", out)
+	}
+	start().stop(t)
+	if _, err := os.Lstat(pins); !os.IsNotExist(err) {
+		t.Errorf("after an end in order, the pins: %v", err)
+	}
+	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "Nothing of a gate stands here") {
 		t.Errorf("deich gate, with nobody there: %s", out)
 	}
 }

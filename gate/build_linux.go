@@ -61,17 +61,31 @@ func openXDP(o Options, allowed []netip.Prefix, at []string, native bool) (wall,
 	if err != nil {
 		return nil, err
 	}
-	x, err := load(o, allowed, mtu)
+	p, err := openPins(o, false)
 	if err != nil {
 		return nil, err
 	}
+	x, err := load(o, allowed, mtu, p)
+	if err != nil {
+		return nil, errors.Join(err, p.leave())
+	}
 	x.native = native
+	err = x.beat() // first: without one a pinned gate lets everything pass
 	for _, name := range at {
-		err := x.attach(name, true)
+		if err != nil {
+			break
+		}
+		err = x.attach(name, true)
 		if err != nil && !native {
 			err = x.attach(name, false)
 		}
-		if err != nil {
+	}
+	if err != nil {
+		// What an earlier Deich left stays as it is; it goes stale by itself.
+		return nil, errors.Join(err, x.leave())
+	}
+	if p != nil {
+		if err := p.hold(&x.objects.kernelMaps, x.links); err != nil {
 			return nil, errors.Join(err, x.close())
 		}
 	}

@@ -128,7 +128,7 @@ func TestCaptures(t *testing.T) {
 			at := netip.AddrPortFrom(netip.IPv4Unspecified(), p)
 			own = append(own, Port{At: at}, Port{At: at, UDP: true})
 		}
-		x, err := load(Options{Config: c, Ports: own}, allowed, 1500)
+		x, err := load(Options{Config: c, Ports: own}, allowed, 1500, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

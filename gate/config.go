@@ -37,6 +37,9 @@ type Config struct {
 	Lock bool `json:"lock"`
 	// DryRun has it count what it would drop, and drop nothing.
 	DryRun bool `json:"dry_run"`
+	// Pinned has what was judged stay so while Deich is started anew: the program
+	// outlives its process for ten seconds, and the next Deich takes it over.
+	Pinned bool `json:"pinned"`
 }
 
 // Defaults fills what is not set.
@@ -55,6 +58,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{Off, Auto, XDP, NFT}, c.Mode) {
 		add("mode", "%q: write %s, %s, %s or %s", c.Mode, Off, Auto, XDP, NFT)
+	}
+	if c.Pinned && c.Mode == NFT {
+		add("pinned", "only XDP can be pinned: write mode %s or %s", Auto, XDP)
 	}
 	if len(c.Interfaces) > interfacesMax {
 		add("interfaces", "%d: at most %d", len(c.Interfaces), interfacesMax)

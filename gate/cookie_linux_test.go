@@ -64,7 +64,7 @@ func TestCookieAnswers(t *testing.T) {
 	}
 	own := echo(t, "[::]:443")
 	echo(t, "[::]:2222")
-	x, err := load(Options{Ports: []Port{{At: own}}}, nil, 1500)
+	x, err := load(Options{Ports: []Port{{At: own}}}, nil, 1500, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

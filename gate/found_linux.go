@@ -13,8 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// programsAt gives the numbers of the XDP programs that stand at an interface.
-func programsAt(index int) ([]ebpf.ProgramID, error) {
+// attached is an XDP program that stands at an interface.
+type attached struct {
+	id     ebpf.ProgramID
+	native bool // the driver runs it
+}
+
+// programsAt gives the XDP programs that stand at an interface.
+func programsAt(index int) ([]attached, error) {
 	rib, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
 	if err != nil {
 		return nil, fmt.Errorf("interfaces: %w", err)
@@ -43,22 +49,22 @@ func programsAt(index int) ([]ebpf.ProgramID, error) {
 }
 
 // programsIn reads the nested attribute that tells of XDP.
-func programsIn(b []byte) (ids []ebpf.ProgramID) {
+func programsIn(b []byte) (all []attached) {
 	for len(b) >= 4 {
 		size := int(binary.NativeEndian.Uint16(b))
 		kind := binary.NativeEndian.Uint16(b[2:])
 		if size < 4 || size > len(b) {
-			return ids
+			return all
 		}
 		switch kind {
 		case unix.IFLA_XDP_DRV_PROG_ID, unix.IFLA_XDP_SKB_PROG_ID, unix.IFLA_XDP_HW_PROG_ID:
 			if size >= 8 {
-				ids = append(ids, ebpf.ProgramID(binary.NativeEndian.Uint32(b[4:])))
+				all = append(all, attached{ebpf.ProgramID(binary.NativeEndian.Uint32(b[4:])), kind != unix.IFLA_XDP_SKB_PROG_ID})
 			}
 		}
 		b = b[min(len(b), (size+3)&^3):]
 	}
-	return ids
+	return all
 }
 
 // nameOf gives a program's name; "" where only root may know it.
@@ -80,7 +86,7 @@ func programText(id ebpf.ProgramID) string {
 	case "":
 		return fmt.Sprintf("the XDP program %d (bpftool prog show id %d names it)", id, id)
 	case programName:
-		return fmt.Sprintf("the gate of another Deich (XDP program %d)", id)
+		return fmt.Sprintf("the gate of another Deich (XDP program %d; deich gate off takes it away where that has died)", id)
 	default:
 		return fmt.Sprintf("the XDP program %q (%d)", name, id)
 	}
@@ -101,10 +107,10 @@ func sweep(away bool) (found []string, err error) {
 		return nil, err
 	}
 	for _, at := range all {
-		ids, e := programsAt(at.Index)
+		there, e := programsAt(at.Index)
 		err = errors.Join(err, e)
-		for _, id := range ids {
-			name := nameOf(id)
+		for _, p := range there {
+			id, name := p.id, nameOf(p.id)
 			if name == "" && os.Geteuid() != 0 {
 				err = errors.Join(err, fmt.Errorf("%s: %s: only root can tell whose it is", at.Name, programText(id)))
 			}
@@ -120,8 +126,10 @@ func sweep(away bool) (found []string, err error) {
 			found = append(found, fmt.Sprintf("%s: XDP program %s (%d)", at.Name, programName, id))
 		}
 	}
+	pinned, e := sweepPins(away)
+	err = errors.Join(err, e)
 	table, e := sweepTable(away)
-	return append(found, table...), errors.Join(err, e)
+	return append(append(found, pinned...), table...), errors.Join(err, e)
 }
 
 // detach takes a program off an interface, through the link that holds it.

@@ -34,6 +34,9 @@ type Port struct {
 // Options is what a Gate is made of.
 type Options struct {
 	Config Config
+	// Owner tells one Deich on a machine from another, by its data folder: what
+	// one left pinned, another does not take over.
+	Owner string
 	// Ports are Deich's own: no packet to another is judged.
 	Ports []Port
 	// Allow gives who is never dropped, beside Config.Allow and the system's
@@ -46,7 +49,8 @@ type Options struct {
 	// Log takes notices for the operator; nil: none.
 	Log *slog.Logger
 
-	sampled uint32 // one drop in so many is told of; 0: as the program has it
+	sampled uint32        // one drop in so many is told of; 0: as the program has it
+	lasts   time.Duration // how long a pinned gate goes on without a beat; 0: pinnedLasts
 }
 
 // verdict is one source or prefix, and until when it is dropped.
@@ -55,10 +59,21 @@ type verdict struct {
 	lasts  time.Duration // from now on
 }
 
+// inherited is a verdict that an earlier Deich left, and how many packets have
+// met it.
+type inherited struct {
+	verdict
+	hits uint64
+}
+
 // wall is one way to drop packets. Its methods are called one at a time.
 type wall interface {
 	name() string
 	interfaces() []string
+	// pinned says where it is held beyond this process; "": nowhere.
+	pinned() string
+	// inherited gives what was there when it was opened.
+	inherited() ([]inherited, error)
 	// put writes verdicts down, in place of those there are for the same prefixes.
 	put([]verdict) error
 	// remove takes verdicts back; those that are not there do not matter.
@@ -133,6 +148,7 @@ type Status struct {
 	Backend    string   `json:"backend"`
 	Why        string   `json:"why"`
 	Interfaces []string `json:"interfaces"`
+	Pinned     string   `json:"pinned,omitempty"` // where it is held beyond this process
 	Ports      []string `json:"ports"`
 	DryRun     bool     `json:"dry_run"`
 	Lock       bool     `json:"lock"`
@@ -169,8 +185,9 @@ type Gate struct {
 
 // held is a verdict in force.
 type held struct {
-	until deich.Time
-	hits  uint64 // told of
+	until     deich.Time
+	hits      uint64 // told of
+	inherited bool   // from before this Deich, whose engine did not order it
 }
 
 // Open sets up what the configuration asks for and can be had here. A Gate
@@ -190,6 +207,11 @@ func Open(o Options) (*Gate, error) {
 	if err == nil {
 		g.wall, g.why, err = build(o, allowed)
 	}
+	if err == nil {
+		if err = g.inherit(); err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}
 	if err != nil && o.Config.Mode != Auto {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
@@ -199,6 +221,26 @@ func Open(o Options) (*Gate, error) {
 	}
 	g.allowed = allowed
 	return g, nil
+}
+
+// inherit takes into the books what an earlier Deich left in the wall; what has
+// no room there goes.
+func (g *Gate) inherit() error {
+	list, err := g.wall.inherited()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	now := g.options.Now()
+	var gone []netip.Prefix
+	for _, v := range list {
+		if v.lasts <= 0 || !g.hold(v.prefix, now.Add(v.lasts)) {
+			gone = append(gone, v.prefix)
+			continue
+		}
+		h := g.held[v.prefix]
+		h.hits, h.inherited = v.hits, true
+	}
+	return g.remove(gone)
 }
 
 // allowList is who is never dropped, in a fixed order.
@@ -369,7 +411,7 @@ func (g *Gate) kindOf(p netip.Prefix) (n *int, most int) {
 // that the prefix is narrower than is judged.
 func (g *Gate) hold(p netip.Prefix, until deich.Time) bool {
 	if h := g.held[p]; h != nil {
-		h.until, h.hits = until, 0 // it is put anew
+		*h = held{until: until} // it is put anew
 		return true
 	}
 	if n := p.Bits(); p.Addr().Is4() && n < widest4 || !p.Addr().Is4() && (n < widest6 || n > narrowest6) {
@@ -396,6 +438,30 @@ func (g *Gate) remove(gone []netip.Prefix) (err error) {
 		err = errors.Join(err, g.wall.remove(part))
 	}
 	return err
+}
+
+// Pardon takes back what an earlier Deich judged within a prefix, and this one's
+// engine did not: that the engine cannot take back by orders, since it does not
+// know of it.
+func (g *Gate) Pardon(p netip.Prefix) { g.noted(g.pardon(p)) }
+
+func (g *Gate) pardon(p netip.Prefix) error {
+	p, err := plain(p)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.wall == nil {
+		return nil
+	}
+	var gone []netip.Prefix
+	for q, h := range g.held {
+		if h.inherited && p.Overlaps(q) {
+			gone = append(gone, q)
+		}
+	}
+	return g.remove(gone)
 }
 
 // collect tells of what judged sources still sent, and clears away what ended.
@@ -462,7 +528,7 @@ func (g *Gate) Status() Status {
 	if g.wall == nil {
 		return s
 	}
-	s.Backend, s.Interfaces, s.Samples, s.Cookies = g.wall.name(), g.wall.interfaces(), g.wall.samples(), g.wall.cookies()
+	s.Backend, s.Interfaces, s.Pinned, s.Samples, s.Cookies = g.wall.name(), g.wall.interfaces(), g.wall.pinned(), g.wall.samples(), g.wall.cookies()
 	var err error
 	if s.Counts, err = g.wall.counts(); err != nil {
 		s.Trouble = cmp.Or(s.Trouble, err.Error())

@@ -15,5 +15,5 @@ object() {
 		-cflags '-O2 -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v3 -std=gnu11' \
 		"$@" "$name" "$source"
 }
-object gate "${1:-.}" kernel bpf/gate.c -type verdict -type sample -type count -type net4 -type net6 -type half6
+object gate "${1:-.}" kernel bpf/gate.c -type verdict -type sample -type count -type standing -type net4 -type net6 -type half6
 object main "${2:-../bench/gate}" flood ../bench/gate/bpf/flood.c

@@ -48,6 +48,14 @@ type kernelSample struct {
 	Unused   uint8
 }
 
+type kernelStanding struct {
+	_      structs.HostLayout
+	Beat   uint64
+	Owner  uint64
+	Layout uint32
+	Unused uint32
+}
+
 type kernelVerdict struct {
 	_       structs.HostLayout
 	Expires uint64
@@ -63,6 +71,7 @@ const (
 	kernelMapAllow6       = "allow6"
 	kernelMapCounts       = "counts"
 	kernelMapOwn          = "own"
+	kernelMapPinned       = "pinned"
 	kernelMapPrefix4      = "prefix4"
 	kernelMapPrefix6      = "prefix6"
 	kernelMapReflectors   = "reflectors"
@@ -73,6 +82,7 @@ const (
 	kernelVarCookies      = "cookies"
 	kernelVarDry          = "dry"
 	kernelVarExportSample = "export_sample"
+	kernelVarLasts        = "lasts"
 	kernelVarLocked       = "locked"
 	kernelVarMss4         = "mss4"
 	kernelVarMss6         = "mss6"
@@ -134,6 +144,7 @@ type kernelMapSpecs struct {
 	Allow6     *ebpf.MapSpec `ebpf:"allow6"`
 	Counts     *ebpf.MapSpec `ebpf:"counts"`
 	Own        *ebpf.MapSpec `ebpf:"own"`
+	Pinned     *ebpf.MapSpec `ebpf:"pinned"`
 	Prefix4    *ebpf.MapSpec `ebpf:"prefix4"`
 	Prefix6    *ebpf.MapSpec `ebpf:"prefix6"`
 	Reflectors *ebpf.MapSpec `ebpf:"reflectors"`
@@ -149,6 +160,7 @@ type kernelVariableSpecs struct {
 	Cookies      *ebpf.VariableSpec `ebpf:"cookies"`
 	Dry          *ebpf.VariableSpec `ebpf:"dry"`
 	ExportSample *ebpf.VariableSpec `ebpf:"export_sample"`
+	Lasts        *ebpf.VariableSpec `ebpf:"lasts"`
 	Locked       *ebpf.VariableSpec `ebpf:"locked"`
 	Mss4         *ebpf.VariableSpec `ebpf:"mss4"`
 	Mss6         *ebpf.VariableSpec `ebpf:"mss6"`
@@ -181,6 +193,7 @@ type kernelMaps struct {
 	Allow6     *ebpf.Map `ebpf:"allow6"`
 	Counts     *ebpf.Map `ebpf:"counts"`
 	Own        *ebpf.Map `ebpf:"own"`
+	Pinned     *ebpf.Map `ebpf:"pinned"`
 	Prefix4    *ebpf.Map `ebpf:"prefix4"`
 	Prefix6    *ebpf.Map `ebpf:"prefix6"`
 	Reflectors *ebpf.Map `ebpf:"reflectors"`
@@ -195,6 +208,7 @@ func (m *kernelMaps) Close() error {
 		m.Allow6,
 		m.Counts,
 		m.Own,
+		m.Pinned,
 		m.Prefix4,
 		m.Prefix6,
 		m.Reflectors,
@@ -211,6 +225,7 @@ type kernelVariables struct {
 	Cookies      *ebpf.Variable `ebpf:"cookies"`
 	Dry          *ebpf.Variable `ebpf:"dry"`
 	ExportSample *ebpf.Variable `ebpf:"export_sample"`
+	Lasts        *ebpf.Variable `ebpf:"lasts"`
 	Locked       *ebpf.Variable `ebpf:"locked"`
 	Mss4         *ebpf.Variable `ebpf:"mss4"`
 	Mss6         *ebpf.Variable `ebpf:"mss6"`

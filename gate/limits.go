@@ -42,6 +42,13 @@ const (
 	// it believes that: then its rules match nothing.
 	beatEvery = time.Second
 	beatLasts = 3 * time.Second
+	// pinnedLasts is how long a pinned gate believes that Deich is alive, which it
+	// is told as often: then it lets everything pass. A service manager has to start
+	// the next Deich within that time, so it is longer.
+	pinnedLasts = 10 * time.Second
+	// pinsWait is how long the pins may be held by a Deich that is ending, or by
+	// one that only looks; then they are another's.
+	pinsWait = time.Second
 	// nftHitsEvery is how often each source's packets are counted where nft drops
 	// them: reading many sources takes it a second or more.
 	nftHitsEvery = 10 * time.Second

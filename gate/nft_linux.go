@@ -268,8 +268,12 @@ func eraseText(set string, list []element) string {
 
 func (t *table) name() string         { return Table }
 func (t *table) interfaces() []string { return slices.Clone(t.at) }
+func (t *table) pinned() string       { return "" }
 func (t *table) samples() []Sample    { return nil }
 func (t *table) cookies() string      { return "by the stack alone" }
+
+// inherited gives nothing: a table is made anew.
+func (t *table) inherited() ([]inherited, error) { return nil, nil }
 
 // setOf gives the set that holds a prefix. There is one for every width in use.
 func setOf(p netip.Prefix) string {

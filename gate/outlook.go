@@ -9,6 +9,8 @@ type Outlook struct {
 	Backend    string   `json:"backend"`
 	Why        string   `json:"why"`
 	Interfaces []string `json:"interfaces"` // where it would stand
+	// Pinned is where it would be held beyond its process; empty: nowhere.
+	Pinned string `json:"pinned,omitempty"`
 	// Lacks are those of CAP_BPF and CAP_NET_ADMIN that this process does not
 	// have; nft needs the second alone.
 	Lacks []string `json:"lacks"`
@@ -21,6 +23,7 @@ type Standing struct {
 	Text string `json:"text"`
 	At   string `json:"at,omitempty"` // the interface
 	Ours bool   `json:"ours"`         // a Deich's
+	Left bool   `json:"left"`         // by one that these options take over from
 }
 
 // Foresee says what Open would come to, for auto where the mode is off. It

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -14,48 +15,69 @@ import (
 
 func foresee(o Options, allowed []netip.Prefix) (v Outlook, err error) {
 	v.Lacks = lacks()
-	unsure := ""
+	var f foreseen
 	v.Backend, v.Why, v.Interfaces, err = choose(o, func(way string, at []string) (err error) {
 		if way == Table {
 			return foreseeTable(o, allowed, at)
 		}
-		unsure, err = foreseeXDP(o, allowed, at, way == Native)
+		f, err = foreseeXDP(o, allowed, at, way == Native)
 		return err
 	})
 	if err == nil && v.Backend == Native {
-		v.Why += cmp.Or(unsure, ", as far as its driver tells")
+		v.Why += cmp.Or(f.unsure, ", as far as its driver tells")
 	}
-	return v, errors.Join(err, v.look())
+	if err != nil || v.Backend == Table {
+		f = foreseen{} // of a way that is not taken
+	}
+	v.Pinned = f.pinned
+	return v, errors.Join(err, v.look(f.left))
 }
 
-// foreseeXDP does all that openXDP does but attach. unsure is what only that
-// would tell.
-func foreseeXDP(o Options, allowed []netip.Prefix, at []string, native bool) (unsure string, err error) {
+// foreseen is what foreseeXDP found out.
+type foreseen struct {
+	unsure string   // what only attaching would tell
+	pinned string   // where it would be pinned; "": nowhere
+	left   []string // interfaces where an earlier Deich's stands, to be taken over
+}
+
+// foreseeXDP does all that openXDP does but attach and pin.
+func foreseeXDP(o Options, allowed []netip.Prefix, at []string, native bool) (f foreseen, err error) {
 	mtu, err := leastMTU(at)
 	if err != nil {
-		return "", err
+		return f, err
 	}
-	x, err := load(o, allowed, mtu)
+	p, err := openPins(o, true)
 	if err != nil {
-		return "", err
+		return f, err
 	}
-	defer func() { err = errors.Join(err, x.close()) }()
+	x, err := load(o, allowed, mtu, p)
+	if err != nil {
+		return f, errors.Join(err, p.leave())
+	}
+	defer func() { err = errors.Join(err, x.leave()) }()
+	f.pinned = x.pinned()
 	for _, name := range at {
-		i, err := place(name)
+		s, err := place(name, p)
 		if err != nil {
-			return "", err
+			return f, err
 		}
-		if !native {
+		if s.left != nil {
+			f.left = append(f.left, name)
+			if native && !s.native {
+				return f, cannot(name, "native")
+			}
+		}
+		if !native || s.left != nil {
 			continue
 		}
-		switch takes, err := driverTakes(i.Index); {
+		switch takes, err := driverTakes(s.index); {
 		case err != nil:
-			unsure = ", if the driver of " + name + " takes programs, which this kernel does not tell"
+			f.unsure = ", if the driver of " + name + " takes programs, which this kernel does not tell"
 		case !takes:
-			return "", cannot(name, "native")
+			return f, cannot(name, "native")
 		}
 	}
-	return unsure, nil
+	return f, nil
 }
 
 // foreseeTable has nft check the rules as if they were to be put in force.
@@ -68,17 +90,21 @@ func foreseeTable(o Options, allowed []netip.Prefix, at []string) error {
 	return err
 }
 
-// look fills There.
-func (v *Outlook) look() (err error) {
+// look fills There; left are the interfaces where what stands is to be taken over.
+func (v *Outlook) look(left []string) (err error) {
 	for _, name := range v.Interfaces {
 		at, e := net.InterfaceByName(name)
 		if e != nil {
 			continue // Why says so
 		}
-		ids, e := programsAt(at.Index)
+		there, e := programsAt(at.Index)
 		err = errors.Join(err, e)
-		for _, id := range ids {
-			v.There = append(v.There, Standing{Text: programText(id), At: name, Ours: nameOf(id) == programName})
+		for _, p := range there {
+			s := Standing{Text: programText(p.id), At: name, Ours: nameOf(p.id) == programName}
+			if slices.Contains(left, name) {
+				s.Text, s.Ours, s.Left = fmt.Sprintf("what an earlier Deich left pinned (XDP program %d)", p.id), true, true
+			}
+			v.There = append(v.There, s)
 		}
 	}
 	if stands, e := tableStands(); e == nil && stands { // who may not ask nft has no table either

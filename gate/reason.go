@@ -17,6 +17,9 @@ const (
 	Pass
 	// PassCookie: a SYN, answered with a cookie in place of the stack.
 	PassCookie
+	// PassStale: Deich has not said for a while that it is alive; a pinned gate
+	// then lets everything pass, unread.
+	PassStale
 	// DropSource: from a judged source.
 	DropSource
 	// DropPrefix: from a judged prefix.
@@ -32,7 +35,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"other", "odd", "allowed", "pass", "cookie", "source", "prefix", "reflection", "fragment", "locked",
+	"other", "odd", "allowed", "pass", "cookie", "stale", "source", "prefix", "reflection", "fragment", "locked",
 }
 
 func (r Reason) String() string {

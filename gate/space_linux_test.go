@@ -59,12 +59,16 @@ const inSpace = "DEICH_GATE_TEST_SPACE"
 
 // alone runs the test that calls it in a network namespace of its own, in a
 // process of its own: false says that it did so, and nothing is left to do.
-// Nothing of the machine's own network is in reach there.
+// Nothing of the machine's own network is in reach there, and for root none of
+// its bpf filesystems.
 func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
 	t.Helper()
 	if os.Getenv(inSpace) == t.Name() {
 		if capable(unix.CAP_NET_ADMIN) {
 			run(t, "ip", "link", "set", "lo", "up")
+		}
+		if capable(unix.CAP_SYS_ADMIN) {
+			hideMounts(t)
 		}
 		return true
 	}
@@ -74,7 +78,7 @@ func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
 	}
 	c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
 	c.Env = append(os.Environ(), inSpace+"="+t.Name())
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	for _, f := range change {
 		f(c)
 	}
@@ -99,6 +103,26 @@ func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
 		t.Log("\n" + text)
 	}
 	return false
+}
+
+// hideMounts has this mount namespace be its own, without a bpf filesystem.
+func hideMounts(t *testing.T) {
+	t.Helper()
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		all, err := bpfMounts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 0 {
+			return
+		}
+		if err := unix.Unmount(all[0], unix.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // run has a program of the system's do something.

@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -48,15 +49,21 @@ func (s *standing) told(p string, within time.Duration) uint64 {
 
 func stand(t *testing.T, c Config, ports []Port, allow func() []netip.Prefix) *standing {
 	t.Helper()
+	return standWith(t, Options{Config: c, Ports: ports, Allow: allow})
+}
+
+func standWith(t *testing.T, o Options) *standing {
+	t.Helper()
 	s := &standing{start: time.Now(), seen: make(map[netip.Prefix]uint64)}
-	var err error
-	s.Gate, err = Open(Options{Config: c, Ports: ports, Allow: allow, Now: s.now, Seen: func(all []deich.Count) {
+	o.Now, o.Seen = s.now, func(all []deich.Count) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, c := range all {
 			s.seen[c.Prefix] += c.N
 		}
-	}})
+	}
+	var err error
+	s.Gate, err = Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +242,7 @@ func TestVerdictsOnACable(t *testing.T) {
 				} else {
 					needPrograms(t)
 					var x *xdp
-					if x, err = load(o, worldAllowed, 1500); err == nil {
+					if x, err = load(o, worldAllowed, 1500, nil); err == nil {
 						err = x.attach(here, way == Native)
 						w = x
 					}
@@ -396,7 +403,7 @@ func TestStrangersProgramStays(t *testing.T) {
 	if gone, err := Takeaway(); err != nil || len(gone) != 1 || !strings.Contains(gone[0], tableName) {
 		t.Errorf("taken away: %v, %v", gone, err)
 	}
-	if ids, err := programsAt(1); err != nil || len(ids) != 1 || nameOf(ids[0]) != "stranger" {
+	if ids, err := programsAt(1); err != nil || len(ids) != 1 || nameOf(ids[0].id) != "stranger" {
 		t.Errorf("the stranger's program: %v, %v", ids, err)
 	}
 }
@@ -496,14 +503,26 @@ func TestMain(m *testing.M) {
 func keep(mode string) error {
 	start := time.Now()
 	now := func() deich.Time { return deich.Time(1e18).Add(time.Since(start)) }
-	g, err := Open(Options{
+	o := Options{
 		Config: Config{Mode: mode, Interfaces: []string{"lo"}, Lock: os.Getenv("LOCK") != ""},
 		Ports:  []Port{{At: netip.MustParseAddrPort("127.0.0.1:8080")}}, Now: now,
-	})
+	}
+	judged := []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
+	if text := os.Getenv(keeperPins); text != "" {
+		var p pinned
+		if err := json.Unmarshal([]byte(text), &p); err != nil {
+			return err
+		}
+		o, judged = p.options(), p.Judged
+		o.Now = now
+	}
+	g, err := Open(o)
 	if err != nil {
 		return err
 	}
-	g.Carry([]deich.Order{{Prefix: netip.MustParsePrefix("127.0.0.2/32"), Until: now().Add(time.Hour)}})
+	for _, p := range judged {
+		g.Carry([]deich.Order{{Prefix: p, Until: now().Add(time.Hour)}})
+	}
 	if err := g.carry(); err != nil {
 		return err
 	}
@@ -515,9 +534,15 @@ func keep(mode string) error {
 // keeper starts that process.
 func keeper(t *testing.T, mode string, more ...string) *exec.Cmd {
 	t.Helper()
+	return keeperAs(t, func(*exec.Cmd) {}, mode, more...)
+}
+
+func keeperAs(t *testing.T, change func(*exec.Cmd), mode string, more ...string) *exec.Cmd {
+	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(append(os.Environ(), keeperMode+"="+mode), more...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	change(c)
 	out, err := c.StdoutPipe()
 	if err == nil {
 		err = c.Start()

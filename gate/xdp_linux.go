@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,11 +28,12 @@ const programName = "deich_gate"
 var errRights = errors.New("it needs CAP_BPF and CAP_NET_ADMIN (in the unit: link gate.conf)")
 
 // xdp is a program in the kernel, and the links that hold it at interfaces.
-// They are not pinned: they end with this process, whatever ends it.
+// Where they are not pinned, they end with this process, whatever ends it.
 type xdp struct {
 	objects kernelObjects
-	without error // why there are no SYN cookies; nil: there are
-	links   []link.Link
+	without error             // why there are no SYN cookies; nil: there are
+	links   map[int]link.Link // by the interface's number
+	pins    *pins             // nil: nothing is pinned
 	at      []string
 	native  bool
 
@@ -55,8 +57,9 @@ func monotonic() int64 {
 	return t.Nano()
 }
 
-// load puts program and maps into the kernel; nothing is attached yet.
-func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
+// load puts program and maps into the kernel, in place of new ones those that p
+// has; nothing is attached yet. p stays the caller's where that fails.
+func load(o Options, allowed []netip.Prefix, mtu int, p *pins) (_ *xdp, err error) {
 	spec, err := loadKernel()
 	if err != nil {
 		return nil, err
@@ -69,7 +72,7 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 	} {
 		spec.Maps[name].MaxEntries = size
 	}
-	c, x := o.Config, &xdp{without: cookiesHere()}
+	c, x := o.Config, &xdp{without: cookiesHere(), links: make(map[int]link.Link)}
 	for name, value := range map[string]any{
 		"dry": flag(c.DryRun), "locked": flag(c.Lock), "reflection": flag(len(c.Reflection) > 0),
 		"cookies": flag(x.without == nil),
@@ -84,7 +87,16 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 			return nil, err
 		}
 	}
-	if err := spec.LoadAndAssign(&x.objects, nil); err != nil {
+	if c.Pinned {
+		if err := spec.Variables["lasts"].Set(uint64(cmp.Or(o.lasts, pinnedLasts))); err != nil {
+			return nil, err
+		}
+	}
+	left := p.replacements()
+	switch err := spec.LoadAndAssign(&x.objects, &ebpf.CollectionOptions{MapReplacements: left}); {
+	case errors.Is(err, ebpf.ErrMapIncompatible):
+		return nil, p.foreign()
+	case err != nil:
 		return nil, translated(err)
 	}
 	defer func() {
@@ -92,6 +104,11 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 			x.close()
 		}
 	}()
+	if len(left) > 0 { // there may be prefixes among them
+		if err := x.objects.Prefixes.Set(uint32(1)); err != nil {
+			return nil, err
+		}
+	}
 	if err := setBits(x.objects.Own, portBits(o.Ports)); err != nil {
 		return nil, err
 	}
@@ -105,6 +122,7 @@ func load(o Options, allowed []netip.Prefix, mtu int) (_ *xdp, err error) {
 		return nil, err
 	}
 	x.reads.Go(x.read)
+	x.pins = p
 	return x, nil
 }
 
@@ -164,29 +182,39 @@ func setBits(m *ebpf.Map, bits map[uint32]uint64) error {
 	return nil
 }
 
-// place gives an interface where the program can stand: its packets are such as
-// it can read, and nobody else's stands there.
-func place(name string) (*net.Interface, error) {
+// spot is an interface where the program can stand: its packets are such as it
+// can read, and nobody else's stands there.
+type spot struct {
+	index  int
+	left   link.Link // that an earlier Deich pinned; nil: none
+	native bool      // left's program is run by the driver
+}
+
+func place(name string, p *pins) (s spot, err error) {
 	at, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return s, fmt.Errorf("%s: %w", name, err)
 	}
 	if at.Flags&net.FlagLoopback == 0 && len(at.HardwareAddr) != 6 {
-		return nil, fmt.Errorf("%s: its packets have no Ethernet headers", name)
+		return s, fmt.Errorf("%s: its packets have no Ethernet headers", name)
 	}
 	there, err := programsAt(at.Index)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return s, fmt.Errorf("%s: %w", name, err)
 	}
-	if len(there) > 0 {
-		return nil, fmt.Errorf("%s: %s stands there already", name, programText(there[0]))
+	s.index = at.Index
+	if s.left, s.native, err = p.at(name, at.Index, there); err != nil {
+		return s, err
 	}
-	return at, nil
+	if s.left == nil && len(there) > 0 {
+		return s, fmt.Errorf("%s: %s stands there already", name, programText(there[0].id))
+	}
+	return s, nil
 }
 
 // attach holds the program at an interface.
 func (x *xdp) attach(name string, native bool) error {
-	at, err := place(name)
+	at, err := place(name, x.pins)
 	if err != nil {
 		return err
 	}
@@ -194,7 +222,18 @@ func (x *xdp) attach(name string, native bool) error {
 	if native {
 		flags, mode = link.XDPDriverMode, "native"
 	}
-	l, err := link.AttachXDP(link.XDPOptions{Program: x.objects.DeichGate, Interface: at.Index, Flags: flags})
+	l := at.left
+	switch {
+	case l == nil:
+		l, err = link.AttachXDP(link.XDPOptions{Program: x.objects.DeichGate, Interface: at.index, Flags: flags})
+	case at.native != native:
+		return cannot(name, mode) // as it turned out for the one before
+	default:
+		// One program takes the other's place: no packet passes between them.
+		if err = l.Update(x.objects.DeichGate); err == nil {
+			delete(x.pins.links, at.index)
+		}
+	}
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return errRights
@@ -205,7 +244,7 @@ func (x *xdp) attach(name string, native bool) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	x.links = append(x.links, l)
+	x.links[at.index] = l
 	x.at = append(x.at, name+" ("+mode+")")
 	return nil
 }
@@ -220,6 +259,13 @@ func (x *xdp) name() string {
 }
 
 func (x *xdp) interfaces() []string { return slices.Clone(x.at) }
+
+func (x *xdp) pinned() string {
+	if x.pins == nil {
+		return ""
+	}
+	return x.pins.path
+}
 
 // key4 is an address as the program reads it from a packet.
 func key4(a netip.Addr) uint32 {
@@ -362,6 +408,26 @@ func replace[K comparable](m *ebpf.Map, want map[K]bool) error {
 }
 
 func (x *xdp) hits(tell func(netip.Prefix, uint64)) error {
+	return x.verdicts(func(p netip.Prefix, v kernelVerdict) {
+		if v.Hits > 0 {
+			tell(p, uint64(v.Hits))
+		}
+	})
+}
+
+func (x *xdp) inherited() (all []inherited, err error) {
+	if x.pins == nil {
+		return nil, nil
+	}
+	now := monotonic()
+	err = x.verdicts(func(p netip.Prefix, v kernelVerdict) {
+		all = append(all, inherited{verdict{p, time.Duration(int64(v.Expires) - now)}, uint64(v.Hits)})
+	})
+	return all, err
+}
+
+// verdicts tells of every one that is there, whether or not it has ended.
+func (x *xdp) verdicts(tell func(netip.Prefix, kernelVerdict)) error {
 	o := &x.objects
 	return errors.Join(
 		each(o.Source4, func(k uint32) netip.Prefix { return netip.PrefixFrom(addr4(k), 32) }, tell),
@@ -372,16 +438,14 @@ func (x *xdp) hits(tell func(netip.Prefix, uint64)) error {
 		each(o.Prefix6, func(k kernelNet6) netip.Prefix { return netip.PrefixFrom(addr6(k.Addr), int(k.Bits)) }, tell))
 }
 
-// each tells of every verdict of a map that was met.
-func each[K any](m *ebpf.Map, prefix func(K) netip.Prefix, tell func(netip.Prefix, uint64)) error {
+// each tells of every verdict of a map.
+func each[K any](m *ebpf.Map, prefix func(K) netip.Prefix, tell func(netip.Prefix, kernelVerdict)) error {
 	keys, values := make([]K, batchMax), make([]kernelVerdict, batchMax)
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := m.BatchLookup(&cursor, keys, values, nil)
 		for i := range n {
-			if values[i].Hits > 0 {
-				tell(prefix(keys[i]), uint64(values[i].Hits))
-			}
+			tell(prefix(keys[i]), values[i])
 		}
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil // that was all
@@ -477,9 +541,30 @@ func (x *xdp) cookies() string {
 	return "while a listener's queue is full"
 }
 
-func (x *xdp) beat() error { return nil } // the kernel knows when we die
+func (x *xdp) beat() error {
+	if x.pins == nil {
+		return nil // the kernel knows when we die
+	}
+	return x.says(monotonic())
+}
 
-func (x *xdp) close() (err error) {
+// says writes down whose gate it is, and when that was alive.
+func (x *xdp) says(at int64) error {
+	var owner uint64
+	if x.pins != nil {
+		owner = x.pins.owner
+	}
+	if err := x.objects.Pinned.Put(uint32(0), kernelStanding{Beat: uint64(at), Owner: owner, Layout: layout}); err != nil {
+		return fmt.Errorf("beat: %w", err)
+	}
+	return nil
+}
+
+// close takes the gate away, what is pinned of it included.
+func (x *xdp) close() error { return errors.Join(x.pins.end(), x.leave()) }
+
+// leave lets go of it; what is pinned stands on.
+func (x *xdp) leave() (err error) {
 	for _, l := range x.links {
 		err = errors.Join(err, l.Close())
 	}
@@ -487,5 +572,5 @@ func (x *xdp) close() (err error) {
 		err = errors.Join(err, x.reader.Close())
 	}
 	x.reads.Wait()
-	return errors.Join(err, x.objects.Close())
+	return errors.Join(err, x.objects.Close(), x.pins.leave())
 }

@@ -20,7 +20,7 @@ const (
 func loaded(t testing.TB, c Config) *xdp {
 	t.Helper()
 	needPrograms(t)
-	x, err := load(Options{Config: c, Ports: worldPorts, sampled: 1}, worldAllowed, 1500)
+	x, err := load(Options{Config: c, Ports: worldPorts, sampled: 1}, worldAllowed, 1500, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestPrograms(t *testing.T) {
 
 // Every reason to pass or drop has a row that meets it.
 func TestTableKnowsEveryReason(t *testing.T) {
-	met := map[Reason]bool{PassOdd: true, PassCookie: true} // by truncation, and by TestCookies
+	met := map[Reason]bool{PassOdd: true, PassCookie: true, PassStale: true} // by truncation, TestCookies and TestStaleGatePasses
 	for _, m := range modes {
 		for _, c := range verdictCases {
 			met[m.want(c)] = true
@@ -206,6 +206,40 @@ func TestVerdictsExpireAndAreTakenBack(t *testing.T) {
 		if why := look(from); why != Pass {
 			t.Errorf("%s, taken back: %s", from, why)
 		}
+	}
+}
+
+// Without a beat a pinned gate lets everything pass, whatever it is; with one it is
+// like any other.
+func TestStaleGatePasses(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			m.config.Pinned = true
+			x := loaded(t, m.config)
+			for _, each := range []struct {
+				name  string
+				ago   time.Duration // the beat
+				stale bool
+			}{
+				{"none yet", time.Duration(monotonic()), true}, {"just now", 0, false}, {"ahead of the coarse clock", -time.Second, false},
+				{"a while ago", pinnedLasts / 2, false}, {"too long ago", pinnedLasts + time.Second, true},
+			} {
+				if each.name != "none yet" { // else as the map begins
+					if err := x.says(monotonic() - int64(each.ago)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, c := range verdictCases {
+					want := m.want(c)
+					if each.stale {
+						want = PassStale
+					}
+					if verdict, _, why := passed(t, x, c.packet.frame()); why != want || verdict != fate(want) {
+						t.Errorf("beat %s: %s: %s (%d), want %s", each.name, c.name, why, verdict, want)
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -234,6 +234,9 @@ func (s *station) serveUndo(w http.ResponseWriter, r *http.Request) {
 		out := deich.NewOut()
 		found, err = s.hand.undo(uint32(id), out)
 		s.carry(out.Orders)
+		if found {
+			s.pardon(everybody...) // nobody knows any more by which rule they were judged
+		}
 	}
 	switch {
 	case !found:

@@ -22,7 +22,9 @@ func lookGate(_ context.Context, p *patient) []finding {
 		return []finding{standingGate(*p.gate)}
 	}
 	asked := p.settings.Gate
-	return foreseenGate(asked.Mode, p.running, gate.Foresee(gate.Options{Config: asked, Ports: p.gatePorts()}))
+	return foreseenGate(asked.Mode, p.running, gate.Foresee(gate.Options{
+		Config: asked, Owner: gateOwner(p.settings.Data), Ports: p.gatePorts(),
+	}))
 }
 
 // gatePorts are those that a gate here would look at, as far as the configuration tells.
@@ -80,6 +82,9 @@ func foreseenGate(mode string, running bool, v gate.Outlook) []finding {
 		next = gateRights
 	}
 	at := strings.Join(v.Interfaces, ", ")
+	if v.Pinned != "" {
+		at += ", pinned in " + v.Pinned + ","
+	}
 	var all []finding
 	switch none := v.Backend == gate.None; {
 	case mode == gate.Off && none:
@@ -98,6 +103,8 @@ func foreseenGate(mode string, running bool, v gate.Outlook) []finding {
 	}
 	for _, s := range v.There {
 		switch {
+		case s.Left:
+			all = append(all, good("%s: the next start takes it over.", s))
 		case s.Ours:
 			all = append(all, weak("deich gate off takes it away, where its Deich has died.", "%s stands here, and it is not that of a Deich with this data folder.", s))
 		case mode == gate.Off:

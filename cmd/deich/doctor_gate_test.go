@@ -14,6 +14,8 @@ func TestDoctorTellsOfTheGate(t *testing.T) {
 	table := gate.Outlook{Backend: gate.Table, Why: "not xdp-native: a stranger", Interfaces: []string{"eth0"},
 		There: []gate.Standing{{Text: `the XDP program "stranger" (7)`, At: "eth0"}}}
 	left := gate.Outlook{Backend: gate.None, Why: "it stands already", There: []gate.Standing{{Text: "the gate of another Deich (XDP program 8)", At: "eth0", Ours: true}}}
+	pinned := gate.Outlook{Backend: gate.Native, Why: "it can be had here", Interfaces: []string{"eth0"}, Pinned: "/sys/fs/bpf/deich_gate",
+		There: []gate.Standing{{Text: "what an earlier Deich left pinned (XDP program 9)", At: "eth0", Ours: true, Left: true}}}
 	for _, c := range []struct {
 		name, mode string
 		running    bool
@@ -27,6 +29,8 @@ func TestDoctorTellsOfTheGate(t *testing.T) {
 		{"off, beside a stranger", gate.Off, false, table, stateGood + " " + stateGood, `"stranger" (7) at eth0`},
 		{"auto, beside a stranger", gate.Auto, false, table, stateGood + " " + stateWeak, "ip link set dev eth0 xdp off"},
 		{"left behind", gate.Auto, false, left, stateWeak + " " + stateWeak, "deich gate off takes it away"},
+		{"pinned", gate.XDP, false, pinned, stateGood + " " + stateGood, "at eth0, pinned in /sys/fs/bpf/deich_gate, for this user"},
+		{"to be taken over", gate.XDP, false, pinned, stateGood + " " + stateGood, "(XDP program 9) at eth0: the next start takes it over."},
 		{"running without", gate.Auto, true, none, stateWeak + " " + stateWeak, "the running Deich has none"},
 	} {
 		all := foreseenGate(c.mode, c.running, c.outlook)
@@ -42,6 +46,9 @@ func TestDoctorTellsOfTheGate(t *testing.T) {
 	s.Counts[gate.DropSource].Packets = 12
 	if f := standingGate(s); f.State != stateGood || !strings.Contains(f.Found, "packets dropped: source 12") {
 		t.Errorf("%+v", f)
+	}
+	if s.Pinned = "/sys/fs/bpf/deich_gate"; !strings.Contains(standingGate(s).Found, "eth0 (native), pinned in /sys/fs/bpf/deich_gate stands") {
+		t.Errorf("%+v", standingGate(s))
 	}
 	if s.Trouble = "the disk is on fire"; standingGate(s).State != stateWeak {
 		t.Errorf("%+v", standingGate(s))

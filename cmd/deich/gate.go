@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +34,7 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 	asked.Allow = nil // spared gives it, as it is after a reload
 	asked.DryRun = asked.DryRun || c.Policy.Observe
 	g, err := gate.Open(gate.Options{
-		Config: asked, Ports: s.ownPorts(c), Allow: s.spared, Now: s.now,
+		Config: asked, Owner: gateOwner(s.data.path), Ports: s.ownPorts(c), Allow: s.spared, Now: s.now,
 		Seen: func(all []deich.Count) { s.engine.Seen(s.now(), all) },
 		Log:  slog.New(slog.NewTextHandler(s.terminal.errs, nil)),
 	})
@@ -41,6 +42,9 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 		return hint(err, "gate.mode auto takes what can be had, and goes without where nothing can")
 	}
 	s.gate.Store(g)
+	if !s.bypassed().IsZero() {
+		s.pardon(everybody...) // it began before there was a gate
+	}
 	if g.Status().Backend != gate.None {
 		if err := gate.Confine(); err != nil {
 			s.terminal.warn("more rights are kept than are needed: %v", err)
@@ -49,6 +53,27 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 	running.Go(func() { g.Run(ctx) })
 	g.Carry(s.engine.Orders(s.now())) // from before there was a gate
 	return nil
+}
+
+// gateOwner tells Deichs apart whose gates are pinned on one machine.
+func gateOwner(data string) string {
+	if whole, err := filepath.Abs(data); err == nil {
+		return whole
+	}
+	return data
+}
+
+// everybody is whom a bypass reaches.
+var everybody = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// pardon takes back what a Deich before this one judged within prefixes, where
+// the gate has outlived it.
+func (s *station) pardon(all ...netip.Prefix) {
+	if g := s.gate.Load(); g != nil {
+		for _, p := range all {
+			g.Pardon(p)
+		}
+	}
 }
 
 func (s *station) closeGate() error {
@@ -129,6 +154,9 @@ func gateWords(s gate.Status) string {
 	}
 	if s.Lock {
 		text += ", for the allow list alone"
+	}
+	if s.Pinned != "" {
+		text += ", pinned in " + s.Pinned
 	}
 	return text
 }

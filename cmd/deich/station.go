@@ -159,6 +159,7 @@ func (s *station) revoke(p netip.Prefix) {
 	for out := deich.NewOut(); s.engine.Revoke(s.now(), p, out) > 0; out.Reset() {
 		s.carry(out.Orders)
 	}
+	s.pardon(p)
 }
 
 func (s *station) putInForce(c settings) {
@@ -370,8 +371,9 @@ func (s *station) bypass(span time.Duration) (until time.Time) {
 	}
 	s.engine.Bypass(s.now().Add(span))
 	// Everybody: also those who are refused before they can ask.
-	s.revoke(netip.MustParsePrefix("0.0.0.0/0"))
-	s.revoke(netip.MustParsePrefix("::/0"))
+	for _, p := range everybody {
+		s.revoke(p)
+	}
 	return s.bypassed()
 }
 

@@ -19,6 +19,7 @@ enum reason {
 	PASS_ALLOWED, // on the allow list
 	PASS,         // for Deich's ports, and nothing stands against it
 	PASS_COOKIE,  // a SYN, answered with a cookie
+	PASS_STALE,   // nobody has said for a while that Deich is alive
 	DROP_SOURCE,
 	DROP_PREFIX,
 	DROP_REFLECTION,
@@ -33,6 +34,9 @@ volatile const __u8 reflection; // look at UDP to other ports
 volatile const __u8 locked;     // only the allow list may use Deich's ports
 volatile const __u8 cookies;    // answer SYNs when the listener's queue is full
 volatile const __u16 mss4 = 1460, mss6 = 1440;
+// lasts is for how many nanoseconds a gate that outlives its process goes on
+// without a beat; 0: it ends with its process, and needs none.
+volatile const __u64 lasts;
 
 // Set while it runs: whether there are prefixes at all.
 volatile __u32 prefixes;
@@ -119,6 +123,22 @@ struct {
 	TYPE(key, struct net6);
 	TYPE(value, struct verdict);
 } prefix6 SEC(".maps");
+
+// standing is what a gate that outlives its process is known by, and when that
+// last said that it is alive.
+struct standing {
+	__u64 beat;   // CLOCK_MONOTONIC, in nanoseconds
+	__u64 owner;  // whose it is
+	__u32 layout; // of this and the verdicts
+	__u32 unused;
+};
+
+struct {
+	FIELD(type, MAP_ARRAY);
+	FIELD(max_entries, 1);
+	TYPE(key, __u32);
+	TYPE(value, struct standing);
+} pinned SEC(".maps");
 
 struct count {
 	__u64 packets, bytes;
@@ -273,6 +293,16 @@ inlined int allowed(struct packet *p) {
 	return map_lookup(&allow6, &key) != 0;
 }
 
+// stale says that Deich has died or hangs. Its beat may be ahead of the coarse
+// clock, so nothing is subtracted.
+inlined int stale(void) {
+	__u32 first = 0;
+	if (!lasts)
+		return 0;
+	struct standing *s = map_lookup(&pinned, &first);
+	return !s || ktime_coarse() > s->beat + lasts;
+}
+
 inlined int holds(struct verdict *v, __u64 now) {
 	if (!v || v->expires <= now)
 		return 0;
@@ -305,6 +335,8 @@ SEC("xdp.frags")
 int deich_gate(struct xdp_md *ctx) {
 	struct packet p = {};
 	__u32 why = PASS_OTHER;
+	if (stale())
+		return tell(ctx, &p, PASS_STALE);
 	if (!read(ctx, &p, &why))
 		return tell(ctx, &p, why);
 
