@@ -124,6 +124,15 @@ func TestShortenedScenariosFit(t *testing.T) {
 			t.Errorf("%s: only %d peers", name, asked)
 		}
 	}
+	secured, err := shortened("tls-flood")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range guardians() {
+		if got := g.fits(&secured); got != (g.name == justDeich) {
+			t.Errorf("%s over TLS: %v", g.name, got)
+		}
+	}
 	if _, err := shortened("nothing of the kind"); err == nil {
 		t.Error("a scenario that there is not")
 	}

@@ -143,7 +143,7 @@ func workInside(work func(*sandbox, net.Listener) (Report, error)) (Report, erro
 var errCannotHere = errors.New("it cannot run here")
 
 func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenario) (Finding, error) {
-	if err := possible(&s, box); err != nil {
+	if err := possible(&s, box, !o.Without); err != nil {
 		return Finding{}, err
 	}
 	r, err := newRehearsal(o, box, s, !o.Without)
@@ -153,7 +153,11 @@ func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenari
 	return r.run(ctx, nil)
 }
 
-func possible(s *scenarios.Scenario, box *sandbox) error {
+// possible says whether a scenario can run here; deich, whether it is Deich that stands in front.
+func possible(s *scenarios.Scenario, box *sandbox, deich bool) error {
+	if s.Shield.TLS && !deich {
+		return fmt.Errorf("%w: nothing but Deich speaks TLS in a drill", errCannotHere)
+	}
 	for _, a := range s.Attacks {
 		if a.Networks > 0 && box.kind != Namespace {
 			return fmt.Errorf("%w: IPv6 prefixes need a network namespace (%s)", errCannotHere, box.why)

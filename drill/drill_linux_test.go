@@ -78,6 +78,57 @@ func TestShortRehearsalOnLoopback(t *testing.T) {
 	}
 }
 
+func TestShortRehearsalOverTLS(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	needLoopback(t)
+	var out bytes.Buffer
+	o := Options{Out: &out, Loopback: true}.withDefaults()
+	s := shortScenario()
+	s.Shield.TLS = true
+	s.Groups[0].Anew = true
+	s.Attacks = []scenarios.Attack{
+		{Name: "readers", Request: scenarios.Page, Manner: scenarios.Shake, Sources: 50, Rate: 30},
+		{Name: "leavers", Request: scenarios.Page, Manner: scenarios.Hello, Sources: 50, Rate: 30},
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRehearsal(&o, &sandbox{kind: Loopback, why: "a test", net: addresses{net: 127}}, s, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := r.run(t.Context(), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for _, g := range f.Groups[:2] {
+		if flood := g.Cells[1]; flood.Requests < 5 || flood.Success < 0.9 {
+			t.Errorf("%s in the flood: %+v", g.Name, flood)
+		}
+	}
+	if a := f.Attack; a.Endings["TLS answer"] < 40 || a.Endings["left"] < 40 || a.Reached != 0 {
+		t.Errorf("attack: %+v", a)
+	}
+	if _, err := os.Stat(r.identity.key); !os.IsNotExist(err) {
+		t.Errorf("%s is left behind", r.identity.key)
+	}
+}
+
+func TestTLSNeedsDeichInFront(t *testing.T) {
+	s := shortScenario()
+	box := &sandbox{kind: Loopback, net: addresses{net: 127}}
+	if err := possible(&s, box, false); err != nil {
+		t.Error(err)
+	}
+	s.Shield.TLS = true
+	if err := possible(&s, box, true); err != nil {
+		t.Error(err)
+	}
+	if err := possible(&s, box, false); !errors.Is(err, errCannotHere) {
+		t.Errorf("%v", err)
+	}
+}
+
 // needLoopback skips where 127.0.0.0/8 is not all local.
 func needLoopback(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {

@@ -3,6 +3,8 @@ package drill
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -19,7 +21,7 @@ import (
 // safe for concurrent use.
 type fetcher struct {
 	http    *http.Transport
-	base    string // "http://host:port"
+	base    string // "http://host:port", or https
 	agent   string
 	cookies string // empty and unkept for programs
 	keeps   bool
@@ -44,6 +46,18 @@ func newFetcher(from netip.Addr, at netip.AddrPort, agent string, cookies bool) 
 			ReadBufferSize:         4 << 10,
 		},
 		base: "http://" + to, agent: agent, keeps: cookies,
+	}
+}
+
+// secure has it speak TLS, before its first request, with whoever has a
+// certificate for the site by one of roots. It resumes sessions where it keeps
+// cookies, as browsers do; the first handshake is a whole one.
+func (f *fetcher) secure(roots *x509.CertPool) {
+	f.base = strings.Replace(f.base, "http:", "https:", 1)
+	f.http.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: site}
+	f.http.TLSHandshakeTimeout = Deadline
+	if f.keeps {
+		f.http.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	}
 }
 
@@ -179,6 +193,7 @@ func pageRefresh(page []byte) time.Duration {
 // died names what a request without an answer died of.
 func died(err error) string {
 	var timeout net.Error
+	var said *net.OpError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
@@ -188,9 +203,13 @@ func died(err error) string {
 		return "connection reset"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed"
+	case errors.As(err, &said) && said.Op == "remote error": // so crypto/tls calls an alert
+		return "TLS refused"
 	}
 	return "no answer"
 }
 
 // dropped says whether the connection was ended without an answer, as a drop does.
-func dropped(word string) bool { return word == "connection reset" || word == "connection closed" }
+func dropped(word string) bool {
+	return word == "connection reset" || word == "connection closed" || word == "TLS refused"
+}

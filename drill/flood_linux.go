@@ -30,6 +30,7 @@ type flood struct {
 	second   int
 	sums     *strikes
 	solvers  *solvers
+	hello    []byte // what attackers begin TLS with, but for its random
 }
 
 // phase of a link's life.
@@ -73,6 +74,12 @@ func newFlood(clock clock, s *scenarios.Scenario, box *sandbox, at netip.AddrPor
 			return nil, fmt.Errorf("drill: %s needs IPv6 prefixes of its own, so a network namespace: %s", s.Name, box.why)
 		}
 		a := newAssault(spec, i, s, box.net, agents, search)
+		if (spec.Manner == scenarios.Hello || spec.Manner == scenarios.Shake) && f.hello == nil {
+			var err error
+			if f.hello, err = clientHello(); err != nil {
+				return nil, err
+			}
+		}
 		if spec.Solve && f.solvers == nil {
 			f.solvers = newSolvers(runtime.NumCPU())
 		}
@@ -201,12 +208,16 @@ func (f *flood) begin(number int, now time.Duration) bool {
 	if i == none {
 		return false
 	}
-	if a.spec.Manner == scenarios.Leave {
-		l := &f.conns[i]
+	switch l := &f.conns[i]; a.spec.Manner {
+	case scenarios.Leave:
 		l.phase, l.deadline = leaving, now+botPatience
-		return true
+	case scenarios.Hello, scenarios.Shake:
+		l.rest = greeting(l.rest[:0], f.hello, a.rng)
+		l.phase, l.deadline = sending, now+botPatience
+		f.write(i)
+	default:
+		f.send(i, now)
 	}
-	f.send(i, now)
 	return true
 }
 
@@ -313,6 +324,9 @@ func (f *flood) write(i int32) {
 	if len(l.rest) == 0 && l.phase == sending {
 		l.phase = waiting
 		f.now.Sent++
+		if f.assaults[l.assault].spec.Manner == scenarios.Hello {
+			f.finish(i, "left")
+		}
 	}
 }
 
@@ -372,6 +386,10 @@ func (f *flood) read(i int32) {
 // took handles bytes of an answer.
 func (f *flood) took(i int32, b []byte) {
 	l := &f.conns[i]
+	if f.assaults[l.assault].spec.Manner == scenarios.Shake {
+		f.finish(i, greeted(b))
+		return
+	}
 	if l.status != 0 {
 		f.body(i, b)
 		return

@@ -53,22 +53,28 @@ func floodOnce(t *testing.T, attack string, h func(s *seen, w http.ResponseWrite
 		h(s, w, r)
 	}))
 	defer server.Close()
+	sums := floodAt(t, server.Listener.Addr(), attack, "")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s, sums
+}
+
+// floodAt floods a listener of the test's for a second; more is of the scenario.
+func floodAt(t *testing.T, at net.Addr, attack, more string) strike {
+	t.Helper()
 	spec, err := scenarios.Parse([]byte(fmt.Sprintf(`{"name":"x","title":"t","phases":{"peace":"1s","flood":"1s"},
-		"groups":[{"name":"known","kind":"browser","count":1}],"attacks":[%s]}`, attack)))
+		"groups":[{"name":"known","kind":"browser","count":1}],"attacks":[%s]%s}`, attack, more)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sums := newStrikes()
 	box := &sandbox{kind: Loopback, net: addresses{net: 127}}
-	at := netip.MustParseAddrPort(server.Listener.Addr().String())
-	f, err := newFlood(newClock(0), &spec, box, at, desktopAgents(), "/search?q=", sums)
+	f, err := newFlood(newClock(0), &spec, box, netip.MustParseAddrPort(at.String()), desktopAgents(), "/search?q=", sums)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.run(t.Context())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s, sums.whole
+	return sums.whole
 }
 
 func plainAnswer(_ *seen, w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -71,17 +72,27 @@ func openShield(ctx context.Context, f map[string]string) error {
 		return err
 	}
 	fmt.Printf("console: http://%s/?token=abc\n", f["console"])
-	return serve(ctx, f["listen"], httputil.NewSingleHostReverseProxy(to))
+	return serveSecured(ctx, f["listen"], f["cert"], f["key"], httputil.NewSingleHostReverseProxy(to))
 }
 
 func serve(ctx context.Context, at string, h http.Handler) error {
+	return serveSecured(ctx, at, "", "", h)
+}
+
+// serveSecured speaks TLS where there is a certificate.
+func serveSecured(ctx context.Context, at, certificate, key string, h http.Handler) error {
 	l, err := net.Listen("tcp", at)
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: h}
+	s := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)} // handshakes that are left are no errors here
 	go func() { <-ctx.Done(); s.Close() }()
-	if err := s.Serve(l); err != http.ErrServerClosed {
+	if certificate != "" {
+		err = s.ServeTLS(l, certificate, key)
+	} else {
+		err = s.Serve(l)
+	}
+	if err != http.ErrServerClosed {
 		return err
 	}
 	return nil

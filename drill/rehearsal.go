@@ -31,6 +31,7 @@ type rehearsal struct {
 	asks     asks
 	scan     int          // fixes what the origin can do; 0: it measures itself
 	door     net.Listener // where the console is to be seen from outside; nil: nowhere
+	identity *identity    // of the shield; nil: without TLS
 
 	dir     string
 	clock   clock
@@ -97,6 +98,11 @@ func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Findin
 
 // prepare starts the origin, measures it, and starts the shield.
 func (r *rehearsal) prepare(ctx context.Context) (err error) {
+	if r.spec.Shield.TLS {
+		if r.identity, err = newIdentity(r.dir); err != nil {
+			return err
+		}
+	}
 	if r.inner, err = r.box.listener(); err != nil {
 		return err
 	}
@@ -174,9 +180,12 @@ func (r *rehearsal) startShield(ctx context.Context) error {
 	if r.with != nil {
 		return r.startOther(ctx)
 	}
-	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, "protect",
-		"--to", "http://"+near(r.inner).String(), "--listen", r.box.bindable(r.target),
-		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String(), "--status", "off")
+	args := []string{"protect", "--to", "http://" + near(r.inner).String(), "--listen", r.box.bindable(r.target),
+		"--data", filepath.Join(r.dir, "deich"), "--console", r.console.String(), "--status", "off"}
+	if id := r.identity; id != nil {
+		args = append(args, "--cert", id.certificate, "--key", id.key)
+	}
+	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, args...)
 	if err != nil {
 		return err
 	}
@@ -276,10 +285,13 @@ func (r *rehearsal) users(solving chan struct{}) []*user {
 			if spec.Stay > 0 {
 				leaves = min(end, comes+spec.Stay.D())
 			}
+			client := newFetcher(r.box.net.user(g, n, spec), r.target, agent, spec.Kind != scenarios.Program)
+			if r.identity != nil {
+				client.secure(r.identity.roots)
+			}
 			all = append(all, &user{
 				number: len(all), group: g, spec: spec, clock: r.clock, tally: &r.tally, rng: rng, shielded: r.shielded, slow: &r.slow, asks: &r.asks,
-				client: newFetcher(r.box.net.user(g, n, spec), r.target, agent, spec.Kind != scenarios.Program),
-				walk:   r.sessions.walk(len(all)+int(s.Seed), spec.Gap.D()), solvers: solving, comes: comes, leaves: leaves,
+				client: client, walk: r.sessions.walk(len(all)+int(s.Seed), spec.Gap.D()), solvers: solving, comes: comes, leaves: leaves,
 			})
 		}
 	}

@@ -51,6 +51,9 @@ func (u *user) live(ctx context.Context) {
 		} else {
 			u.open(ctx, s.rank)
 		}
+		if u.spec.Anew {
+			u.client.close()
+		}
 		if !rest(ctx, s.gap) {
 			return
 		}

@@ -124,6 +124,7 @@ func (s Scenario) over(base Scenario) Scenario {
 	set(&out.Origin.Fresh, s.Origin.Fresh)
 	set(&out.Origin.Down, s.Origin.Down)
 	set(&out.Shield.Start, s.Shield.Start)
+	set(&out.Shield.TLS, s.Shield.TLS)
 	set(&out.Goodput, s.Goodput)
 	if s.Pin.Origin != nil {
 		out.Pin.Origin = s.Pin.Origin

@@ -45,6 +45,8 @@ type Origin struct {
 type Shield struct {
 	// Start is when it is started, if not before everything else. Until then nobody listens.
 	Start Duration `json:"start,omitempty"`
+	// TLS has users come over TLS, with a certificate made for the rehearsal.
+	TLS bool `json:"tls,omitempty"`
 }
 
 // Pin names the processor cores that a process may use; none: all.
@@ -76,6 +78,7 @@ type Group struct {
 	Gap       Duration `json:"gap,omitempty"`       // mean time between two pages of one user (default 1.5s)
 	Addresses int      `json:"addresses,omitempty"` // they share so many addresses (default: each its own)
 	Token     bool     `json:"token,omitempty"`     // programs only: they log in first and send a bearer token
+	Anew      bool     `json:"anew,omitempty"`      // each page comes by a new connection, as after a longer absence
 	In        Duration `json:"in,omitempty"`        // newcomers are to be in within this time of their first request (default 3s)
 	Target    float64  `json:"target,omitempty"`    // share of its requests that must succeed in the flood phase
 }
@@ -102,6 +105,10 @@ const (
 	Keep Manner = "keep"
 	// Leave opens a connection for each and closes it at once, without a request.
 	Leave Manner = "leave"
+	// Hello begins TLS in a connection for each and closes it at once.
+	Hello Manner = "hello"
+	// Shake begins TLS in a connection for each and closes it once the server has answered.
+	Shake Manner = "shake"
 	// SlowHeaders opens connections and never ends the headers.
 	SlowHeaders Manner = "slow-headers"
 	// SlowBody announces a body and sends it a byte at a time.

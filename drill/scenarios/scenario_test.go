@@ -10,7 +10,7 @@ import (
 var wanted = []string{
 	"botnet", "botnet-50x", "botnet-api", "botnet-cookies", "botnet-one-core", "botnet-solver", "cold-start", "conn-flood",
 	"flash-crowd", "flash-nat", "flash-read", "get-flood", "login-flood", "nat-mixed", "origin-down", "origin-slow",
-	"post-flood", "pulse", "slow-body", "slowloris", "v6-rotation",
+	"post-flood", "pulse", "slow-body", "slowloris", "tls-flood", "v6-rotation",
 }
 
 func TestListHasEveryScenario(t *testing.T) {
@@ -61,6 +61,8 @@ func TestBotnetIsWhatItSays(t *testing.T) {
 const good = `{"name":"x","title":"t","phases":{"peace":"1s","flood":"1s"},"origin":{},"shield":{},"pin":{},
 "groups":[{"name":"known","kind":"browser","count":1}]`
 
+var secured = strings.Replace(good, `"shield":{}`, `"shield":{"tls":true}`, 1)
+
 func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"unknown field":   {good + `,"target":"http://example.org"}`, `unknown field "target"`},
@@ -79,6 +81,11 @@ func TestParseRefuses(t *testing.T) {
 		"a long phase":    {strings.Replace(good, `"flood":"1s"`, `"flood":"1h"`, 1) + `}`, "phases.flood"},
 		"unknown manner":  {good + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"x"}]}`, "attacks[0].manner"},
 		"unknown request": {good + `,"attacks":[{"name":"a","sources":1,"rate":1,"request":"x"}]}`, "attacks[0].request"},
+		"hello in plain":  {good + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"hello"}]}`, "only with shield.tls"},
+		"shake in plain":  {good + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"shake"}]}`, "only with shield.tls"},
+		"HTTP over TLS":   {secured + `,"attacks":[{"name":"a","sources":1,"rate":1}]}`, "leave, hello or shake"},
+		"hellos too fast": {secured + `,"attacks":[{"name":"a","sources":1,"rate":20000,"manner":"hello"}]}`, "attacks[0].rate"},
+		"an early hello":  {secured + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"hello","early":{"visits":1}}]}`, "attacks[0].early"},
 		"too long":        {strings.Repeat(" ", FileBytesMax) + good + "}", "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +94,21 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error %v does not say %q", err, c.says)
 			}
 		})
+	}
+}
+
+func TestTLSIsOfTheShield(t *testing.T) {
+	s, err := Parse([]byte(secured + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"shake"},{"name":"b","sources":1,"rate":1,"manner":"leave"}]}`))
+	if err != nil || !s.Shield.TLS {
+		t.Errorf("%+v, %v", s.Shield, err)
+	}
+	variant, err := Parse([]byte(`{"name":"x","title":"t","base":"tls-flood"}`))
+	if err != nil || !variant.Shield.TLS {
+		t.Errorf("a variant: %+v, %v", variant.Shield, err)
+	}
+	variant, err = Parse([]byte(`{"name":"x","title":"t","base":"conn-flood","shield":{"tls":true}}`))
+	if err != nil || !variant.Shield.TLS {
+		t.Errorf("a variant of one without: %+v, %v", variant.Shield, err)
 	}
 }
 

@@ -141,7 +141,7 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 	}
 	c.within(at+".sources", a.Sources, 1, SourcesMax)
 	switch a.Manner {
-	case Each, Leave:
+	case Each, Leave, Hello, Shake:
 		c.rate(at, a)
 	case Keep:
 		c.rate(at, a)
@@ -152,7 +152,14 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 			c.bad(at+".rate", "%s has connections, not a rate", a.Manner)
 		}
 	default:
-		c.bad(at+".manner", "%q: each, leave, keep, slow-headers or slow-body", a.Manner)
+		c.bad(at+".manner", "%q: each, leave, hello, shake, keep, slow-headers or slow-body", a.Manner)
+	}
+	begins := a.Manner == Hello || a.Manner == Shake
+	switch {
+	case begins && !s.Shield.TLS:
+		c.bad(at+".manner", "%s: only with shield.tls", a.Manner)
+	case !begins && a.Manner != Leave && s.Shield.TLS:
+		c.bad(at+".manner", "%s: attackers send no request over TLS: leave, hello or shake", a.Manner)
 	}
 	c.time(at+".from", a.From, -s.Phases.Peace.D(), s.Phases.Flood.D())
 	c.time(at+".pulse.on", a.Pulse.On, 0, PhaseMax)
@@ -163,6 +170,9 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 	c.within(at+".networks", a.Networks, 0, 4096)
 	c.time(at+".early.from", a.Early.From, -s.Phases.Peace.D(), 0)
 	c.within(at+".early.visits", a.Early.Visits, 0, 20)
+	if a.Early.Visits > 0 && (begins || a.Manner == Leave) {
+		c.bad(at+".early", "%s visits no page", a.Manner)
+	}
 	if a.Behind != "" && !s.hasAddresses(a.Behind) {
 		c.bad(at+".behind", "%q: a group that shares addresses", a.Behind)
 	}
