@@ -37,6 +37,15 @@ var tables = map[string]func(*Desk, *Live) table{
 		}
 		return t
 	},
+	"causes": func(_ *Desk, v *Live) table {
+		t := table{columns: []string{"origin", "cause", "sure", "since", "term", "value", "weight"}}
+		for _, o := range v.Origins {
+			for _, term := range heaviest(o.Terms) {
+				t.add(o.Name, o.Cause, o.Sure, o.CauseSince, term.Name, term.Value, term.Weight)
+			}
+		}
+		return t
+	},
 	"rules": func(_ *Desk, v *Live) table {
 		t := table{columns: []string{"id", "text", "text_de"}}
 		for _, r := range v.Rules {

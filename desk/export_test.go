@@ -20,7 +20,7 @@ func TestTablesAreExported(t *testing.T) {
 	s.Served = []Served{{"member", 400, 1}}
 	d.sample()
 	d.Note(Event{At: time.Now(), Kind: "pressure_began", Text: "@SUM(A1)"})
-	rows := map[string]int{"users": len(tiers), "acts": len(acts), "rules": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
+	rows := map[string]int{"users": len(tiers), "acts": len(acts), "causes": 0, "rules": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
 	for name := range tables {
 		w := ask(d, "/api/v1/tables/"+name+".csv")
 		all, err := csv.NewReader(w.Body).ReadAll()

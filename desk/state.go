@@ -107,9 +107,11 @@ type Origin struct {
 	// Why says that in a sentence; empty where there is nothing to say.
 	Why       string `json:"why,omitempty"`
 	WhyGerman string `json:"why_de,omitempty"`
-	// Sure is how sure the engine is, 0 to 1, and Terms is its evidence.
-	Sure  float64      `json:"sure,omitempty"`
-	Terms []deich.Term `json:"terms,omitempty"`
+	// Sure is how sure the engine is, 0 to 1, Terms is its evidence, and CauseSince
+	// when it came to that.
+	Sure       float64      `json:"sure,omitempty"`
+	Terms      []deich.Term `json:"terms,omitempty"`
+	CauseSince time.Time    `json:"cause_since,omitzero"`
 	// Public is the name under which the public knows what stands behind it.
 	Public string `json:"public,omitempty"`
 }

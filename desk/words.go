@@ -18,6 +18,9 @@ type words struct {
 	UsersPlot, UsersPlotLabel, Figures                                             string
 	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                  string
 	Common, Rule, NoRule, RulesNote                                                string
+	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans        string // Sure and SureSince: with %s
+	Flood, Crowd, Yes, No                                                          string
+	Terms                                                                          map[string]string // the engine's pieces of evidence
 	Towards, Origin, State, Asked, Answered, Limit, Flight                         string
 	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                         string
 	Failing, Pressed, Calm                                                         string
@@ -80,6 +83,15 @@ type scriptWords struct {
 	AskTake  string            `json:"ask_take"`
 	Test     string            `json:"test"`
 	AskTest  string            `json:"ask_test"`
+	NoCause  string            `json:"no_cause"`
+	Sure     string            `json:"sure"`
+	Since    string            `json:"since"`
+	Flood    string            `json:"flood"`
+	Crowd    string            `json:"crowd"`
+	Yes      string            `json:"yes"`
+	No       string            `json:"no"`
+	Terms    map[string]string `json:"terms"`
+	Units    map[string]string `json:"units"`
 }
 
 // sayings are the sentences of which speak puts together what is true now.
@@ -105,7 +117,18 @@ var english = words{
 	ActsPlotLabel: "All requests per second by act over time; the table below has the figures",
 	Common:        "What the flood has in common", Rule: "Rule", NoRule: "No rule is in force.",
 	RulesNote: "A rule is found, watched for half a second, put in force, renewed while it is needed, and taken back where known users meet it. “deich undo” with its number takes it back now.",
-	Towards:   "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
+	WhyHead:   "Why", NoCause: "No origin suffers: there is nothing to explain.", Sure: "%s sure", SureSince: "since %s",
+	CauseNote: "A judgement from what was seen, not a proof, and never who it was. What weighs speaks for a flood or for a crowd; the rest says what was measured.",
+	Evidence:  "Evidence", Measured: "Measured", Leans: "Speaks for", Flood: "flood", Crowd: "crowd", Yes: "yes", No: "no",
+	Terms: map[string]string{
+		"times_usual": "Asked, against what is usual", "slowdown": "Time to answer, against peace", "slowdown_alone": "The same, for one request at a time",
+		"down": "Most answers fail", "errors": "Answers that are errors", "asked_again": "Asked again after it failed",
+		"by_rule": "Requests that meet a rule", "over_budget": "Requests beyond their budget", "challenges_answered": "Calculations that were answered",
+		"returned_in_time": "Came back from the waiting room in time", "came_when_told": "Programs that came back when told",
+		"pages_completed": "Parts loaded with each page", "from_who_was_here": "Asked by who was here before, against then",
+		"answered_no": "Answered with no (4xx)", "seconds_of_rise": "Time it took to rise", "crowd_expected": "Many people are announced",
+	},
+	Towards: "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
 	Flight: "At the origin", Queue: "Queue", Streams: "Streams", Cut: "Cut line", Together: "All origins together", Now: "Now",
 	CutMost:   "Cut line, the highest",
 	LimitNote: "The limit is how many requests at once help the origin; it is measured, not set. Whoever ranks below the cut line (0 to 127) is asked to prove itself, to wait, or to come back.",
@@ -189,7 +212,18 @@ var german = words{
 	ActsPlotLabel: "Alle Anfragen je Sekunde im Verlauf, nach dem, was mit ihnen geschah; die Zahlen stehen in der Tabelle darunter",
 	Common:        "Was die Flut gemeinsam hat", Rule: "Regel", NoRule: "Keine Regel ist in Kraft.",
 	RulesNote: "Eine Regel wird gefunden, eine halbe Sekunde beobachtet, in Kraft gesetzt, verlängert, solange sie gebraucht wird, und zurückgenommen, wo sie bekannte Nutzer trifft. „deich undo“ mit ihrer Nummer nimmt sie jetzt zurück.",
-	Towards:   "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
+	WhyHead:   "Warum", NoCause: "Keine Plattform leidet: Es gibt nichts zu erklären.", Sure: "zu %s sicher", SureSince: "seit %s",
+	CauseNote: "Ein Urteil aus dem, was zu sehen war, kein Beweis, und nie darüber, wer es war. Was wiegt, spricht für eine Flut oder für einen Andrang; der Rest sagt, was gemessen wurde.",
+	Evidence:  "Beleg", Measured: "Gemessen", Leans: "Spricht für", Flood: "Flut", Crowd: "Andrang", Yes: "ja", No: "nein",
+	Terms: map[string]string{
+		"times_usual": "Verlangt, gegen sonst", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
+		"down": "Die meisten Antworten scheitern", "errors": "Antworten, die Fehler sind", "asked_again": "Erneut gefragt nach einem Fehler",
+		"by_rule": "Anfragen, auf die eine Regel passt", "over_budget": "Anfragen über ihrem Budget", "challenges_answered": "Gelöste Rechenaufgaben",
+		"returned_in_time": "Rechtzeitig aus dem Wartezimmer zurück", "came_when_told": "Programme, die kamen, als sie sollten",
+		"pages_completed": "Geladene Teile je Seite", "from_who_was_here": "Verlangt von denen, die schon da waren, gegen vorher",
+		"answered_no": "Mit Nein beantwortet (4xx)", "seconds_of_rise": "Dauer des Anstiegs", "crowd_expected": "Viele Menschen sind angekündigt",
+	},
+	Towards: "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
 	Flight: "Bei der Plattform", Queue: "Schlange", Streams: "Ströme", Cut: "Schnittlinie", Together: "Alle Plattformen zusammen", Now: "Jetzt",
 	CutMost:   "Schnittlinie, die höchste",
 	LimitNote: "Das Limit ist, wie viele Anfragen zugleich der Plattform nützen; es wird gemessen, nicht eingestellt. Wer im Rang unter der Schnittlinie (0 bis 127) steht, soll sich ausweisen, warten oder wiederkommen.",
@@ -277,8 +311,13 @@ func (w *words) ForScript() scriptWords {
 	s.Names, s.Rule, s.NoRule, s.Failing, s.Pressed, s.Calm = w.Names, w.Rule, w.NoRule, w.Failing, w.Pressed, w.Calm
 	s.Dropped, s.Passed, s.Modes, s.Undo = w.Dropped, w.Passed, w.Modes, w.Undo
 	s.NoAlert, s.TakenBy, s.Test = w.NoAlert, w.TakenBy, w.Test
+	s.NoCause, s.Sure, s.Since = w.NoCause, forScript(w.Sure), forScript(w.SureSince)
+	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
 	return s
 }
+
+// forScript writes the place for a figure as the script looks for it.
+func forScript(text string) string { return strings.ReplaceAll(text, "%s", "{}") }
 
 // In gives a text in the words' language.
 func (w *words) In(english, german string) string {

@@ -47,6 +47,8 @@ window.EventSource = class extends real {
 			const v = JSON.parse(m.data);
 			v.rules = [{id: 4294967295, text: "<img src=x onerror='window.hurt=1'><script>window.hurt=1</script>", de: "<b onclick='window.hurt=1'>x</b>"}];
 			v.alerts = [{name: "users_not_served", severity: "page", text: "<img src=x onerror='window.hurt=1'>", de: "<img src=x onerror='window.hurt=1'>"}];
+			Object.assign(v.origins[0], {why: "<img src=x onerror='window.hurt=1'>", why_de: "<img src=x onerror='window.hurt=1'>", sure: .97, cause_since: v.at,
+				terms: [{name: "times_usual", value: 9.5, weight: 0}, {name: "by_rule", value: .97, weight: 3}, {name: "<img src=x onerror='window.hurt=1'>", value: 1, weight: -1.2}]});
 			f({data: JSON.stringify(v)});
 		};
 	}
@@ -86,8 +88,18 @@ func TestBrowserConsole(t *testing.T) {
 		if got := ask[string](b, `document.documentElement.lang`); got != c.lang {
 			t.Errorf("%+v: the page speaks %q", c, got)
 		}
-		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b, #alerts img") !== null`) {
+		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b, #alerts img, #causes img, #terms img") !== null`) {
 			t.Errorf("%+v: a rule's text became markup", c)
+		}
+		evidence := map[string]string{
+			"en": "Requests that meet a rule|97.0 %|flood 3|<img src=x onerror='window.hurt=1'>|1|crowd 1.2|Asked, against what is usual|9.5 ×|–",
+			"de": "Anfragen, auf die eine Regel passt|97,0 %|Flut 3|<img src=x onerror='window.hurt=1'>|1|Andrang 1,2|Verlangt, gegen sonst|9,5 ×|–",
+		}[c.lang]
+		if got := ask[string](b, `[...document.querySelectorAll("#terms th, #terms td.n")].map(e => e.textContent).join("|")`); got != evidence {
+			t.Errorf("%+v: the evidence is %q", c, got)
+		}
+		if got := ask[string](b, `[...document.querySelectorAll("#terms rect")].map(e => e.getAttribute("class") + e.getAttribute("x") + e.getAttribute("width")).join()`); got != "flood03,crowd-1.21.2" {
+			t.Errorf("%+v: the bars are %q", c, got)
 		}
 		name := fmt.Sprintf("console %s %s wide=%v", c.lang, c.scheme, c.wide)
 		b.axe(name)

@@ -33,6 +33,7 @@ func (s *station) state() (state desk.State) {
 		o.Cause, o.Sure, o.Terms = judged.Cause.String(), judged.Confidence, judged.Terms
 		if judged.Cause != deich.NoCause {
 			o.Why, o.WhyGerman = causeWords[judged.Cause].English, causeWords[judged.Cause].German
+			o.CauseSince = wall(judged.Since)
 		}
 		o.Public = s.publicName(name)
 		state.Origins = append(state.Origins, o)

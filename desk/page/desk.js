@@ -200,82 +200,114 @@ async function act(method, path, body) {
 	at("done").textContent = trouble ? fill(words.not_done, trouble) : words.done;
 }
 
-// showAlerts keeps the items of those that stay, as showRules does.
-function showAlerts(alerts) {
-	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
-	const items = new Map([...at("alerts").children].map((li) => [li.dataset.id, li]));
-	const want = new Set(alerts.length ? alerts.map(key) : ["none"]);
-	for (const [id, li] of items) if (!want.has(id)) li.remove();
-	if (!alerts.length && !items.has("none")) {
-		const li = document.createElement("li");
-		li.dataset.id = "none";
-		li.textContent = words.no_alert;
-		at("alerts").append(li);
-	}
-	for (const a of alerts) {
-		let li = items.get(key(a));
-		if (!li) {
-			li = document.createElement("li");
-			li.dataset.id = key(a);
-			const b = document.createElement("b");
-			b.textContent = a.severity;
-			li.append(b, " ", document.createElement("span"));
-			at("alerts").append(li);
+// items keeps those of a list that stay, so that a button keeps its focus, and
+// puts what is new in its place; put fills an item with what is so now.
+function items(list, all, key, none, put) {
+	const old = new Map([...list.children].map((li) => [li.dataset.id, li]));
+	const want = new Set(all.length ? all.map((v) => String(key(v))) : ["none"]);
+	for (const [id, li] of old) if (!want.has(id)) li.remove();
+	for (const li of [...list.children]) if (li.dataset.id === undefined) li.remove();
+	const item = (id, i) => {
+		const li = old.get(id) || document.createElement("li");
+		if (!old.has(id)) {
+			li.dataset.id = id;
+			list.insertBefore(li, list.children[i] || null);
 		}
-		const text = said(a.text, a.de);
-		li.querySelector("span").textContent = text;
-		const button = li.querySelector("button");
-		if (a.taken_by) {
-			if (button) button.remove();
-			if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
-			li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
-		} else if (!button) {
-			const take = document.createElement("button");
-			take.type = "button";
-			take.className = "quiet";
-			take.textContent = words.take;
-			take.setAttribute("aria-label", words.take + ": " + text);
-			take.onclick = () => ask(fill(words.ask_take, li.querySelector("span").textContent), words.take,
-				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" });
-			li.append(take);
-		}
-	}
+		return li;
+	};
+	if (!all.length) item("none", 0).textContent = none;
+	all.forEach((v, i) => {
+		const li = item(String(key(v)), i);
+		if (!li.querySelector("b")) li.append(document.createElement("b"), " ", document.createElement("span"));
+		put(li, v);
+	});
 }
 
-// showRules keeps the items of rules that stay, so that a button keeps its focus.
+// button gives an item its button, once.
+function button(li, text, label, press) {
+	let b = li.querySelector("button");
+	if (!b) {
+		b = document.createElement("button");
+		b.type = "button";
+		b.className = "quiet";
+		li.append(b);
+	}
+	if (b.textContent !== text) b.textContent = text;
+	if (b.getAttribute("aria-label") !== label) b.setAttribute("aria-label", label);
+	b.onclick = press;
+}
+
+function showAlerts(alerts) {
+	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
+	items(at("alerts"), alerts, key, words.no_alert, (li, a) => {
+		const text = said(a.text, a.de);
+		li.querySelector("b").textContent = a.severity;
+		li.querySelector("span").textContent = text;
+		if (!a.taken_by) {
+			button(li, words.take, words.take + ": " + text, () => ask(fill(words.ask_take, text), words.take,
+				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" }));
+			return;
+		}
+		if (li.querySelector("button")) li.querySelector("button").remove();
+		if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+		li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
+	});
+}
+
 function showRules(rules) {
-	const items = new Map([...at("rules").children].map((li) => [li.dataset.id, li]));
-	if (!rules.length) {
-		if (!items.has("none")) {
-			const li = document.createElement("li");
-			li.dataset.id = "none";
-			li.textContent = words.no_rule;
-			at("rules").replaceChildren(li);
-		}
-		return;
-	}
-	const want = new Set(rules.map((r) => String(r.id)));
-	for (const [id, li] of items) if (!want.has(id)) li.remove();
-	for (const r of rules) {
-		let li = items.get(String(r.id));
-		if (!li) {
-			li = document.createElement("li");
-			li.dataset.id = r.id;
-			const id = document.createElement("b");
-			id.textContent = words.rule + " " + r.id;
-			li.append(id, " ", document.createElement("span"));
-			at("rules").append(li);
-		}
+	items(at("rules"), rules, (r) => r.id, words.no_rule, (li, r) => {
+		li.querySelector("b").textContent = words.rule + " " + r.id;
 		li.querySelector("span").textContent = said(r.text, r.de);
-		if (li.querySelector("button")) continue;
-		const undo = document.createElement("button");
-		undo.type = "button";
-		undo.className = "quiet";
-		undo.textContent = words.undo;
-		undo.setAttribute("aria-label", words.undo + ": " + words.rule + " " + r.id);
-		undo.onclick = () => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id);
-		li.append(undo);
+		button(li, words.undo, words.undo + ": " + words.rule + " " + r.id,
+			() => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id));
+	});
+}
+
+const measured = (t) => {
+	switch (words.units[t.name]) {
+	case "share": return share(t.value);
+	case "times": return count(t.value) + " ×";
+	case "seconds": return count(t.value) + " s";
+	case "yes": return t.value ? words.yes : words.no;
 	}
+	return count(t.value);
+};
+
+// showCauses says why origins suffer, and what speaks for that, the heaviest first.
+function showCauses(origins) {
+	const suffering = origins.filter((o) => o.why);
+	items(at("causes"), suffering, (o) => o.name, words.no_cause, (li, o) => {
+		li.querySelector("b").textContent = o.name;
+		li.querySelector("span").textContent = said(o.why, o.why_de);
+		if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+		li.querySelector("i").textContent = fill(words.sure, share(o.sure || 0)) + ", " + fill(words.since, clock(o.cause_since));
+	});
+	at("evidence").hidden = !suffering.length;
+	at("terms").replaceChildren(...suffering.flatMap((o) =>
+		[...(o.terms || [])].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).map((t) => {
+			const row = document.createElement("tr"), head = document.createElement("th");
+			head.scope = "row";
+			head.textContent = words.terms[t.name] || t.name;
+			if (suffering.length > 1) {
+				const of = document.createElement("small");
+				of.textContent = o.name;
+				head.append(" ", of);
+			}
+			row.append(head);
+			const lean = Math.max(-3, Math.min(3, t.weight)), tells = Math.abs(lean) >= .05;
+			for (const text of [measured(t), tells ? (lean > 0 ? words.flood : words.crowd) + " " + count(Math.abs(t.weight)) : "–"]) {
+				const cell = row.insertCell();
+				cell.className = "n";
+				cell.textContent = text;
+			}
+			const bar = row.insertCell(), svg = document.createElementNS(svgNS, "svg");
+			bar.className = "lean";
+			for (const [k, v] of [["viewBox", "-3 0 6 1"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) svg.setAttribute(k, v);
+			el(svg, "path", { class: "axis", d: "M0 0V1" });
+			if (tells) el(svg, "rect", { class: lean > 0 ? "flood" : "crowd", x: Math.min(lean, 0), y: .2, width: Math.abs(lean), height: .6 });
+			bar.append(svg);
+			return row;
+		})));
 }
 
 const mib = (n) => count(n / (1 << 20)) + " MiB";
@@ -363,6 +395,7 @@ function show(v) {
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
 	showAlerts(v.alerts || []);
+	showCauses(v.origins || []);
 	showRules(v.rules || []);
 	showSpool(v.spool);
 	showGate(v.gate);
