@@ -53,6 +53,13 @@ var tables = map[string]func(*Desk, *Live) table{
 		}
 		return t
 	},
+	"hand": func(d *Desk, _ *Live) table {
+		t := table{columns: []string{"id", "act", "target", "until"}}
+		for _, l := range d.state().Hand {
+			t.add(l.ID, l.Act, l.Target, l.Until)
+		}
+		return t
+	},
 	"origins": func(_ *Desk, v *Live) table {
 		t := table{columns: []string{"origin", "state", "cause", "sure", "demand", "goodput", "limit", "inflight", "queued", "streams", "cut"}}
 		for _, o := range v.Origins {

@@ -91,6 +91,7 @@ type Live struct {
 	Second   Second    `json:"second"`
 	Memory   int       `json:"memory_bytes"`
 	Listed   int       `json:"listed"`
+	Hand     []Listing `json:"hand"` // the newest of what is listed by hand, the oldest of them first
 	Ordered  int       `json:"ordered"`
 	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
 	Gate     Gate      `json:"gate"`
@@ -151,6 +152,7 @@ func (d *Desk) sample() (time.Time, State) {
 	var acted []Action
 	if d.incidents != nil {
 		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
+		undoable(acted, s.Hand)
 	}
 	l := &d.live
 	l.mu.Lock()
@@ -186,6 +188,7 @@ func (d *Desk) view(s *State) Live {
 	v := Live{
 		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
 		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered, Spool: s.Spool, Gate: s.Gate,
+		Hand: s.Hand[max(0, len(s.Hand)-handShown):],
 	}
 	slices.Reverse(v.Events)
 	for i := range tiers {

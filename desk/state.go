@@ -26,6 +26,8 @@ type State struct {
 	Panics      uint64 `json:"panics"`       // engine failures that guard caught
 	Failopen    bool   `json:"failopen"`     // the engine is being left alone
 	Rules       []Rule `json:"rules"`        // in force, the oldest first
+	// Hand is what is listed by hand and in force, the oldest first; programs ask /api/v1/hand.
+	Hand []Listing `json:"-"`
 
 	Minted    uint64 `json:"minted"`     // passes given
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold

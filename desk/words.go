@@ -21,6 +21,10 @@ type words struct {
 	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans        string // Sure and SureSince: with %s
 	Flood, Crowd, Yes, No                                                          string
 	Terms                                                                          map[string]string // the engine's pieces of evidence
+	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted   string            // Nothing: with %s
+	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                             string            // AtAccept: with %s twice; More: with %d
+	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                       string            // Until: with %s
+	ByHand, Wants, Spans                                                           map[string]string // ByHand: with %s
 	Towards, Origin, State, Asked, Answered, Limit, Flight                         string
 	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                         string
 	Failing, Pressed, Calm                                                         string
@@ -92,6 +96,13 @@ type scriptWords struct {
 	No       string            `json:"no"`
 	Terms    map[string]string `json:"terms"`
 	Units    map[string]string `json:"units"`
+	NoHand   string            `json:"no_hand"`
+	ByHand   map[string]string `json:"by_hand"`
+	Until    string            `json:"until"`
+	Undone   string            `json:"until_undone"`
+	AskBack  string            `json:"ask_back"`
+	Allow    string            `json:"allow"`
+	AskAllow string            `json:"ask_allow"`
 }
 
 // sayings are the sentences of which speak puts together what is true now.
@@ -128,7 +139,18 @@ var english = words{
 		"pages_completed": "Parts loaded with each page", "from_who_was_here": "Asked by who was here before, against then",
 		"answered_no": "Answered with no (4xx)", "seconds_of_rise": "Time it took to rise", "crowd_expected": "Many people are announced",
 	},
-	Towards: "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
+	FindHead: "Look up", FindWhat: "Reference, address or network", Find: "Look up",
+	FindNote: "The reference stands at the foot of the page that a refused user sees. Of an address Deich knows only what is listed or ordered against it now: it keeps no row for each request.",
+	FindNone: "This is no reference that this Deich gave, or it is older than its keys. A reference has 76 letters and digits; an address is written as in 203.0.113.7, a network as in 203.0.113.0/24.",
+	Nothing:  "Nothing is listed or ordered against %s now. Its requests are ranked like all others; why one of them was refused stands in its reference.",
+	When:     "When", Network: "Network", Wanted: "What was asked for", Ranked: "Its rank, and the cut line then", AtAccept: "Refused at accept: %s (%s)", More: "and %d more",
+	Whom: "Let pass", ForSpan: "for", Allow: "Allow", Many: "sources",
+	Spans:    map[string]string{"10m": "10 minutes", "1h": "one hour", "24h": "one day"},
+	Wants:    map[string]string{"page": "a page", "asset": "part of a page", "api": "a program’s answer", "upload": "room for an upload", "stream": "a long-lived connection"},
+	HandHead: "Listed by hand", NoHand: "Nothing is listed by hand.", Until: "until %s", UntilUndone: "until it is taken back", YourName: "Your name, for the log",
+	HandNote: "The narrowest that is in force wins. “deich allow” and “deich deny” list networks and paths, too.",
+	ByHand:   map[string]string{"allow": "Allowed: %s", "deny": "Denied: %s"},
+	Towards:  "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
 	Flight: "At the origin", Queue: "Queue", Streams: "Streams", Cut: "Cut line", Together: "All origins together", Now: "Now",
 	CutMost:   "Cut line, the highest",
 	LimitNote: "The limit is how many requests at once help the origin; it is measured, not set. Whoever ranks below the cut line (0 to 127) is asked to prove itself, to wait, or to come back.",
@@ -176,6 +198,7 @@ var english = words{
 		AskStop: "Stop the delivery? Messages that wait now: {}. They and new ones stay kept until you resume.",
 		AskGo:   "Deliver again? Messages that wait now: {}. Each goes out as soon as the platform takes it.",
 		Take:    "Take it on", AskTake: "Take on “{}”? It is not told again until it is over.",
+		AskBack: "Take this back? {}", AskAllow: "Allow {} for {}? Until then its requests come first, whatever their rank, and it is not refused at accept; the origin’s limit holds. You can take it back at any time.",
 		AskTest: "Send a test to every place that alerts are told to? It says that it is one.",
 		Stop:    "Pause delivery", Go: "Resume delivery", Done: "Done. It stands among the events.", NotDone: "Not done: {}",
 	},
@@ -223,7 +246,18 @@ var german = words{
 		"pages_completed": "Geladene Teile je Seite", "from_who_was_here": "Verlangt von denen, die schon da waren, gegen vorher",
 		"answered_no": "Mit Nein beantwortet (4xx)", "seconds_of_rise": "Dauer des Anstiegs", "crowd_expected": "Viele Menschen sind angekündigt",
 	},
-	Towards: "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
+	FindHead: "Nachschlagen", FindWhat: "Kennung, Adresse oder Netz", Find: "Nachschlagen",
+	FindNote: "Die Kennung steht am Fuß der Seite, die abgewiesene Nutzer sehen. Von einer Adresse weiß Deich nur, was jetzt zu ihr gelistet oder gegen sie angeordnet ist: Es führt nicht Buch über jede Anfrage.",
+	FindNone: "Das ist keine Kennung, die dieses Deich vergab, oder sie ist älter als seine Schlüssel. Eine Kennung hat 76 Buchstaben und Ziffern; eine Adresse schreibt man wie 203.0.113.7, ein Netz wie 203.0.113.0/24.",
+	Nothing:  "Zu %s ist jetzt nichts gelistet und nichts angeordnet. Anfragen von dort werden eingestuft wie alle; warum eine abgewiesen wurde, steht in ihrer Kennung.",
+	When:     "Wann", Network: "Netz", Wanted: "Was verlangt war", Ranked: "Ihr Rang, und die Schnittlinie damals", AtAccept: "Bei der Annahme abgewiesen: %s (%s)", More: "und %d mehr",
+	Whom: "Durchlassen", ForSpan: "für", Allow: "Durchlassen", Many: "Quellen",
+	Spans:    map[string]string{"10m": "10 Minuten", "1h": "eine Stunde", "24h": "einen Tag"},
+	Wants:    map[string]string{"page": "eine Seite", "asset": "ein Teil einer Seite", "api": "die Antwort für ein Programm", "upload": "Platz zum Hochladen", "stream": "eine lange Verbindung"},
+	HandHead: "Von Hand gelistet", NoHand: "Von Hand ist nichts gelistet.", Until: "bis %s", UntilUndone: "bis es zurückgenommen wird", YourName: "Ihr Name, fürs Protokoll",
+	HandNote: "Das Engste, das in Kraft ist, gilt. „deich allow“ und „deich deny“ listen auch Netze und Pfade.",
+	ByHand:   map[string]string{"allow": "Durchgelassen: %s", "deny": "Abgewiesen: %s"},
+	Towards:  "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
 	Flight: "Bei der Plattform", Queue: "Schlange", Streams: "Ströme", Cut: "Schnittlinie", Together: "Alle Plattformen zusammen", Now: "Jetzt",
 	CutMost:   "Schnittlinie, die höchste",
 	LimitNote: "Das Limit ist, wie viele Anfragen zugleich der Plattform nützen; es wird gemessen, nicht eingestellt. Wer im Rang unter der Schnittlinie (0 bis 127) steht, soll sich ausweisen, warten oder wiederkommen.",
@@ -276,6 +310,7 @@ var german = words{
 		AskStop: "Zustellung anhalten? Jetzt wartende Nachrichten: {}. Sie und neue bleiben aufbewahrt, bis Sie fortfahren.",
 		AskGo:   "Wieder zustellen? Jetzt wartende Nachrichten: {}. Jede geht hinaus, sobald die Plattform sie nimmt.",
 		Take:    "Übernehmen", AskTake: "„{}“ übernehmen? Es wird nicht wieder gemeldet, bis es vorbei ist.",
+		AskBack: "Das zurücknehmen? {}", AskAllow: "{} für {} durchlassen? Bis dahin kommen Anfragen von dort zuerst, gleich welchen Rangs, und bei der Annahme wird dort nichts abgewiesen; das Limit der Plattform gilt. Sie können es jederzeit zurücknehmen.",
 		AskTest: "Eine Probe an alle Stellen senden, denen Alarme gemeldet werden? Sie sagt, dass sie eine ist.",
 		Stop:    "Zustellung anhalten", Go: "Wieder zustellen", Done: "Getan. Es steht unter den Ereignissen.", NotDone: "Nicht getan: {}",
 	},
@@ -313,6 +348,11 @@ func (w *words) ForScript() scriptWords {
 	s.NoAlert, s.TakenBy, s.Test = w.NoAlert, w.TakenBy, w.Test
 	s.NoCause, s.Sure, s.Since = w.NoCause, forScript(w.Sure), forScript(w.SureSince)
 	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
+	s.NoHand, s.Until, s.Undone, s.Allow = w.NoHand, forScript(w.Until), w.UntilUndone, w.Allow
+	s.ByHand = make(map[string]string, len(w.ByHand))
+	for act, text := range w.ByHand {
+		s.ByHand[act] = forScript(text)
+	}
 	return s
 }
 

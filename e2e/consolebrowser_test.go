@@ -186,6 +186,68 @@ func switches(b *tab, lang string) {
 	}
 }
 
+// A refused user's reference is looked up on the console, the user let in from
+// there for a while under an operator's name, and that taken back from the log.
+func TestBrowserConsoleAllows(t *testing.T) {
+	shared.start(t)
+	deich := build(t)
+	p := deich.protect(t, t.TempDir(), platform(t, "hello").URL)
+	base, _, _ := strings.Cut(p.link, "/?token=")
+	user := visitor(t)
+	deich.must(t, "deny", "127.0.0.0/24", "--data", p.data)
+	refused, _ := get(t, user, p.users+"/")
+	reference := refused.Header.Get("Deich-Reference")
+	if refused.StatusCode != 403 || reference == "" {
+		t.Fatalf("%s, %q", refused.Status, reference)
+	}
+	b := newTab(t)
+	b.view(1280, 900)
+	b.prefer("light", true)
+	b.speak("de")
+	const live = `document.querySelector("#link").textContent === "Live."`
+	b.do(chromedp.Navigate(p.link))
+	b.waitFor(live)
+	b.do(chromedp.Focus(chromedp.CSS("#what")), chromedp.KeyEvent(reference), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`location.search === "?lang=de&find=` + reference + `" && location.hash === "#find" && document.querySelector("#found td") !== null && ` + live)
+	found := ask[string](b, `document.querySelector("#found").innerText`)
+	for _, want := range []string{"Es ist von Hand gelistet", "by_hand", "127.0.0.0/24", "Fremde", "1 Abgewiesen: 127.0.0.0/24, bis es zurückgenommen wird"} {
+		if !strings.Contains(found, want) {
+			t.Errorf("no %q in what the reference tells:\n%s", want, found)
+		}
+	}
+	b.axe("what a reference tells")
+	b.do(chromedp.Navigate(base + "/?lang=de&find=127.0.0.1#find"))
+	b.waitFor(live + ` && document.querySelector("#allow") !== null && !document.querySelector("#allow").hidden`)
+	if got := ask[string](b, `[...document.querySelector("#allow-whom").options].map(o => o.textContent).join("|")`); got != "127.0.0.1|127.0.0.0/24, 256 Quellen" {
+		t.Errorf("one may let pass %q", got)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#allow button")), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.startsWith("127.0.0.1 für eine Stunde durchlassen?")`)
+	b.axe("may it pass")
+	b.do(chromedp.Focus(chromedp.CSS("#ask-by")), chromedp.KeyEvent("Anna"), chromedp.Click(chromedp.CSS("#ask-yes")))
+	b.waitFor(`document.querySelector("#hand").textContent.includes("Durchgelassen: 127.0.0.1, bis ")`)
+	b.waitFor(`document.querySelector("#acted li b").textContent === "Anna" && document.querySelector("#acted li button") !== null`)
+	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 200 {
+		t.Errorf("let pass, and it is %s", r.Status)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#acted button")))
+	time.Sleep(1500 * time.Millisecond) // the list is drawn anew meanwhile
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.includes("127.0.0.1") && document.querySelector("#ask-by").value === "Anna"`)
+	b.do(chromedp.Click(chromedp.CSS("#ask-yes")))
+	b.waitFor(`!document.querySelector("#hand").textContent.includes("127.0.0.1,") && document.querySelector("#acted li").textContent.includes("zurückgenommen")`)
+	if got := ask[string](b, `[...document.querySelectorAll("#acted li")].map(li => li.querySelector("b").textContent + (li.querySelector("button") ? "+" : "")).join()`); got != "Anna,Anna,command+" {
+		t.Errorf("the log, with what can be taken back: %s", got)
+	}
+	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 403 {
+		t.Errorf("taken back, and it is %s", r.Status)
+	}
+	for _, fault := range b.complaints(base) {
+		t.Error(fault)
+	}
+	p.stop(t)
+}
+
 // exports takes every file that the page offers.
 func exports(t *testing.T, p *process, base string) {
 	client := visitor(t)

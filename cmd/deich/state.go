@@ -16,9 +16,10 @@ func (s *station) state() (state desk.State) {
 			state.Panics = c.Panics + 1
 		}
 	}()
+	listed := s.listed(now)
 	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
-		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
+		MemoryBytes: s.engine.MemoryBytes(), Listed: len(listed), Hand: listed, Ordered: len(s.engine.Orders(now)),
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
 		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
 		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(), Gate: viewGate(s.gateStatus()),

@@ -187,10 +187,13 @@ function ask(text, verb, method, path, body) {
 	at("ask-no").focus(); // what changes nothing is at hand first
 }
 
+// What a person does goes into the log under the name that they give.
 async function act(method, path, body) {
 	let trouble = "";
+	const by = at("ask-by").value.trim();
+	if (by && body && body.by) body.by = by;
 	try {
-		const answer = await fetch(path, { method, body: body && JSON.stringify(body) });
+		const answer = await fetch(by ? path + "?by=" + encodeURIComponent(by) : path, { method, body: body && JSON.stringify(body) });
 		const told = answer.ok && path.endsWith("/test") ? (await answer.json()).filter((p) => p.trouble) : [];
 		trouble = told.map((p) => p.place + ": " + p.trouble).join("; ");
 		if (!answer.ok) trouble = (await answer.json()).title || String(answer.status);
@@ -260,6 +263,34 @@ function showRules(rules) {
 		li.querySelector("span").textContent = said(r.text, r.de);
 		button(li, words.undo, words.undo + ": " + words.rule + " " + r.id,
 			() => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id));
+	});
+}
+
+const day = (t) => new Date(t).toLocaleString(language, { hour12: false });
+const listing = (l) => fill(words.by_hand[l.act] || "{}", l.target) + ", " + (l.until ? fill(words.until, day(l.until)) : words.until_undone);
+
+function showHand(hand) {
+	items(at("hand"), hand, (l) => l.id, words.no_hand, (li, l) => {
+		const text = listing(l);
+		li.querySelector("b").textContent = l.id;
+		li.querySelector("span").textContent = text;
+		button(li, words.undo, words.undo + ": " + text, () => ask(fill(words.ask_back, text), words.undo, "DELETE", "/api/v1/hand/" + l.id));
+	});
+}
+
+// showActions shows what people did, with the way back while there is one.
+function showActions(actions) {
+	items(at("acted"), actions, (a) => a.at + a.text, "", (li, a) => {
+		const text = said(a.text, a.de);
+		if (!li.querySelector("time")) li.prepend(document.createElement("time"));
+		const t = li.querySelector("time");
+		t.dateTime = a.at;
+		t.title = utc(a.at);
+		t.textContent = day(a.at);
+		li.querySelector("b").textContent = a.by;
+		li.querySelector("span").textContent = text;
+		if (a.undo) button(li, words.undo, words.undo + ": " + text, () => ask(fill(words.ask_back, text), words.undo, "DELETE", "/api/v1/hand/" + a.undo));
+		else if (li.querySelector("button")) li.querySelector("button").remove();
 	});
 }
 
@@ -397,6 +428,7 @@ function show(v) {
 	showAlerts(v.alerts || []);
 	showCauses(v.origins || []);
 	showRules(v.rules || []);
+	showHand(v.hand || []);
 	showSpool(v.spool);
 	showGate(v.gate);
 	events = v.events || [];
@@ -408,15 +440,7 @@ function show(v) {
 		li.append(t, said(e.text, e.de));
 		return li;
 	}));
-	if (v.actions && v.actions.length) at("acted").replaceChildren(...v.actions.map((a) => {
-		const li = document.createElement("li"), t = document.createElement("time"), by = document.createElement("b");
-		t.dateTime = a.at;
-		t.title = utc(a.at);
-		t.textContent = new Date(a.at).toLocaleString(language, { hour12: false });
-		by.textContent = a.by;
-		li.append(t, by, said(a.text, a.de));
-		return li;
-	}));
+	if (v.actions && v.actions.length) showActions(v.actions);
 	const last = seconds[seconds.length - 1];
 	if (!last || v.second.at > last.at) seconds.push(v.second);
 	if (seconds.length > kept) seconds.shift();
@@ -428,6 +452,15 @@ async function start() {
 	if (at("test")) {
 		at("test").hidden = false;
 		at("test").onclick = () => ask(words.ask_test, words.test, "POST", "/api/v1/alerts/test");
+	}
+	if (at("allow")) {
+		at("allow").hidden = false;
+		at("allow").onsubmit = (e) => {
+			e.preventDefault();
+			const [whom, span] = [at("allow-whom"), at("allow-for")], text = (select) => select.selectedOptions[0].textContent;
+			ask(fill(fill(words.ask_allow, text(whom)), text(span)), words.allow,
+				"POST", "/api/v1/hand", { act: "allow", target: whom.value, for: span.value });
+		};
 	}
 	if (at("switch")) showSwitch(at("switch").dataset.paused === "true", at("switch").dataset.waiting);
 	const answer = await fetch("/api/v1/history");
