@@ -53,6 +53,18 @@ var tables = map[string]func(*Desk, *Live) table{
 		}
 		return t
 	},
+	"networks": func(d *Desk, _ *Live) table {
+		t := table{columns: append(append([]string{"network", "seconds", "requests"}, acts[:]...), "before", "ordered")}
+		s := d.state()
+		for _, n := range s.Networks {
+			row := []any{n.Prefix, s.NetworksOver.Seconds(), n.Asked()}
+			for _, times := range n.Acts {
+				row = append(row, times)
+			}
+			t.add(append(row, n.Before, n.Ordered)...)
+		}
+		return t
+	},
 	"hand": func(d *Desk, _ *Live) table {
 		t := table{columns: []string{"id", "act", "target", "until"}}
 		for _, l := range d.state().Hand {

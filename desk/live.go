@@ -93,9 +93,13 @@ type Live struct {
 	Listed   int       `json:"listed"`
 	Hand     []Listing `json:"hand"` // the newest of what is listed by hand, the oldest of them first
 	Ordered  int       `json:"ordered"`
-	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
-	Gate     Gate      `json:"gate"`
-	Actions  []Action  `json:"actions"` // what people did, the newest first
+	// Networks are those from which most came, of NetworksAll, over NetworksSeconds.
+	Networks        []Network `json:"networks"`
+	NetworksAll     int       `json:"networks_all"`
+	NetworksSeconds float64   `json:"networks_seconds"`
+	Spool           *Spool    `json:"spool,omitempty"` // nil: no messages are kept
+	Gate            Gate      `json:"gate"`
+	Actions         []Action  `json:"actions"` // what people did, the newest first
 	// Alerts are what needs a person, the oldest first; Told says that somebody is told.
 	Alerts []alert.Alert `json:"alerts"`
 	Told   bool          `json:"told"`
@@ -188,7 +192,8 @@ func (d *Desk) view(s *State) Live {
 	v := Live{
 		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
 		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered, Spool: s.Spool, Gate: s.Gate,
-		Hand: s.Hand[max(0, len(s.Hand)-handShown):],
+		Hand:     s.Hand[max(0, len(s.Hand)-handShown):],
+		Networks: s.Networks[:min(len(s.Networks), networksShown)], NetworksAll: len(s.Networks), NetworksSeconds: s.NetworksOver.Seconds(),
 	}
 	slices.Reverse(v.Events)
 	for i := range tiers {
@@ -223,6 +228,11 @@ func group(i int, now, before *tally) Group {
 	g.P50 = quantile(&now.latency[i], &before.latency[i], 0.5)
 	g.P99 = quantile(&now.latency[i], &before.latency[i], 0.99)
 	return g
+}
+
+// Each gives how many requests a network sent per second.
+func (v Live) Each(n Network) float64 {
+	return rate(n.Asked(), time.Duration(v.NetworksSeconds*float64(time.Second)))
 }
 
 func rate(n uint64, over time.Duration) float64 {

@@ -11,39 +11,40 @@ import (
 // words are the console's, in one language. The page takes them as they are,
 // and hands those that its script needs on to it.
 type words struct {
-	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                   string
-	Skip, Snapshot, Pressure                                                       string // Pressure: with %d, of 100
-	Incident, Dossier, StatusPage, IncidentNote                                    string
-	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                         string
-	UsersPlot, UsersPlotLabel, Figures                                             string
-	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                  string
-	Common, Rule, NoRule, RulesNote                                                string
-	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans        string // Sure and SureSince: with %s
-	Flood, Crowd, Yes, No                                                          string
-	Terms                                                                          map[string]string // the engine's pieces of evidence
-	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted   string            // Nothing: with %s
-	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                             string            // AtAccept: with %s twice; More: with %d
-	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                       string            // Until: with %s
-	ByHand, Wants, Spans                                                           map[string]string // ByHand: with %s
-	Towards, Origin, State, Asked, Answered, Limit, Flight                         string
-	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                         string
-	Failing, Pressed, Calm                                                         string
-	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept  string
-	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                       string
-	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                        string
-	Changed, ChangedNote, From, To, Compare, Short, NoChange, What, Before, Within string
-	Kinds                                                                          map[string]string
-	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                         string
-	Actions, NoAction, ActionsNote, History, AsFile                                string
-	Cancel, Undo                                                                   string
-	Modes, Ended, Reasons                                                          map[string]string
-	Events, NoEvent                                                                string
-	Listed, Ordered, Tables, Running, Metrics, StateJSON                           string            // Tables and Running: with %s
-	Names                                                                          map[string]string // of tiers, acts and stages, where they are not the engine's own words
-	Explained                                                                      map[string]string // what a tier has earned, what an act does
-	Script                                                                         scriptWords
-	say                                                                            sayings
-	decimal                                                                        string
+	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                           string
+	Skip, Snapshot, Pressure                                                               string // Pressure: with %d, of 100
+	Incident, Dossier, StatusPage, IncidentNote                                            string
+	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                                 string
+	UsersPlot, UsersPlotLabel, Figures                                                     string
+	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                          string
+	Common, Rule, NoRule, RulesNote                                                        string
+	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans                string // Sure and SureSince: with %s
+	Flood, Crowd, Yes, No                                                                  string
+	Terms                                                                                  map[string]string // the engine's pieces of evidence
+	SourcesHead, NetworksNote, NetworksOver, NoNetwork, BeforeHead, OrderedHead, MoreThere string            // NetworksOver: with %s; MoreThere: with %d
+	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted           string            // Nothing: with %s
+	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                                     string            // AtAccept: with %s twice; More: with %d
+	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                               string            // Until: with %s
+	ByHand, Wants, Spans                                                                   map[string]string // ByHand: with %s
+	Towards, Origin, State, Asked, Answered, Limit, Flight                                 string
+	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                                 string
+	Failing, Pressed, Calm                                                                 string
+	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept          string
+	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                               string
+	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                                string
+	Changed, ChangedNote, From, To, Compare, Short, NoChange, What, Before, Within         string
+	Kinds                                                                                  map[string]string
+	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                                 string
+	Actions, NoAction, ActionsNote, History, AsFile                                        string
+	Cancel, Undo                                                                           string
+	Modes, Ended, Reasons                                                                  map[string]string
+	Events, NoEvent                                                                        string
+	Listed, Ordered, Tables, Running, Metrics, StateJSON                                   string            // Tables and Running: with %s
+	Names                                                                                  map[string]string // of tiers, acts and stages, where they are not the engine's own words
+	Explained                                                                              map[string]string // what a tier has earned, what an act does
+	Script                                                                                 scriptWords
+	say                                                                                    sayings
+	decimal                                                                                string
 }
 
 // scriptWords are what the page's script says by itself; those with {} take a figure
@@ -103,6 +104,8 @@ type scriptWords struct {
 	AskBack  string            `json:"ask_back"`
 	Allow    string            `json:"allow"`
 	AskAllow string            `json:"ask_allow"`
+	Over     string            `json:"networks_over"`
+	More     string            `json:"more_there"`
 }
 
 // sayings are the sentences of which speak puts together what is true now.
@@ -139,6 +142,9 @@ var english = words{
 		"pages_completed": "Parts loaded with each page", "from_who_was_here": "Asked by who was here before, against then",
 		"answered_no": "Answered with no (4xx)", "seconds_of_rise": "Time it took to rise", "crowd_expected": "Many people are announced",
 	},
+	SourcesHead: "Where it comes from", NetworksOver: "Over the last %s.", NoNetwork: "Nothing has come lately.",
+	NetworksNote: "By network (IPv4 /24, IPv6 /48), those from which most came first: how many requests, and what was done with them. Networks are counted in memory for two minutes and then forgotten. A network says nothing about who it is.",
+	BeforeHead:   "Before a request", OrderedHead: "Sources refused at accept", MoreThere: "%d more are in the files.",
 	FindHead: "Look up", FindWhat: "Reference, address or network", Find: "Look up",
 	FindNote: "The reference stands at the foot of the page that a refused user sees. Of an address Deich knows only what is listed or ordered against it now: it keeps no row for each request.",
 	FindNone: "This is no reference that this Deich gave, or it is older than its keys. A reference has 76 letters and digits; an address is written as in 203.0.113.7, a network as in 203.0.113.0/24.",
@@ -246,6 +252,9 @@ var german = words{
 		"pages_completed": "Geladene Teile je Seite", "from_who_was_here": "Verlangt von denen, die schon da waren, gegen vorher",
 		"answered_no": "Mit Nein beantwortet (4xx)", "seconds_of_rise": "Dauer des Anstiegs", "crowd_expected": "Viele Menschen sind angekündigt",
 	},
+	SourcesHead: "Woher es kommt", NetworksOver: "In den letzten %s.", NoNetwork: "In letzter Zeit kam nichts.",
+	NetworksNote: "Nach Netzen (IPv4 /24, IPv6 /48), die mit den meisten zuerst: wie viele Anfragen, und was mit ihnen geschah. Netze werden zwei Minuten lang im Speicher gezählt und dann vergessen. Ein Netz sagt nichts darüber, wer es ist.",
+	BeforeHead:   "Vor einer Anfrage", OrderedHead: "Quellen, bei der Annahme abgewiesen", MoreThere: "%d mehr stehen in den Dateien.",
 	FindHead: "Nachschlagen", FindWhat: "Kennung, Adresse oder Netz", Find: "Nachschlagen",
 	FindNote: "Die Kennung steht am Fuß der Seite, die abgewiesene Nutzer sehen. Von einer Adresse weiß Deich nur, was jetzt zu ihr gelistet oder gegen sie angeordnet ist: Es führt nicht Buch über jede Anfrage.",
 	FindNone: "Das ist keine Kennung, die dieses Deich vergab, oder sie ist älter als seine Schlüssel. Eine Kennung hat 76 Buchstaben und Ziffern; eine Adresse schreibt man wie 203.0.113.7, ein Netz wie 203.0.113.0/24.",
@@ -349,6 +358,7 @@ func (w *words) ForScript() scriptWords {
 	s.NoCause, s.Sure, s.Since = w.NoCause, forScript(w.Sure), forScript(w.SureSince)
 	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
 	s.NoHand, s.Until, s.Undone, s.Allow = w.NoHand, forScript(w.Until), w.UntilUndone, w.Allow
+	s.Over, s.More = forScript(w.NetworksOver), strings.ReplaceAll(w.MoreThere, "%d", "{}")
 	s.ByHand = make(map[string]string, len(w.ByHand))
 	for act, text := range w.ByHand {
 		s.ByHand[act] = forScript(text)

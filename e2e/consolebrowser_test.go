@@ -206,7 +206,14 @@ func TestBrowserConsoleAllows(t *testing.T) {
 	b.speak("de")
 	const live = `document.querySelector("#link").textContent === "Live."`
 	b.do(chromedp.Navigate(p.link))
-	b.waitFor(live)
+	b.waitFor(live + ` && document.querySelector("#networks tr") !== null`)
+	if got := ask[string](b, `[...document.querySelectorAll("#networks tr")].map(r => [...r.cells].filter((c, i) => i !== 1).map(c => c.textContent).join()).join("|")`); got != "127.0.0.0/24,0,0,0,0,1,0,0,0" {
+		t.Errorf("where it comes from: %s", got)
+	}
+	b.axe("where it comes from")
+	b.do(chromedp.Focus(chromedp.CSS("#networks a")), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`decodeURIComponent(location.search) === "?lang=de&find=127.0.0.0/24" && document.querySelector("#found") !== null && document.querySelector("#found").textContent.includes("Abgewiesen: 127.0.0.0/24") && ` + live)
+	ask[string](b, `document.querySelector("#what").value = ""`)
 	b.do(chromedp.Focus(chromedp.CSS("#what")), chromedp.KeyEvent(reference), chromedp.KeyEvent(kb.Enter))
 	b.waitFor(`location.search === "?lang=de&find=` + reference + `" && location.hash === "#find" && document.querySelector("#found td") !== null && ` + live)
 	found := ask[string](b, `document.querySelector("#found").innerText`)

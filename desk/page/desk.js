@@ -341,6 +341,37 @@ function showCauses(origins) {
 		})));
 }
 
+// showNetworks leaves the rows where they are while somebody points at one, or
+// has the focus there.
+function showNetworks(v) {
+	const body = at("networks"), rows = new Map([...body.rows].map((r) => [r.dataset.id, r]));
+	const still = body.matches(":hover, :focus-within"), list = v.networks || [];
+	at("networks-over").textContent = fill(words.networks_over, long(v.networks_seconds));
+	at("networks-none").hidden = list.length > 0;
+	at("networks-table").hidden = !list.length;
+	at("networks-more").hidden = v.networks_all <= list.length;
+	at("networks-more").textContent = fill(words.more_there, v.networks_all - list.length);
+	const now = list.filter((n) => !still || rows.has(n.network)).map((n) => {
+		let row = rows.get(n.network);
+		if (!row) {
+			row = document.createElement("tr");
+			row.dataset.id = n.network;
+			const head = document.createElement("th"), link = document.createElement("a");
+			head.scope = "row";
+			link.href = `/?lang=${language}&find=${encodeURIComponent(n.network)}#find`;
+			link.textContent = n.network;
+			head.append(link);
+			row.append(head);
+			for (let i = 0; i < n.acts.length + 3; i++) row.insertCell().className = "n";
+		}
+		const asked = n.acts.reduce((a, b) => a + b, 0);
+		[v.networks_seconds > 0 ? count(asked / v.networks_seconds) : "0", ...n.acts, n.before, n.ordered]
+			.forEach((text, i) => { row.cells[i + 1].textContent = text; });
+		return row;
+	});
+	if (!still) body.replaceChildren(...now);
+}
+
 const mib = (n) => count(n / (1 << 20)) + " MiB";
 const long = (s) => s < 120 ? Math.floor(s) + " s" : Math.floor(s / 60) + " min";
 
@@ -428,6 +459,7 @@ function show(v) {
 	showAlerts(v.alerts || []);
 	showCauses(v.origins || []);
 	showRules(v.rules || []);
+	showNetworks(v);
 	showHand(v.hand || []);
 	showSpool(v.spool);
 	showGate(v.gate);
