@@ -13,7 +13,7 @@ let tiers = [], acts = [], seconds = [], events = [];
 // What is said here stands in the page, in its language.
 const words = JSON.parse(at("words").textContent);
 const language = document.documentElement.lang;
-const fill = (text, v) => text.replace("{}", v);
+const fill = (text, v) => text.replace("{}", () => v); // a function: v is no pattern
 const name = (word) => (words.names || {})[word] || word;
 const said = (english, german) => language === "de" && german || english;
 const point = (text) => language === "de" ? text.replace(".", ",") : text;
