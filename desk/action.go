@@ -18,13 +18,20 @@ type Action struct {
 	Incident string    `json:"incident,omitempty"`
 	Text     string    `json:"text"` // one sentence
 	German   string    `json:"de,omitempty"`
+	// Undo is the number of what was listed by it, to take it back by; on the page
+	// only while that is in force. 0: there is nothing to take back.
+	Undo uint32 `json:"undo,omitempty"`
 }
 
 // actedKind is the fact that somebody did something; its Other is the action's kind.
 const actedKind incident.Kind = "acted"
 
-// By says in what way a request came: from the console's pages or from a command.
+// By says who does what a request asks for: the name that it gives with ?by=,
+// or else in what way it came, from the console's pages or from a command.
 func By(r *http.Request) string {
+	if name := r.URL.Query().Get("by"); name != "" {
+		return name
+	}
 	if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") {
 		return "command"
 	}
@@ -43,7 +50,7 @@ func (d *Desk) Did(a Action) {
 func (k *Keeper) did(a Action) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	err := k.keep([]incident.Fact{{At: a.At, Kind: actedKind, Other: a.Kind, By: a.By, Text: incident.Text{English: a.Text, German: a.German}}})
+	err := k.keep([]incident.Fact{{At: a.At, Kind: actedKind, Other: a.Kind, By: a.By, Rule: a.Undo, Text: incident.Text{English: a.Text, German: a.German}}})
 	if err != nil {
 		k.warn(fmt.Sprintf("what a person did is not in the record: %s (%v)", a.Text, err))
 	}
@@ -65,7 +72,7 @@ var actionWords = map[incident.Kind][2]string{
 func actionOf(f incident.Fact) (Action, bool) {
 	a := Action{At: f.At, Kind: string(f.Kind), By: f.By, Incident: f.Incident}
 	if f.Kind == actedKind {
-		a.Kind, a.Text, a.German = f.Other, f.Text.English, f.Text.German
+		a.Kind, a.Text, a.German, a.Undo = f.Other, f.Text.English, f.Text.German, f.Rule
 		return a, true
 	}
 	words, known := actionWords[f.Kind]

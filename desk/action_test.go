@@ -2,6 +2,7 @@ package desk
 
 import (
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -66,5 +67,64 @@ func TestActionIsToldOfWhereItIsNotKept(t *testing.T) {
 	o.k.did(Action{At: o.at, Kind: "bypassed", By: "command", Text: "Bypass is on."})
 	if len(o.warned) == 0 || !strings.Contains(o.warned[len(o.warned)-1], "Bypass is on.") {
 		t.Errorf("%q", o.warned)
+	}
+}
+
+// The way back stands with an action while what it listed is in force, over a
+// restart, too; a number that was given again is the newest action's.
+func TestActionsCanBeUndone(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	s := State{}
+	d := newDesk(t, func() State { return s })
+	d.KeepIncidents(o.k)
+	for _, a := range []Action{{By: "Anna", Text: "first", Undo: 3}, {By: "Anna", Text: "second", Undo: 3}, {By: "Ben", Text: "third", Undo: 4}, {By: "Ben", Text: "fourth"}} {
+		a.At, a.Kind = o.at, "by_hand"
+		d.Did(a)
+	}
+	check := func(when, want string, listed ...Listing) {
+		t.Helper()
+		s.Hand = listed
+		d.sample()
+		v, _ := d.live.newest()
+		var said []string
+		for _, a := range v.Actions {
+			said = append(said, fmt.Sprint(a.Text, a.Undo))
+		}
+		if got := strings.Join(said, " "); got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	check("nothing is in force", "fourth0 third0 second0 first0")
+	check("both are", "fourth0 third4 second3 first0", Listing{ID: 3}, Listing{ID: 4})
+	if err := o.k.Close(o.at); err != nil {
+		t.Fatal(err)
+	}
+	o.open(t, dir)
+	d = newDesk(t, func() State { return s })
+	d.KeepIncidents(o.k)
+	check("after a restart", "fourth0 third4 second0 first0", Listing{ID: 4})
+	if err := o.k.Close(o.at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A person's name goes with what they do, by whichever way; one that cannot stand
+// in the record does nothing.
+func TestBySaysWho(t *testing.T) {
+	for path, want := range map[string]string{"/x": "console", "/x?by=Anna%20%C3%9C.": "Anna Ü.", "/x?by=": "console"} {
+		if got := By(httptest.NewRequest("POST", path, nil)); got != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	d := newDesk(t, flooded)
+	for by, status := range map[string]int{"Anna": 200, "": 422, "a%00b": 422, "%20": 422, strings.Repeat("x", nameMax+1): 422} {
+		r := httptest.NewRequest("POST", "http://127.0.0.1:2020/api/v1/act?by="+by, nil)
+		r.Header.Set("Authorization", "Bearer "+testToken)
+		w := httptest.NewRecorder()
+		d.Handler().ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%q: %d %s", by, w.Code, w.Body)
+		}
 	}
 }

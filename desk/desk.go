@@ -24,6 +24,9 @@ type Options struct {
 	Names []string         // host names it answers to, beside addresses and localhost
 	State func() State     // what is so now; called once a second and for each question
 	Now   func() time.Time // nil: time.Now
+	// Find says what is known of a reference, an address or a network; false where
+	// it is none of them. nil: nothing can be looked up.
+	Find func(what string) (Found, bool)
 }
 
 // Desk is the private server. It is safe for concurrent use.
@@ -33,6 +36,7 @@ type Desk struct {
 	names    []string
 	state    func() State
 	now      func() time.Time
+	find     func(what string) (Found, bool)
 	mux      *http.ServeMux
 	pages    *template.Template
 	// style is the style sheet, for the page that asks for the token, and
@@ -58,7 +62,7 @@ func New(o Options) (*Desk, error) {
 	}
 	d := &Desk{
 		token: o.Token, tokenSum: sha256.Sum256([]byte(o.Token)),
-		state: o.State, now: o.Now, mux: http.NewServeMux(), pages: templates(),
+		state: o.State, now: o.Now, find: o.Find, mux: http.NewServeMux(), pages: templates(),
 	}
 	for _, n := range o.Names {
 		d.names = append(d.names, strings.ToLower(n))
@@ -83,7 +87,7 @@ func New(o Options) (*Desk, error) {
 func (d *Desk) Mount(pattern string, h http.Handler) { d.mux.Handle(pattern, h) }
 
 // Handler is everything the desk serves, behind its questions.
-func (d *Desk) Handler() http.Handler { return d.ask(d.mux) }
+func (d *Desk) Handler() http.Handler { return d.ask(named(d.mux)) }
 
 // Serve answers on l until ctx ends; then open requests have a moment to end
 // too. It closes l.

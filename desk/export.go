@@ -37,10 +37,38 @@ var tables = map[string]func(*Desk, *Live) table{
 		}
 		return t
 	},
+	"causes": func(_ *Desk, v *Live) table {
+		t := table{columns: []string{"origin", "cause", "sure", "since", "term", "value", "weight"}}
+		for _, o := range v.Origins {
+			for _, term := range heaviest(o.Terms) {
+				t.add(o.Name, o.Cause, o.Sure, o.CauseSince, term.Name, term.Value, term.Weight)
+			}
+		}
+		return t
+	},
 	"rules": func(_ *Desk, v *Live) table {
 		t := table{columns: []string{"id", "text", "text_de"}}
 		for _, r := range v.Rules {
 			t.add(r.ID, r.Text, r.German)
+		}
+		return t
+	},
+	"networks": func(d *Desk, _ *Live) table {
+		t := table{columns: append(append([]string{"network", "seconds", "requests"}, acts[:]...), "before", "ordered")}
+		s := d.state()
+		for _, n := range s.Networks {
+			row := []any{n.Prefix, s.NetworksOver.Seconds(), n.Asked()}
+			for _, times := range n.Acts {
+				row = append(row, times)
+			}
+			t.add(append(row, n.Before, n.Ordered)...)
+		}
+		return t
+	},
+	"hand": func(d *Desk, _ *Live) table {
+		t := table{columns: []string{"id", "act", "target", "until"}}
+		for _, l := range d.state().Hand {
+			t.add(l.ID, l.Act, l.Target, l.Until)
 		}
 		return t
 	},

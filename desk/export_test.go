@@ -3,6 +3,7 @@ package desk
 import (
 	"encoding/csv"
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -15,12 +16,14 @@ func TestTablesAreExported(t *testing.T) {
 	s.Rules = []Rule{{ID: 7, Text: `=HYPERLINK("http://evil.example"), "quoted"` + "\nand a line", German: "-1+1"}}
 	s.Spool = &Spool{Waiting: 3, Keeping: true, Ended: map[string]uint64{"delivered": 5}}
 	s.Gate = Gate{Backend: "nft", Packets: []GatePackets{{Reason: "source", Packets: 4, Dropped: true}}}
+	s.Hand = []Listing{{ID: 3, Act: "allow", Target: "203.0.113.7"}}
+	s.Networks = []Network{{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Before: 5}, {Prefix: netip.MustParsePrefix("2001:db8::/48")}}
 	d := newDesk(t, func() State { return s })
 	d.sample()
 	s.Served = []Served{{"member", 400, 1}}
 	d.sample()
 	d.Note(Event{At: time.Now(), Kind: "pressure_began", Text: "@SUM(A1)"})
-	rows := map[string]int{"users": len(tiers), "acts": len(acts), "rules": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
+	rows := map[string]int{"users": len(tiers), "acts": len(acts), "causes": 0, "rules": 1, "networks": 2, "hand": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
 	for name := range tables {
 		w := ask(d, "/api/v1/tables/"+name+".csv")
 		all, err := csv.NewReader(w.Body).ReadAll()

@@ -18,6 +18,12 @@ const (
 	actionsMax = 1000
 	// actionsShown bounds those on the page and in each message to it.
 	actionsShown = 10
+	// handShown bounds what is listed by hand on the page and in each message to it, the newest; the table has all.
+	handShown = 20
+	// foundMax bounds the listings, and the orders, that are shown of what somebody looked for; how many more there are is told.
+	foundMax = 20
+	// networksShown bounds the networks on the page and in each message to it; the table has all that are counted.
+	networksShown = 12
 	// alertTestWait is how long a test of the places that alerts are told to may take; those that have not answered then have failed.
 	alertTestWait = 8 * time.Second
 	// changesShown bounds what is listed as changed in a marked range; the least sure is left out.

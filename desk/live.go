@@ -91,10 +91,15 @@ type Live struct {
 	Second   Second    `json:"second"`
 	Memory   int       `json:"memory_bytes"`
 	Listed   int       `json:"listed"`
+	Hand     []Listing `json:"hand"` // the newest of what is listed by hand, the oldest of them first
 	Ordered  int       `json:"ordered"`
-	Spool    *Spool    `json:"spool,omitempty"` // nil: no messages are kept
-	Gate     Gate      `json:"gate"`
-	Actions  []Action  `json:"actions"` // what people did, the newest first
+	// Networks are those from which most came, of NetworksAll, over NetworksSeconds.
+	Networks        []Network `json:"networks"`
+	NetworksAll     int       `json:"networks_all"`
+	NetworksSeconds float64   `json:"networks_seconds"`
+	Spool           *Spool    `json:"spool,omitempty"` // nil: no messages are kept
+	Gate            Gate      `json:"gate"`
+	Actions         []Action  `json:"actions"` // what people did, the newest first
 	// Alerts are what needs a person, the oldest first; Told says that somebody is told.
 	Alerts []alert.Alert `json:"alerts"`
 	Told   bool          `json:"told"`
@@ -151,6 +156,7 @@ func (d *Desk) sample() (time.Time, State) {
 	var acted []Action
 	if d.incidents != nil {
 		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
+		undoable(acted, s.Hand)
 	}
 	l := &d.live
 	l.mu.Lock()
@@ -186,6 +192,8 @@ func (d *Desk) view(s *State) Live {
 	v := Live{
 		At: now.at, Version: s.Version, Started: s.Started, Origins: s.Origins, Rules: s.Rules,
 		Events: d.events.last(eventsShown), Memory: s.MemoryBytes, Listed: s.Listed, Ordered: s.Ordered, Spool: s.Spool, Gate: s.Gate,
+		Hand:     s.Hand[max(0, len(s.Hand)-handShown):],
+		Networks: s.Networks[:min(len(s.Networks), networksShown)], NetworksAll: len(s.Networks), NetworksSeconds: s.NetworksOver.Seconds(),
 	}
 	slices.Reverse(v.Events)
 	for i := range tiers {
@@ -220,6 +228,11 @@ func group(i int, now, before *tally) Group {
 	g.P50 = quantile(&now.latency[i], &before.latency[i], 0.5)
 	g.P99 = quantile(&now.latency[i], &before.latency[i], 0.99)
 	return g
+}
+
+// Each gives how many requests a network sent per second.
+func (v Live) Each(n Network) float64 {
+	return rate(n.Asked(), time.Duration(v.NetworksSeconds*float64(time.Second)))
 }
 
 func rate(n uint64, over time.Duration) float64 {

@@ -25,9 +25,11 @@ func templates() *template.Template {
 				Name, Of string
 			}{w, name, of}
 		},
-		"last":  func(all []time.Time) int { return len(all) - 1 },
-		"long":  func(n int) int64 { return int64(n) },
-		"float": func(v float32) float64 { return float64(v) },
+		"last":   func(all []time.Time) int { return len(all) - 1 },
+		"long":   func(n int) int64 { return int64(n) },
+		"more":   func(all int, shown []Network) int { return all - len(shown) },
+		"target": target,
+		"float":  func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))
 }
 
@@ -36,6 +38,7 @@ type shown struct {
 	Live
 	W, Other *words // its language, and the one that it offers
 	Marked   Marked
+	Sought   sought
 }
 
 // inWords gives the words for whoever asks, and those of the other language.
@@ -53,7 +56,7 @@ func (d *Desk) servePage(w http.ResponseWriter, r *http.Request) {
 		v, _ = d.live.newest()
 	}
 	said, other := inWords(r)
-	d.render(w, http.StatusOK, "page.html", shown{v, said, other, d.marked(r)})
+	d.render(w, http.StatusOK, "page.html", shown{v, said, other, d.marked(r), d.seek(r)})
 }
 
 func (d *Desk) render(w http.ResponseWriter, status int, name string, v any) {

@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -26,6 +28,12 @@ type State struct {
 	Panics      uint64 `json:"panics"`       // engine failures that guard caught
 	Failopen    bool   `json:"failopen"`     // the engine is being left alone
 	Rules       []Rule `json:"rules"`        // in force, the oldest first
+	// Hand is what is listed by hand and in force, the oldest first; programs ask /api/v1/hand.
+	Hand []Listing `json:"-"`
+	// Networks are where requests came from lately, those from which most came first,
+	// and NetworksOver how long that was; programs ask /api/v1/tables/networks.json.
+	Networks     []Network     `json:"-"`
+	NetworksOver time.Duration `json:"-"`
 
 	Minted    uint64 `json:"minted"`     // passes given
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
@@ -37,6 +45,27 @@ type State struct {
 	Connections Connections `json:"connections"`
 	Spool       *Spool      `json:"spool,omitempty"` // nil: no messages are kept
 	Gate        Gate        `json:"gate"`
+}
+
+// Network is what came from one network lately, and what was done with it.
+type Network struct {
+	Prefix  netip.Prefix      `json:"network"` // a /24 or /48
+	Acts    [len(acts)]uint64 `json:"acts"`    // requests, in the order of the page
+	Before  uint64            `json:"before"`  // connections refused at accept, packets dropped by the gate
+	Ordered int               `json:"ordered"` // sources that are refused at accept now
+}
+
+// Did counts what was done with requests.
+func (n *Network) Did(act deich.Act, times uint64) {
+	n.Acts[slices.Index(acts[:], act.String())] += times
+}
+
+// Asked is how many requests came.
+func (n Network) Asked() (all uint64) {
+	for _, times := range n.Acts {
+		all += times
+	}
+	return all
 }
 
 // Spool is what waits for a platform that cannot take it.
@@ -107,9 +136,11 @@ type Origin struct {
 	// Why says that in a sentence; empty where there is nothing to say.
 	Why       string `json:"why,omitempty"`
 	WhyGerman string `json:"why_de,omitempty"`
-	// Sure is how sure the engine is, 0 to 1, and Terms is its evidence.
-	Sure  float64      `json:"sure,omitempty"`
-	Terms []deich.Term `json:"terms,omitempty"`
+	// Sure is how sure the engine is, 0 to 1, Terms is its evidence, and CauseSince
+	// when it came to that.
+	Sure       float64      `json:"sure,omitempty"`
+	Terms      []deich.Term `json:"terms,omitempty"`
+	CauseSince time.Time    `json:"cause_since,omitzero"`
 	// Public is the name under which the public knows what stands behind it.
 	Public string `json:"public,omitempty"`
 }

@@ -11,32 +11,40 @@ import (
 // words are the console's, in one language. The page takes them as they are,
 // and hands those that its script needs on to it.
 type words struct {
-	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                   string
-	Skip, Snapshot, Pressure                                                       string // Pressure: with %d, of 100
-	Incident, Dossier, StatusPage, IncidentNote                                    string
-	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                         string
-	UsersPlot, UsersPlotLabel, Figures                                             string
-	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                  string
-	Common, Rule, NoRule, RulesNote                                                string
-	Towards, Origin, State, Asked, Answered, Limit, Flight                         string
-	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                         string
-	Failing, Pressed, Calm                                                         string
-	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept  string
-	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                       string
-	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                        string
-	Changed, ChangedNote, From, To, Compare, Short, NoChange, What, Before, Within string
-	Kinds                                                                          map[string]string
-	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                         string
-	Actions, NoAction, ActionsNote, History, AsFile                                string
-	Cancel, Undo                                                                   string
-	Modes, Ended, Reasons                                                          map[string]string
-	Events, NoEvent                                                                string
-	Listed, Ordered, Tables, Running, Metrics, StateJSON                           string            // Tables and Running: with %s
-	Names                                                                          map[string]string // of tiers, acts and stages, where they are not the engine's own words
-	Explained                                                                      map[string]string // what a tier has earned, what an act does
-	Script                                                                         scriptWords
-	say                                                                            sayings
-	decimal                                                                        string
+	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                           string
+	Skip, Snapshot, Pressure                                                               string // Pressure: with %d, of 100
+	Incident, Dossier, StatusPage, IncidentNote                                            string
+	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                                 string
+	UsersPlot, UsersPlotLabel, Figures                                                     string
+	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                          string
+	Common, Rule, NoRule, RulesNote                                                        string
+	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans                string // Sure and SureSince: with %s
+	Flood, Crowd, Yes, No                                                                  string
+	Terms                                                                                  map[string]string // the engine's pieces of evidence
+	SourcesHead, NetworksNote, NetworksOver, NoNetwork, BeforeHead, OrderedHead, MoreThere string            // NetworksOver: with %s; MoreThere: with %d
+	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted           string            // Nothing: with %s
+	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                                     string            // AtAccept: with %s twice; More: with %d
+	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                               string            // Until: with %s
+	ByHand, Wants, Spans                                                                   map[string]string // ByHand: with %s
+	Towards, Origin, State, Asked, Answered, Limit, Flight                                 string
+	Queue, Streams, Cut, Together, Now, CutMost, LimitNote                                 string
+	Failing, Pressed, Calm                                                                 string
+	Spool, Waiting, Oldest, Texts, Files, Mode, Kept, Refused, SpoolNote, NotKept          string
+	SpoolHead, GateHead, Gate, Backend, Why, Sources, Missed                               string
+	Reason, Packets, Bytes, Fate, Dropped, Passed, GateNote                                string
+	Changed, ChangedNote, From, To, Compare, Short, NoChange, What, Before, Within         string
+	Kinds                                                                                  map[string]string
+	Alerts, NoAlert, AlertsNote, NobodyTold, TakenBy, Test                                 string
+	Actions, NoAction, ActionsNote, History, AsFile                                        string
+	Cancel, Undo                                                                           string
+	Modes, Ended, Reasons                                                                  map[string]string
+	Events, NoEvent                                                                        string
+	Listed, Ordered, Tables, Running, Metrics, StateJSON                                   string            // Tables and Running: with %s
+	Names                                                                                  map[string]string // of tiers, acts and stages, where they are not the engine's own words
+	Explained                                                                              map[string]string // what a tier has earned, what an act does
+	Script                                                                                 scriptWords
+	say                                                                                    sayings
+	decimal                                                                                string
 }
 
 // scriptWords are what the page's script says by itself; those with {} take a figure
@@ -80,6 +88,24 @@ type scriptWords struct {
 	AskTake  string            `json:"ask_take"`
 	Test     string            `json:"test"`
 	AskTest  string            `json:"ask_test"`
+	NoCause  string            `json:"no_cause"`
+	Sure     string            `json:"sure"`
+	Since    string            `json:"since"`
+	Flood    string            `json:"flood"`
+	Crowd    string            `json:"crowd"`
+	Yes      string            `json:"yes"`
+	No       string            `json:"no"`
+	Terms    map[string]string `json:"terms"`
+	Units    map[string]string `json:"units"`
+	NoHand   string            `json:"no_hand"`
+	ByHand   map[string]string `json:"by_hand"`
+	Until    string            `json:"until"`
+	Undone   string            `json:"until_undone"`
+	AskBack  string            `json:"ask_back"`
+	Allow    string            `json:"allow"`
+	AskAllow string            `json:"ask_allow"`
+	Over     string            `json:"networks_over"`
+	More     string            `json:"more_there"`
 }
 
 // sayings are the sentences of which speak puts together what is true now.
@@ -105,7 +131,32 @@ var english = words{
 	ActsPlotLabel: "All requests per second by act over time; the table below has the figures",
 	Common:        "What the flood has in common", Rule: "Rule", NoRule: "No rule is in force.",
 	RulesNote: "A rule is found, watched for half a second, put in force, renewed while it is needed, and taken back where known users meet it. “deich undo” with its number takes it back now.",
-	Towards:   "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
+	WhyHead:   "Why", NoCause: "No origin suffers: there is nothing to explain.", Sure: "%s sure", SureSince: "since %s",
+	CauseNote: "A judgement from what was seen, not a proof, and never who it was. What weighs speaks for a flood or for a crowd; the rest says what was measured.",
+	Evidence:  "Evidence", Measured: "Measured", Leans: "Speaks for", Flood: "flood", Crowd: "crowd", Yes: "yes", No: "no",
+	Terms: map[string]string{
+		"times_usual": "Asked, against what is usual", "slowdown": "Time to answer, against peace", "slowdown_alone": "The same, for one request at a time",
+		"down": "Most answers fail", "errors": "Answers that are errors", "asked_again": "Asked again after it failed",
+		"by_rule": "Requests that meet a rule", "over_budget": "Requests beyond their budget", "challenges_answered": "Calculations that were answered",
+		"returned_in_time": "Came back from the waiting room in time", "came_when_told": "Programs that came back when told",
+		"pages_completed": "Parts loaded with each page", "from_who_was_here": "Asked by who was here before, against then",
+		"answered_no": "Answered with no (4xx)", "seconds_of_rise": "Time it took to rise", "crowd_expected": "Many people are announced",
+	},
+	SourcesHead: "Where it comes from", NetworksOver: "Over the last %s.", NoNetwork: "Nothing has come lately.",
+	NetworksNote: "By network (IPv4 /24, IPv6 /48), those from which most came first: how many requests, and what was done with them. Networks are counted in memory for two minutes and then forgotten. A network says nothing about who it is.",
+	BeforeHead:   "Before a request", OrderedHead: "Sources refused at accept", MoreThere: "%d more are in the files.",
+	FindHead: "Look up", FindWhat: "Reference, address or network", Find: "Look up",
+	FindNote: "The reference stands at the foot of the page that a refused user sees. Of an address Deich knows only what is listed or ordered against it now: it keeps no row for each request.",
+	FindNone: "This is no reference that this Deich gave, or it is older than its keys. A reference has 76 letters and digits; an address is written as in 203.0.113.7, a network as in 203.0.113.0/24.",
+	Nothing:  "Nothing is listed or ordered against %s now. Its requests are ranked like all others; why one of them was refused stands in its reference.",
+	When:     "When", Network: "Network", Wanted: "What was asked for", Ranked: "Its rank, and the cut line then", AtAccept: "Refused at accept: %s (%s)", More: "and %d more",
+	Whom: "Let pass", ForSpan: "for", Allow: "Allow", Many: "sources",
+	Spans:    map[string]string{"10m": "10 minutes", "1h": "one hour", "24h": "one day"},
+	Wants:    map[string]string{"page": "a page", "asset": "part of a page", "api": "a program’s answer", "upload": "room for an upload", "stream": "a long-lived connection"},
+	HandHead: "Listed by hand", NoHand: "Nothing is listed by hand.", Until: "until %s", UntilUndone: "until it is taken back", YourName: "Your name, for the log",
+	HandNote: "The narrowest that is in force wins. “deich allow” and “deich deny” list networks and paths, too.",
+	ByHand:   map[string]string{"allow": "Allowed: %s", "deny": "Denied: %s"},
+	Towards:  "Towards the origin", Origin: "Origin", State: "State", Asked: "Asked/s", Answered: "Answered/s", Limit: "Limit",
 	Flight: "At the origin", Queue: "Queue", Streams: "Streams", Cut: "Cut line", Together: "All origins together", Now: "Now",
 	CutMost:   "Cut line, the highest",
 	LimitNote: "The limit is how many requests at once help the origin; it is measured, not set. Whoever ranks below the cut line (0 to 127) is asked to prove itself, to wait, or to come back.",
@@ -153,6 +204,7 @@ var english = words{
 		AskStop: "Stop the delivery? Messages that wait now: {}. They and new ones stay kept until you resume.",
 		AskGo:   "Deliver again? Messages that wait now: {}. Each goes out as soon as the platform takes it.",
 		Take:    "Take it on", AskTake: "Take on “{}”? It is not told again until it is over.",
+		AskBack: "Take this back? {}", AskAllow: "Allow {} for {}? Until then its requests come first, whatever their rank, and it is not refused at accept; the origin’s limit holds. You can take it back at any time.",
 		AskTest: "Send a test to every place that alerts are told to? It says that it is one.",
 		Stop:    "Pause delivery", Go: "Resume delivery", Done: "Done. It stands among the events.", NotDone: "Not done: {}",
 	},
@@ -189,7 +241,32 @@ var german = words{
 	ActsPlotLabel: "Alle Anfragen je Sekunde im Verlauf, nach dem, was mit ihnen geschah; die Zahlen stehen in der Tabelle darunter",
 	Common:        "Was die Flut gemeinsam hat", Rule: "Regel", NoRule: "Keine Regel ist in Kraft.",
 	RulesNote: "Eine Regel wird gefunden, eine halbe Sekunde beobachtet, in Kraft gesetzt, verlängert, solange sie gebraucht wird, und zurückgenommen, wo sie bekannte Nutzer trifft. „deich undo“ mit ihrer Nummer nimmt sie jetzt zurück.",
-	Towards:   "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
+	WhyHead:   "Warum", NoCause: "Keine Plattform leidet: Es gibt nichts zu erklären.", Sure: "zu %s sicher", SureSince: "seit %s",
+	CauseNote: "Ein Urteil aus dem, was zu sehen war, kein Beweis, und nie darüber, wer es war. Was wiegt, spricht für eine Flut oder für einen Andrang; der Rest sagt, was gemessen wurde.",
+	Evidence:  "Beleg", Measured: "Gemessen", Leans: "Spricht für", Flood: "Flut", Crowd: "Andrang", Yes: "ja", No: "nein",
+	Terms: map[string]string{
+		"times_usual": "Verlangt, gegen sonst", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
+		"down": "Die meisten Antworten scheitern", "errors": "Antworten, die Fehler sind", "asked_again": "Erneut gefragt nach einem Fehler",
+		"by_rule": "Anfragen, auf die eine Regel passt", "over_budget": "Anfragen über ihrem Budget", "challenges_answered": "Gelöste Rechenaufgaben",
+		"returned_in_time": "Rechtzeitig aus dem Wartezimmer zurück", "came_when_told": "Programme, die kamen, als sie sollten",
+		"pages_completed": "Geladene Teile je Seite", "from_who_was_here": "Verlangt von denen, die schon da waren, gegen vorher",
+		"answered_no": "Mit Nein beantwortet (4xx)", "seconds_of_rise": "Dauer des Anstiegs", "crowd_expected": "Viele Menschen sind angekündigt",
+	},
+	SourcesHead: "Woher es kommt", NetworksOver: "In den letzten %s.", NoNetwork: "In letzter Zeit kam nichts.",
+	NetworksNote: "Nach Netzen (IPv4 /24, IPv6 /48), die mit den meisten zuerst: wie viele Anfragen, und was mit ihnen geschah. Netze werden zwei Minuten lang im Speicher gezählt und dann vergessen. Ein Netz sagt nichts darüber, wer es ist.",
+	BeforeHead:   "Vor einer Anfrage", OrderedHead: "Quellen, bei der Annahme abgewiesen", MoreThere: "%d mehr stehen in den Dateien.",
+	FindHead: "Nachschlagen", FindWhat: "Kennung, Adresse oder Netz", Find: "Nachschlagen",
+	FindNote: "Die Kennung steht am Fuß der Seite, die abgewiesene Nutzer sehen. Von einer Adresse weiß Deich nur, was jetzt zu ihr gelistet oder gegen sie angeordnet ist: Es führt nicht Buch über jede Anfrage.",
+	FindNone: "Das ist keine Kennung, die dieses Deich vergab, oder sie ist älter als seine Schlüssel. Eine Kennung hat 76 Buchstaben und Ziffern; eine Adresse schreibt man wie 203.0.113.7, ein Netz wie 203.0.113.0/24.",
+	Nothing:  "Zu %s ist jetzt nichts gelistet und nichts angeordnet. Anfragen von dort werden eingestuft wie alle; warum eine abgewiesen wurde, steht in ihrer Kennung.",
+	When:     "Wann", Network: "Netz", Wanted: "Was verlangt war", Ranked: "Ihr Rang, und die Schnittlinie damals", AtAccept: "Bei der Annahme abgewiesen: %s (%s)", More: "und %d mehr",
+	Whom: "Durchlassen", ForSpan: "für", Allow: "Durchlassen", Many: "Quellen",
+	Spans:    map[string]string{"10m": "10 Minuten", "1h": "eine Stunde", "24h": "einen Tag"},
+	Wants:    map[string]string{"page": "eine Seite", "asset": "ein Teil einer Seite", "api": "die Antwort für ein Programm", "upload": "Platz zum Hochladen", "stream": "eine lange Verbindung"},
+	HandHead: "Von Hand gelistet", NoHand: "Von Hand ist nichts gelistet.", Until: "bis %s", UntilUndone: "bis es zurückgenommen wird", YourName: "Ihr Name, fürs Protokoll",
+	HandNote: "Das Engste, das in Kraft ist, gilt. „deich allow“ und „deich deny“ listen auch Netze und Pfade.",
+	ByHand:   map[string]string{"allow": "Durchgelassen: %s", "deny": "Abgewiesen: %s"},
+	Towards:  "Zur Plattform hin", Origin: "Plattform", State: "Zustand", Asked: "Verlangt/s", Answered: "Beantwortet/s", Limit: "Limit",
 	Flight: "Bei der Plattform", Queue: "Schlange", Streams: "Ströme", Cut: "Schnittlinie", Together: "Alle Plattformen zusammen", Now: "Jetzt",
 	CutMost:   "Schnittlinie, die höchste",
 	LimitNote: "Das Limit ist, wie viele Anfragen zugleich der Plattform nützen; es wird gemessen, nicht eingestellt. Wer im Rang unter der Schnittlinie (0 bis 127) steht, soll sich ausweisen, warten oder wiederkommen.",
@@ -242,6 +319,7 @@ var german = words{
 		AskStop: "Zustellung anhalten? Jetzt wartende Nachrichten: {}. Sie und neue bleiben aufbewahrt, bis Sie fortfahren.",
 		AskGo:   "Wieder zustellen? Jetzt wartende Nachrichten: {}. Jede geht hinaus, sobald die Plattform sie nimmt.",
 		Take:    "Übernehmen", AskTake: "„{}“ übernehmen? Es wird nicht wieder gemeldet, bis es vorbei ist.",
+		AskBack: "Das zurücknehmen? {}", AskAllow: "{} für {} durchlassen? Bis dahin kommen Anfragen von dort zuerst, gleich welchen Rangs, und bei der Annahme wird dort nichts abgewiesen; das Limit der Plattform gilt. Sie können es jederzeit zurücknehmen.",
 		AskTest: "Eine Probe an alle Stellen senden, denen Alarme gemeldet werden? Sie sagt, dass sie eine ist.",
 		Stop:    "Zustellung anhalten", Go: "Wieder zustellen", Done: "Getan. Es steht unter den Ereignissen.", NotDone: "Nicht getan: {}",
 	},
@@ -277,8 +355,19 @@ func (w *words) ForScript() scriptWords {
 	s.Names, s.Rule, s.NoRule, s.Failing, s.Pressed, s.Calm = w.Names, w.Rule, w.NoRule, w.Failing, w.Pressed, w.Calm
 	s.Dropped, s.Passed, s.Modes, s.Undo = w.Dropped, w.Passed, w.Modes, w.Undo
 	s.NoAlert, s.TakenBy, s.Test = w.NoAlert, w.TakenBy, w.Test
+	s.NoCause, s.Sure, s.Since = w.NoCause, forScript(w.Sure), forScript(w.SureSince)
+	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
+	s.NoHand, s.Until, s.Undone, s.Allow = w.NoHand, forScript(w.Until), w.UntilUndone, w.Allow
+	s.Over, s.More = forScript(w.NetworksOver), strings.ReplaceAll(w.MoreThere, "%d", "{}")
+	s.ByHand = make(map[string]string, len(w.ByHand))
+	for act, text := range w.ByHand {
+		s.ByHand[act] = forScript(text)
+	}
 	return s
 }
+
+// forScript writes the place for a figure as the script looks for it.
+func forScript(text string) string { return strings.ReplaceAll(text, "%s", "{}") }
 
 // In gives a text in the words' language.
 func (w *words) In(english, german string) string {

@@ -3,6 +3,7 @@ package desk
 import (
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -36,7 +37,8 @@ func TestWordsAreWhole(t *testing.T) {
 			}
 		case reflect.String:
 			fromTop := []string{".Script.Rule", ".Script.NoRule", ".Script.Failing", ".Script.Pressed", ".Script.Calm", ".Script.Dropped", ".Script.Passed", ".Script.Undo",
-				".Script.NoAlert", ".Script.TakenBy", ".Script.Test"}
+				".Script.NoAlert", ".Script.TakenBy", ".Script.Test", ".Script.NoCause", ".Script.Sure", ".Script.Since",
+				".Script.Flood", ".Script.Crowd", ".Script.Yes", ".Script.No", ".Script.NoHand", ".Script.Until", ".Script.Undone", ".Script.Allow", ".Script.Over", ".Script.More"}
 			if path == ".Kinds.act" { // the act's own word is all
 				return
 			}
@@ -49,6 +51,19 @@ func TestWordsAreWhole(t *testing.T) {
 		}
 	}
 	same("", reflect.ValueOf(english), reflect.ValueOf(german))
+	engine, err := os.ReadFile("../cause.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := regexp.MustCompile(`(?:Term\{Name: |\badd\()"(\w+)"`).FindAllSubmatch(engine, -1)
+	if len(terms) < 10 {
+		t.Fatalf("only %d pieces of evidence were found in the engine", len(terms))
+	}
+	for _, term := range terms {
+		if english.Terms[string(term[1])] == "" {
+			t.Errorf("%s, a piece of evidence, has no words", term[1])
+		}
+	}
 	for _, word := range append(tiers[:], acts[:]...) {
 		if german.Names[word] == "" || german.Explained[word] == "" || english.Explained[word] == "" {
 			t.Errorf("%s has no words", word)

@@ -47,6 +47,8 @@ window.EventSource = class extends real {
 			const v = JSON.parse(m.data);
 			v.rules = [{id: 4294967295, text: "<img src=x onerror='window.hurt=1'><script>window.hurt=1</script>", de: "<b onclick='window.hurt=1'>x</b>"}];
 			v.alerts = [{name: "users_not_served", severity: "page", text: "<img src=x onerror='window.hurt=1'>", de: "<img src=x onerror='window.hurt=1'>"}];
+			Object.assign(v.origins[0], {why: "<img src=x onerror='window.hurt=1'>", why_de: "<img src=x onerror='window.hurt=1'>", sure: .97, cause_since: v.at,
+				terms: [{name: "times_usual", value: 9.5, weight: 0}, {name: "by_rule", value: .97, weight: 3}, {name: "<img src=x onerror='window.hurt=1'>", value: 1, weight: -1.2}]});
 			f({data: JSON.stringify(v)});
 		};
 	}
@@ -86,8 +88,18 @@ func TestBrowserConsole(t *testing.T) {
 		if got := ask[string](b, `document.documentElement.lang`); got != c.lang {
 			t.Errorf("%+v: the page speaks %q", c, got)
 		}
-		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b, #alerts img") !== null`) {
+		if ask[bool](b, `window.hurt === 1 || document.querySelector("#rules img, #rules script, #rules span b, #alerts img, #causes img, #terms img") !== null`) {
 			t.Errorf("%+v: a rule's text became markup", c)
+		}
+		evidence := map[string]string{
+			"en": "Requests that meet a rule|97.0 %|flood 3|<img src=x onerror='window.hurt=1'>|1|crowd 1.2|Asked, against what is usual|9.5 ×|–",
+			"de": "Anfragen, auf die eine Regel passt|97,0 %|Flut 3|<img src=x onerror='window.hurt=1'>|1|Andrang 1,2|Verlangt, gegen sonst|9,5 ×|–",
+		}[c.lang]
+		if got := ask[string](b, `[...document.querySelectorAll("#terms th, #terms td.n")].map(e => e.textContent).join("|")`); got != evidence {
+			t.Errorf("%+v: the evidence is %q", c, got)
+		}
+		if got := ask[string](b, `[...document.querySelectorAll("#terms rect")].map(e => e.getAttribute("class") + e.getAttribute("x") + e.getAttribute("width")).join()`); got != "flood03,crowd-1.21.2" {
+			t.Errorf("%+v: the bars are %q", c, got)
 		}
 		name := fmt.Sprintf("console %s %s wide=%v", c.lang, c.scheme, c.wide)
 		b.axe(name)
@@ -172,6 +184,75 @@ func switches(b *tab, lang string) {
 	if err != nil || !bytes.HasPrefix(pdf, []byte("%PDF-")) {
 		b.Errorf("it does not print: %v", err)
 	}
+}
+
+// A refused user's reference is looked up on the console, the user let in from
+// there for a while under an operator's name, and that taken back from the log.
+func TestBrowserConsoleAllows(t *testing.T) {
+	shared.start(t)
+	deich := build(t)
+	p := deich.protect(t, t.TempDir(), platform(t, "hello").URL)
+	base, _, _ := strings.Cut(p.link, "/?token=")
+	user := visitor(t)
+	deich.must(t, "deny", "127.0.0.0/24", "--data", p.data)
+	refused, _ := get(t, user, p.users+"/")
+	reference := refused.Header.Get("Deich-Reference")
+	if refused.StatusCode != 403 || reference == "" {
+		t.Fatalf("%s, %q", refused.Status, reference)
+	}
+	b := newTab(t)
+	b.view(1280, 900)
+	b.prefer("light", true)
+	b.speak("de")
+	const live = `document.querySelector("#link").textContent === "Live."`
+	b.do(chromedp.Navigate(p.link))
+	b.waitFor(live + ` && document.querySelector("#networks tr") !== null`)
+	if got := ask[string](b, `[...document.querySelectorAll("#networks tr")].map(r => [...r.cells].filter((c, i) => i !== 1).map(c => c.textContent).join()).join("|")`); got != "127.0.0.0/24,0,0,0,0,1,0,0,0" {
+		t.Errorf("where it comes from: %s", got)
+	}
+	b.axe("where it comes from")
+	b.do(chromedp.Focus(chromedp.CSS("#networks a")), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`decodeURIComponent(location.search) === "?lang=de&find=127.0.0.0/24" && document.querySelector("#found") !== null && document.querySelector("#found").textContent.includes("Abgewiesen: 127.0.0.0/24") && ` + live)
+	ask[string](b, `document.querySelector("#what").value = ""`)
+	b.do(chromedp.Focus(chromedp.CSS("#what")), chromedp.KeyEvent(reference), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`location.search === "?lang=de&find=` + reference + `" && location.hash === "#find" && document.querySelector("#found td") !== null && ` + live)
+	found := ask[string](b, `document.querySelector("#found").innerText`)
+	for _, want := range []string{"Es ist von Hand gelistet", "by_hand", "127.0.0.0/24", "Fremde", "1 Abgewiesen: 127.0.0.0/24, bis es zurückgenommen wird"} {
+		if !strings.Contains(found, want) {
+			t.Errorf("no %q in what the reference tells:\n%s", want, found)
+		}
+	}
+	b.axe("what a reference tells")
+	b.do(chromedp.Navigate(base + "/?lang=de&find=127.0.0.1#find"))
+	b.waitFor(live + ` && document.querySelector("#allow") !== null && !document.querySelector("#allow").hidden`)
+	if got := ask[string](b, `[...document.querySelector("#allow-whom").options].map(o => o.textContent).join("|")`); got != "127.0.0.1|127.0.0.0/24, 256 Quellen" {
+		t.Errorf("one may let pass %q", got)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#allow button")), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.startsWith("127.0.0.1 für eine Stunde durchlassen?")`)
+	b.axe("may it pass")
+	b.do(chromedp.Focus(chromedp.CSS("#ask-by")), chromedp.KeyEvent("Anna"), chromedp.Click(chromedp.CSS("#ask-yes")))
+	b.waitFor(`document.querySelector("#hand").textContent.includes("Durchgelassen: 127.0.0.1, bis ")`)
+	b.waitFor(`document.querySelector("#acted li b").textContent === "Anna" && document.querySelector("#acted li button") !== null`)
+	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 200 {
+		t.Errorf("let pass, and it is %s", r.Status)
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#acted button")))
+	time.Sleep(1500 * time.Millisecond) // the list is drawn anew meanwhile
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.includes("127.0.0.1") && document.querySelector("#ask-by").value === "Anna"`)
+	b.do(chromedp.Click(chromedp.CSS("#ask-yes")))
+	b.waitFor(`!document.querySelector("#hand").textContent.includes("127.0.0.1,") && document.querySelector("#acted li").textContent.includes("zurückgenommen")`)
+	if got := ask[string](b, `[...document.querySelectorAll("#acted li")].map(li => li.querySelector("b").textContent + (li.querySelector("button") ? "+" : "")).join()`); got != "Anna,Anna,command+" {
+		t.Errorf("the log, with what can be taken back: %s", got)
+	}
+	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 403 {
+		t.Errorf("taken back, and it is %s", r.Status)
+	}
+	for _, fault := range b.complaints(base) {
+		t.Error(fault)
+	}
+	p.stop(t)
 }
 
 // exports takes every file that the page offers.

@@ -304,6 +304,7 @@ func (s *Server) house(ctx context.Context) {
 			}
 			if counts = s.conns.orders.collect(s.now(), counts[:0]); len(counts) > 0 {
 				s.options.Engine.Seen(s.now(), counts)
+				s.guard.Seen(counts)
 			}
 			for _, g := range s.state.Load().groups {
 				g.prune(now, false)

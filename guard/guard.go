@@ -86,6 +86,7 @@ type Handler struct {
 	lines    atomic.Int32 // refusals that may be logged until the next tick
 	silent   atomic.Int64 // refusals not logged since the last one that was
 	counts   counts
+	networks networks
 	examples examples
 	visits   sync.Pool
 	rooms    sync.Pool
@@ -135,6 +136,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 	if h.now == nil {
 		h.now = clock()
 	}
+	h.networks.init(h.now())
 	for i := range h.routes {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}

@@ -71,6 +71,12 @@ const (
 	// examplesMax bounds the rules of which an example is kept; the oldest goes first.
 	examplesMax = 32
 
+	// networksMax bounds the networks of which it is counted what was done with their
+	// requests; beyond it, those that least comes from are left out.
+	networksMax = 4096
+	// networkSpan is how long one half of that counts; what is told is one to two of it old.
+	networkSpan = time.Minute
+
 	// passLifeDefault is how long a pass holds without a visit.
 	passLifeDefault = 30 * 24 * time.Hour
 	// keyLife is how long one key signs; then the next one does.

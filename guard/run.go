@@ -68,6 +68,7 @@ func (h *Handler) tick(n int, out *deich.Out) (job *deich.Job) {
 	if n%sweepEvery == 0 {
 		h.sweep()
 		h.noteLimits()
+		h.networks.turn(h.now())
 	}
 	if n%int(alarmEvery/deich.TickEvery) == 0 {
 		h.spare.alarmed.Store(false)

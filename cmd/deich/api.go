@@ -182,7 +182,8 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 		s.revoke(hand.Prefix)
 	}
 	view := viewHand(hand)
-	s.acted(desk.By(r), "by_hand", listedWords(view))
+	text := listedWords(view)
+	s.desk.Did(desk.Action{At: time.Now(), Kind: "by_hand", By: desk.By(r), Text: text.English, German: text.German, Undo: id})
 	if err != nil {
 		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
 		return

@@ -153,7 +153,7 @@ func TestDocsNameEveryReason(t *testing.T) {
 		if !strings.Contains(http, "| `"+r.String()+"` |") {
 			t.Errorf("http.md: the reason %s is missing", r)
 		}
-		if !strings.HasPrefix(reasonWords(r.String()), "The reason is") && !strings.Contains(day, "| `"+r.String()+"` |") {
+		if !strings.HasPrefix(reasonWords(r.String()).English, "The reason is") && !strings.Contains(day, "| `"+r.String()+"` |") {
 			t.Errorf("flood-day.md: the reason %s is missing", r)
 		}
 	}

@@ -35,8 +35,11 @@ func (s *station) openGate(ctx context.Context, running *sync.WaitGroup) error {
 	asked.DryRun = asked.DryRun || c.Policy.Observe
 	g, err := gate.Open(gate.Options{
 		Config: asked, Owner: gateOwner(s.data.path), Ports: s.ownPorts(c), Allow: s.spared, Now: s.now,
-		Seen: func(all []deich.Count) { s.engine.Seen(s.now(), all) },
-		Log:  slog.New(slog.NewTextHandler(s.terminal.errs, nil)),
+		Seen: func(all []deich.Count) {
+			s.engine.Seen(s.now(), all)
+			s.edge.Guard().Seen(all)
+		},
+		Log: slog.New(slog.NewTextHandler(s.terminal.errs, nil)),
 	})
 	if err != nil {
 		return hint(err, "gate.mode auto takes what can be had, and goes without where nothing can")

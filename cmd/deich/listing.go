@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"strconv"
 	"time"
@@ -223,7 +222,7 @@ func (c *explainCommand) Run(t *terminal) error {
 	if e := is.Reference; e != nil {
 		t.say("%s  %s (%s)", e.At.Local().Format("2006-01-02 15:04:05 MST"), e.Act, e.Reason)
 		t.say("A %s from %s asked for a %s; it ranked %d, and the cut line stood at %d.", e.Tier, e.Prefix, kindWord(e.Kind), e.Rank, e.Cut)
-		t.say("%s", reasonWords(e.Reason))
+		t.say("%s", reasonWords(e.Reason).English)
 		return nil
 	}
 	sayAddress(t, is.Address)
@@ -254,34 +253,4 @@ func kindWord(kind string) string {
 		return "place for an upload"
 	}
 	return kind
-}
-
-// reasonWords explains a reason, and what the operator can do about it.
-func reasonWords(reason string) string {
-	words := map[deich.Reason]string{
-		deich.ByHand:       "An operator listed it: deich rules shows the listing, deich undo takes it back.",
-		deich.BelowCut:     "More was asked than the origin can do, and better-ranked clients took its places.",
-		deich.Unproven:     "More was asked than the origin can do, and this client had earned nothing yet: it was asked to prove itself.",
-		deich.OverBudget:   "It, or its prefix, sent more than its share. If this is a known client: deich allow ADDRESS.",
-		deich.QueueFull:    "Better-ranked requests took its place in the queue.",
-		deich.QueueLate:    "No place at the origin came free in time.",
-		deich.StreamsFull:  "There was no room for another long-lived request: policy.streams sets how many there may be.",
-		deich.Failopen:     "The engine had failed and only the last known limit held: look at Deich's log.",
-		deich.OriginDown:   "The origin did not answer.",
-		deich.OriginSlow:   "The origin did not answer in time: timeouts.first_byte sets how long it may take.",
-		deich.BadRequest:   "The request was malformed beyond use.",
-		deich.SlowClient:   "It sent its body too slowly.",
-		deich.BodyTooLarge: "Its body was longer than guard.body_max.",
-		deich.BuffersFull:  "There was no memory left to hold its body: guard.bodies sets how much there is.",
-		deich.BadPass:      "Its pass was forged or broken.",
-		deich.BadProof:     "Its proof did not hold, was late, or had been used before.",
-		deich.ByRule:       "It met a rule that describes a flood: deich rules shows those in force, deich undo takes one back.",
-		deich.NoSite:       "No site of this name is served here: sites[].names lists those that are.",
-	}
-	for r, text := range words {
-		if r.String() == reason {
-			return text
-		}
-	}
-	return fmt.Sprintf("The reason is %s.", reason)
 }

@@ -130,6 +130,48 @@ var causeWords = map[deich.Cause]sentence{
 	deich.CauseUnknown:     {"More is asked than the origin can do; why is not clear yet.", "Es wird mehr verlangt, als die Plattform kann; warum, ist noch nicht klar."},
 }
 
+// whyWords explain a reason, and what the operator can do about it.
+var whyWords = map[deich.Reason]sentence{
+	deich.ByHand: {"An operator listed it: deich rules shows the listing, deich undo takes it back.",
+		"Es ist von Hand gelistet: deich rules zeigt es, deich undo nimmt es zurück."},
+	deich.BelowCut: {"More was asked than the origin can do, and better-ranked clients took its places.",
+		"Es war mehr verlangt, als die Plattform kann, und höher eingestufte Clients nahmen die Plätze."},
+	deich.Unproven: {"More was asked than the origin can do, and this client had earned nothing yet: it was asked to prove itself.",
+		"Es war mehr verlangt, als die Plattform kann, und dieser Client hatte sich noch nichts verdient: Er sollte sich ausweisen."},
+	deich.OverBudget: {"It, or its prefix, sent more than its share. If this is a known client: deich allow ADDRESS.",
+		"Von ihm oder aus seinem Netz kam mehr, als ihm zusteht. Ist das ein bekannter Client: deich allow ADRESSE."},
+	deich.QueueFull: {"Better-ranked requests took its place in the queue.", "Höher eingestufte Anfragen nahmen seinen Platz in der Schlange."},
+	deich.QueueLate: {"No place at the origin came free in time.", "Bei der Plattform wurde nicht rechtzeitig ein Platz frei."},
+	deich.StreamsFull: {"There was no room for another long-lived request: policy.streams sets how many there may be.",
+		"Für eine weitere lange Verbindung war kein Platz: policy.streams sagt, wie viele es sein dürfen."},
+	deich.Failopen: {"The engine had failed and only the last known limit held: look at Deich's log.",
+		"Die Maschine war ausgefallen, und nur das zuletzt bekannte Limit galt: Sehen Sie in Deichs Log."},
+	deich.OriginDown: {"The origin did not answer.", "Die Plattform antwortete nicht."},
+	deich.OriginSlow: {"The origin did not answer in time: timeouts.first_byte sets how long it may take.",
+		"Die Plattform antwortete nicht rechtzeitig: timeouts.first_byte sagt, wie lange sie brauchen darf."},
+	deich.BadRequest:   {"The request was malformed beyond use.", "Die Anfrage war unbrauchbar geformt."},
+	deich.SlowClient:   {"It sent its body too slowly.", "Der Inhalt der Anfrage kam zu langsam."},
+	deich.BodyTooLarge: {"Its body was longer than guard.body_max.", "Der Inhalt der Anfrage war länger als guard.body_max."},
+	deich.BuffersFull: {"There was no memory left to hold its body: guard.bodies sets how much there is.",
+		"Für den Inhalt der Anfrage war kein Speicher mehr frei: guard.bodies sagt, wie viel es gibt."},
+	deich.BadPass:  {"Its pass was forged or broken.", "Der Pass war gefälscht oder kaputt."},
+	deich.BadProof: {"Its proof did not hold, was late, or had been used before.", "Die Lösung der Rechenaufgabe galt nicht, kam zu spät oder war schon verbraucht."},
+	deich.ByRule: {"It met a rule that describes a flood: deich rules shows those in force, deich undo takes one back.",
+		"Eine Regel, die eine Flut beschreibt, passte darauf: deich rules zeigt die, die in Kraft sind, deich undo nimmt eine zurück."},
+	deich.NoSite: {"No site of this name is served here: sites[].names lists those that are.",
+		"Eine Seite dieses Namens wird hier nicht bedient: sites[].names nennt die, die es werden."},
+}
+
+// reasonWords explain a reason by its word.
+func reasonWords(reason string) sentence {
+	for r, text := range whyWords {
+		if r.String() == reason {
+			return text
+		}
+	}
+	return said("The reason is %s.", "Der Grund ist %s.", reason)
+}
+
 // grouped writes a count with separators.
 func grouped(v float64) string {
 	text := fmt.Sprintf("%.0f", v)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"net/netip"
+	"time"
+
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/guard"
@@ -16,9 +19,11 @@ func (s *station) state() (state desk.State) {
 			state.Panics = c.Panics + 1
 		}
 	}()
+	listed, orders := s.listed(now), s.engine.Orders(now)
+	networks, over := s.networks(now, orders)
 	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
-		MemoryBytes: s.engine.MemoryBytes(), Listed: len(s.engine.Listed(now)), Ordered: len(s.engine.Orders(now)),
+		MemoryBytes: s.engine.MemoryBytes(), Listed: len(listed), Hand: listed, Ordered: len(orders), Networks: networks, NetworksOver: over,
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
 		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
 		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(), Gate: viewGate(s.gateStatus()),
@@ -33,6 +38,7 @@ func (s *station) state() (state desk.State) {
 		o.Cause, o.Sure, o.Terms = judged.Cause.String(), judged.Confidence, judged.Terms
 		if judged.Cause != deich.NoCause {
 			o.Why, o.WhyGerman = causeWords[judged.Cause].English, causeWords[judged.Cause].German
+			o.CauseSince = wall(judged.Since)
 		}
 		o.Public = s.publicName(name)
 		state.Origins = append(state.Origins, o)
@@ -46,6 +52,38 @@ func (s *station) state() (state desk.State) {
 		state.Latency = append(state.Latency, latency(t))
 	}
 	return state
+}
+
+// networks are where requests came from lately, each with how many of its sources
+// are refused at accept.
+func (s *station) networks(now deich.Time, orders []deich.Order) ([]desk.Network, time.Duration) {
+	counted, since := s.edge.Guard().Networks()
+	ordered := make(map[netip.Prefix]int)
+	for _, o := range orders {
+		ordered[networkOf(o.Prefix)]++
+	}
+	all := make([]desk.Network, 0, len(counted))
+	for _, c := range counted {
+		n := desk.Network{Prefix: c.Prefix, Before: c.Before, Ordered: ordered[c.Prefix]}
+		for act, times := range c.Acts {
+			n.Did(deich.Act(act), times)
+		}
+		all = append(all, n)
+	}
+	return all, now.Sub(since)
+}
+
+// networkOf is the network of a source: its /24 or /48.
+func networkOf(p netip.Prefix) netip.Prefix {
+	bits := 24
+	if p.Addr().Is6() {
+		bits = 48
+	}
+	q, err := p.Addr().Prefix(min(bits, p.Bits()))
+	if err != nil {
+		return p // unreachable: an order's prefix is valid
+	}
+	return q
 }
 
 func latency(t *guard.TierCount) desk.Latency {

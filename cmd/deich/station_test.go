@@ -305,7 +305,7 @@ func TestSentencesOfEvents(t *testing.T) {
 func TestEveryReasonIsExplained(t *testing.T) {
 	silent := []deich.Reason{deich.NoReason, deich.Called, deich.Lottery, deich.Bypassed, deich.Observed, deich.Cached} // nobody is refused for these
 	for _, r := range deich.Reasons() {
-		if words := reasonWords(r.String()); strings.HasPrefix(words, "The reason is") && !slices.Contains(silent, r) {
+		if words := reasonWords(r.String()).English; strings.HasPrefix(words, "The reason is") && !slices.Contains(silent, r) {
 			t.Errorf("%v: %s", r, words)
 		}
 	}

@@ -13,7 +13,7 @@ let tiers = [], acts = [], seconds = [], events = [];
 // What is said here stands in the page, in its language.
 const words = JSON.parse(at("words").textContent);
 const language = document.documentElement.lang;
-const fill = (text, v) => text.replace("{}", v);
+const fill = (text, v) => text.replace("{}", () => v); // a function: v is no pattern
 const name = (word) => (words.names || {})[word] || word;
 const said = (english, german) => language === "de" && german || english;
 const point = (text) => language === "de" ? text.replace(".", ",") : text;
@@ -187,10 +187,13 @@ function ask(text, verb, method, path, body) {
 	at("ask-no").focus(); // what changes nothing is at hand first
 }
 
+// What a person does goes into the log under the name that they give.
 async function act(method, path, body) {
 	let trouble = "";
+	const by = at("ask-by").value.trim();
+	if (by && body && body.by) body.by = by;
 	try {
-		const answer = await fetch(path, { method, body: body && JSON.stringify(body) });
+		const answer = await fetch(by ? path + "?by=" + encodeURIComponent(by) : path, { method, body: body && JSON.stringify(body) });
 		const told = answer.ok && path.endsWith("/test") ? (await answer.json()).filter((p) => p.trouble) : [];
 		trouble = told.map((p) => p.place + ": " + p.trouble).join("; ");
 		if (!answer.ok) trouble = (await answer.json()).title || String(answer.status);
@@ -200,82 +203,173 @@ async function act(method, path, body) {
 	at("done").textContent = trouble ? fill(words.not_done, trouble) : words.done;
 }
 
-// showAlerts keeps the items of those that stay, as showRules does.
-function showAlerts(alerts) {
-	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
-	const items = new Map([...at("alerts").children].map((li) => [li.dataset.id, li]));
-	const want = new Set(alerts.length ? alerts.map(key) : ["none"]);
-	for (const [id, li] of items) if (!want.has(id)) li.remove();
-	if (!alerts.length && !items.has("none")) {
-		const li = document.createElement("li");
-		li.dataset.id = "none";
-		li.textContent = words.no_alert;
-		at("alerts").append(li);
-	}
-	for (const a of alerts) {
-		let li = items.get(key(a));
-		if (!li) {
-			li = document.createElement("li");
-			li.dataset.id = key(a);
-			const b = document.createElement("b");
-			b.textContent = a.severity;
-			li.append(b, " ", document.createElement("span"));
-			at("alerts").append(li);
+// items keeps those of a list that stay, so that a button keeps its focus, and
+// puts what is new in its place; put fills an item with what is so now.
+function items(list, all, key, none, put) {
+	const old = new Map([...list.children].map((li) => [li.dataset.id, li]));
+	const want = new Set(all.length ? all.map((v) => String(key(v))) : ["none"]);
+	for (const [id, li] of old) if (!want.has(id)) li.remove();
+	for (const li of [...list.children]) if (li.dataset.id === undefined) li.remove();
+	const item = (id, i) => {
+		const li = old.get(id) || document.createElement("li");
+		if (!old.has(id)) {
+			li.dataset.id = id;
+			list.insertBefore(li, list.children[i] || null);
 		}
-		const text = said(a.text, a.de);
-		li.querySelector("span").textContent = text;
-		const button = li.querySelector("button");
-		if (a.taken_by) {
-			if (button) button.remove();
-			if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
-			li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
-		} else if (!button) {
-			const take = document.createElement("button");
-			take.type = "button";
-			take.className = "quiet";
-			take.textContent = words.take;
-			take.setAttribute("aria-label", words.take + ": " + text);
-			take.onclick = () => ask(fill(words.ask_take, li.querySelector("span").textContent), words.take,
-				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" });
-			li.append(take);
-		}
-	}
+		return li;
+	};
+	if (!all.length) item("none", 0).textContent = none;
+	all.forEach((v, i) => {
+		const li = item(String(key(v)), i);
+		if (!li.querySelector("b")) li.append(document.createElement("b"), " ", document.createElement("span"));
+		put(li, v);
+	});
 }
 
-// showRules keeps the items of rules that stay, so that a button keeps its focus.
+// button gives an item its button, once.
+function button(li, text, label, press) {
+	let b = li.querySelector("button");
+	if (!b) {
+		b = document.createElement("button");
+		b.type = "button";
+		b.className = "quiet";
+		li.append(b);
+	}
+	if (b.textContent !== text) b.textContent = text;
+	if (b.getAttribute("aria-label") !== label) b.setAttribute("aria-label", label);
+	b.onclick = press;
+}
+
+function showAlerts(alerts) {
+	const key = (a) => a.origin ? a.name + " " + a.origin : a.name;
+	items(at("alerts"), alerts, key, words.no_alert, (li, a) => {
+		const text = said(a.text, a.de);
+		li.querySelector("b").textContent = a.severity;
+		li.querySelector("span").textContent = text;
+		if (!a.taken_by) {
+			button(li, words.take, words.take + ": " + text, () => ask(fill(words.ask_take, text), words.take,
+				"POST", "/api/v1/alerts/take", { alert: key(a), by: "console" }));
+			return;
+		}
+		if (li.querySelector("button")) li.querySelector("button").remove();
+		if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+		li.querySelector("i").textContent = words.taken_by + " " + a.taken_by;
+	});
+}
+
 function showRules(rules) {
-	const items = new Map([...at("rules").children].map((li) => [li.dataset.id, li]));
-	if (!rules.length) {
-		if (!items.has("none")) {
-			const li = document.createElement("li");
-			li.dataset.id = "none";
-			li.textContent = words.no_rule;
-			at("rules").replaceChildren(li);
-		}
-		return;
-	}
-	const want = new Set(rules.map((r) => String(r.id)));
-	for (const [id, li] of items) if (!want.has(id)) li.remove();
-	for (const r of rules) {
-		let li = items.get(String(r.id));
-		if (!li) {
-			li = document.createElement("li");
-			li.dataset.id = r.id;
-			const id = document.createElement("b");
-			id.textContent = words.rule + " " + r.id;
-			li.append(id, " ", document.createElement("span"));
-			at("rules").append(li);
-		}
+	items(at("rules"), rules, (r) => r.id, words.no_rule, (li, r) => {
+		li.querySelector("b").textContent = words.rule + " " + r.id;
 		li.querySelector("span").textContent = said(r.text, r.de);
-		if (li.querySelector("button")) continue;
-		const undo = document.createElement("button");
-		undo.type = "button";
-		undo.className = "quiet";
-		undo.textContent = words.undo;
-		undo.setAttribute("aria-label", words.undo + ": " + words.rule + " " + r.id);
-		undo.onclick = () => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id);
-		li.append(undo);
+		button(li, words.undo, words.undo + ": " + words.rule + " " + r.id,
+			() => ask(fill(words.ask_undo, r.id), words.undo, "DELETE", "/api/v1/hand/" + r.id));
+	});
+}
+
+const day = (t) => new Date(t).toLocaleString(language, { hour12: false });
+const listing = (l) => fill(words.by_hand[l.act] || "{}", l.target) + ", " + (l.until ? fill(words.until, day(l.until)) : words.until_undone);
+
+function showHand(hand) {
+	items(at("hand"), hand, (l) => l.id, words.no_hand, (li, l) => {
+		const text = listing(l);
+		li.querySelector("b").textContent = l.id;
+		li.querySelector("span").textContent = text;
+		button(li, words.undo, words.undo + ": " + text, () => ask(fill(words.ask_back, text), words.undo, "DELETE", "/api/v1/hand/" + l.id));
+	});
+}
+
+// showActions shows what people did, with the way back while there is one.
+function showActions(actions) {
+	items(at("acted"), actions, (a) => a.at + a.text, "", (li, a) => {
+		const text = said(a.text, a.de);
+		if (!li.querySelector("time")) li.prepend(document.createElement("time"));
+		const t = li.querySelector("time");
+		t.dateTime = a.at;
+		t.title = utc(a.at);
+		t.textContent = day(a.at);
+		li.querySelector("b").textContent = a.by;
+		li.querySelector("span").textContent = text;
+		if (a.undo) button(li, words.undo, words.undo + ": " + text, () => ask(fill(words.ask_back, text), words.undo, "DELETE", "/api/v1/hand/" + a.undo));
+		else if (li.querySelector("button")) li.querySelector("button").remove();
+	});
+}
+
+const measured = (t) => {
+	switch (words.units[t.name]) {
+	case "share": return share(t.value);
+	case "times": return count(t.value) + " ×";
+	case "seconds": return count(t.value) + " s";
+	case "yes": return t.value ? words.yes : words.no;
 	}
+	return count(t.value);
+};
+
+// showCauses says why origins suffer, and what speaks for that, the heaviest first.
+function showCauses(origins) {
+	const suffering = origins.filter((o) => o.why);
+	items(at("causes"), suffering, (o) => o.name, words.no_cause, (li, o) => {
+		li.querySelector("b").textContent = o.name;
+		li.querySelector("span").textContent = said(o.why, o.why_de);
+		if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
+		li.querySelector("i").textContent = fill(words.sure, share(o.sure || 0)) + ", " + fill(words.since, clock(o.cause_since));
+	});
+	at("evidence").hidden = !suffering.length;
+	at("terms").replaceChildren(...suffering.flatMap((o) =>
+		[...(o.terms || [])].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).map((t) => {
+			const row = document.createElement("tr"), head = document.createElement("th");
+			head.scope = "row";
+			head.textContent = words.terms[t.name] || t.name;
+			if (suffering.length > 1) {
+				const of = document.createElement("small");
+				of.textContent = o.name;
+				head.append(" ", of);
+			}
+			row.append(head);
+			const lean = Math.max(-3, Math.min(3, t.weight)), tells = Math.abs(lean) >= .05;
+			for (const text of [measured(t), tells ? (lean > 0 ? words.flood : words.crowd) + " " + count(Math.abs(t.weight)) : "–"]) {
+				const cell = row.insertCell();
+				cell.className = "n";
+				cell.textContent = text;
+			}
+			const bar = row.insertCell(), svg = document.createElementNS(svgNS, "svg");
+			bar.className = "lean";
+			for (const [k, v] of [["viewBox", "-3 0 6 1"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) svg.setAttribute(k, v);
+			el(svg, "path", { class: "axis", d: "M0 0V1" });
+			if (tells) el(svg, "rect", { class: lean > 0 ? "flood" : "crowd", x: Math.min(lean, 0), y: .2, width: Math.abs(lean), height: .6 });
+			bar.append(svg);
+			return row;
+		})));
+}
+
+// showNetworks leaves the rows where they are while somebody points at one, or
+// has the focus there.
+function showNetworks(v) {
+	const body = at("networks"), rows = new Map([...body.rows].map((r) => [r.dataset.id, r]));
+	const still = body.matches(":hover, :focus-within"), list = v.networks || [];
+	at("networks-over").textContent = fill(words.networks_over, long(v.networks_seconds));
+	at("networks-none").hidden = list.length > 0;
+	at("networks-table").hidden = !list.length;
+	at("networks-more").hidden = v.networks_all <= list.length;
+	at("networks-more").textContent = fill(words.more_there, v.networks_all - list.length);
+	const now = list.filter((n) => !still || rows.has(n.network)).map((n) => {
+		let row = rows.get(n.network);
+		if (!row) {
+			row = document.createElement("tr");
+			row.dataset.id = n.network;
+			const head = document.createElement("th"), link = document.createElement("a");
+			head.scope = "row";
+			link.href = `/?lang=${language}&find=${encodeURIComponent(n.network)}#find`;
+			link.textContent = n.network;
+			head.append(link);
+			row.append(head);
+			for (let i = 0; i < n.acts.length + 3; i++) row.insertCell().className = "n";
+		}
+		const asked = n.acts.reduce((a, b) => a + b, 0);
+		[v.networks_seconds > 0 ? count(asked / v.networks_seconds) : "0", ...n.acts, n.before, n.ordered]
+			.forEach((text, i) => { row.cells[i + 1].textContent = text; });
+		return row;
+	});
+	if (!still) body.replaceChildren(...now);
 }
 
 const mib = (n) => count(n / (1 << 20)) + " MiB";
@@ -363,7 +457,10 @@ function show(v) {
 	at("listed").textContent = v.listed;
 	at("ordered").textContent = v.ordered;
 	showAlerts(v.alerts || []);
+	showCauses(v.origins || []);
 	showRules(v.rules || []);
+	showNetworks(v);
+	showHand(v.hand || []);
 	showSpool(v.spool);
 	showGate(v.gate);
 	events = v.events || [];
@@ -375,15 +472,7 @@ function show(v) {
 		li.append(t, said(e.text, e.de));
 		return li;
 	}));
-	if (v.actions && v.actions.length) at("acted").replaceChildren(...v.actions.map((a) => {
-		const li = document.createElement("li"), t = document.createElement("time"), by = document.createElement("b");
-		t.dateTime = a.at;
-		t.title = utc(a.at);
-		t.textContent = new Date(a.at).toLocaleString(language, { hour12: false });
-		by.textContent = a.by;
-		li.append(t, by, said(a.text, a.de));
-		return li;
-	}));
+	if (v.actions && v.actions.length) showActions(v.actions);
 	const last = seconds[seconds.length - 1];
 	if (!last || v.second.at > last.at) seconds.push(v.second);
 	if (seconds.length > kept) seconds.shift();
@@ -395,6 +484,15 @@ async function start() {
 	if (at("test")) {
 		at("test").hidden = false;
 		at("test").onclick = () => ask(words.ask_test, words.test, "POST", "/api/v1/alerts/test");
+	}
+	if (at("allow")) {
+		at("allow").hidden = false;
+		at("allow").onsubmit = (e) => {
+			e.preventDefault();
+			const [whom, span] = [at("allow-whom"), at("allow-for")], text = (select) => select.selectedOptions[0].textContent;
+			ask(fill(fill(words.ask_allow, text(whom)), text(span)), words.allow,
+				"POST", "/api/v1/hand", { act: "allow", target: whom.value, for: span.value });
+		};
 	}
 	if (at("switch")) showSwitch(at("switch").dataset.paused === "true", at("switch").dataset.waiting);
 	const answer = await fetch("/api/v1/history");
