@@ -114,8 +114,12 @@ func (s *handshakes) short() bool {
 
 // shake takes a turn for the connection's handshake, once the client's first message is
 // here, or its second where it was asked for one. The turn ends with the answer to it, or with the connection.
+// Who has left by then takes none: in a row, each of those would have to be woken to be passed over.
 func (c *conn) shake() error {
 	s := c.set
+	if hungUp(c.tcp) {
+		return errNoHandshake
+	}
 	if err := s.handshakes.enter(c.trusted || s.known(c.peer)); err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func sift(from int, l *listener) (fd int, done bool, err error) {
 			return -1, true, err
 		}
 		if addr := addrOf(peer); !l.refuses(addr) {
-			if !goneFrom(fd) {
+			if !goneFrom(fd, l.secured) {
 				return fd, true, nil
 			}
 			l.left(addr)
@@ -115,8 +115,14 @@ func sift(from int, l *listener) (fd int, done bool, err error) {
 	}
 }
 
-// goneFrom says that the other end has closed, and sent nothing.
-func goneFrom(fd int) bool {
+// goneFrom says that the other end has closed, and there is nothing to answer. Without TLS
+// that is whoever sent nothing; with it also who said something, since no handshake is
+// over before the client has answered in turn.
+func goneFrom(fd int, secured bool) bool {
+	if secured {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 0)
+		return n > 0
+	}
 	var one [1]byte
 	n, _, err := unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	return n == 0 && err == nil || err == unix.ECONNRESET

@@ -12,9 +12,9 @@ import (
 )
 
 // accepts runs a listener and hands out what it accepts, until the test ends.
-func accepts(t *testing.T) (l *listener, set *conns, got chan net.Conn) {
+func accepts(t *testing.T, scheme string) (l *listener, set *conns, got chan net.Conn) {
 	set = newConns(Config{}.Defaults().Limits, func() deich.Time { return 1 }, false)
-	l, err := listen(t.Context(), listenAddr{scheme: "http", addr: "127.0.0.1:0"}, set, func(netip.Addr) bool { return false }, func(netip.Addr) {})
+	l, err := listen(t.Context(), listenAddr{scheme: scheme, addr: "127.0.0.1:0"}, set, func(netip.Addr) bool { return false }, func(netip.Addr) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func dialFrom(t *testing.T, from string, l *listener) (net.Conn, error) {
 // TestOrdersAtAccept goes through peace, orders and peace again: who is
 // refused is reset, everyone else is served as ever.
 func TestOrdersAtAccept(t *testing.T) {
-	l, set, got := accepts(t)
+	l, set, got := accepts(t, "http")
 	served := func(from string) {
 		t.Helper()
 		c, err := dialFrom(t, from, l)
@@ -106,7 +106,7 @@ func TestOrdersAtAccept(t *testing.T) {
 
 // TestSieveEnds closes a listener that waits while orders are in force.
 func TestSieveEnds(t *testing.T) {
-	l, set, got := accepts(t)
+	l, set, got := accepts(t, "http")
 	set.refuse([]deich.Order{{Prefix: netip.MustParsePrefix("127.0.0.2/32"), Until: 10}})
 	if _, err := dialFrom(t, "127.0.0.3", l); err != nil {
 		t.Fatal(err)
