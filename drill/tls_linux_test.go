@@ -164,13 +164,13 @@ func TestUsersOverTLS(t *testing.T) {
 	id, config := identified(t)
 	for kind, resumes := range map[scenarios.Kind]bool{scenarios.Browser: true, scenarios.Plain: true, scenarios.Program: false} {
 		u, told := securedUser(t, kind, config.Clone(), id)
-		for range 3 {
-			for range 2 { // the second over the same connection
-				if !u.want(t.Context(), page, "/") {
-					t.Fatalf("%s: %+v", kind, u.tally.samples)
-				}
+		for n := range 6 { // two over each connection
+			if !u.want(t.Context(), page, "/") {
+				t.Fatalf("%s: %+v", kind, u.tally.samples)
 			}
-			u.client.close()
+			if n%2 == 1 {
+				u.client.close()
+			}
 		}
 		if got, opened := told(); opened != 3 || len(got) != 6 || got[0] || got[2] != resumes || got[4] != resumes {
 			t.Errorf("%s: %d connections, resumed %v", kind, opened, got)
