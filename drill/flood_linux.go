@@ -98,15 +98,15 @@ func (f *flood) run(ctx context.Context) {
 	events := make([]unix.EpollEvent, 512)
 	f.second = f.clock.second()
 	looked := f.clock.now()
-	for ctx.Err() == nil {
+	for round := 0; ctx.Err() == nil; round++ {
 		now := f.clock.now()
 		if f.over(now) {
 			return
 		}
 		f.handOver(now)
 		f.solved()
-		for i := range f.assaults {
-			f.advance(i, now)
+		for i := range f.assaults { // another first each time: who is first may take all the time there is
+			f.advance((i+round)%len(f.assaults), now)
 		}
 		if now-looked >= 50*time.Millisecond {
 			looked = now
