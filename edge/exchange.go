@@ -90,11 +90,11 @@ func (x *exchange) attempt(mustDial bool) error {
 	l.backend.busy.Add(1)
 	x.unwatch = l.watch(ctx)
 	l.begin(x.held)
-	sent := x.send()
-	if x.held && sent == nil {
+	if x.held { // whole in one write: from its first byte on the origin may work on it
 		pressure, _ := x.proxy.pressed(x.group.index)
 		l.owed.Store(pressure)
 	}
+	sent := x.send()
 	x.resp, err = x.answer()
 	l.answered(ctx)
 	if err != nil && sent != nil && !timedOut(err) {

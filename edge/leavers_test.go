@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ func TestLeaversKeepTheirPlaces(t *testing.T) {
 	for _, end := range []string{"answer", "shutdown"} {
 		t.Run(end, func(t *testing.T) {
 			began, let, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			goOn := sync.OnceFunc(func() { close(let) })
 			o := play(t, func(c *playedConn) {
 				defer close(gone)
 				c.request()
@@ -25,6 +27,7 @@ func TestLeaversKeepTheirPlaces(t *testing.T) {
 				}
 				io.Copy(io.Discard, c.br)
 			})
+			t.Cleanup(goOn) // the origin ends behind it
 			s := startUncached(t, Config{Sites: []Site{{Origins: []string{o.url()}}}}, guard.Config{})
 			s.proxy.pressed = func(uint16) (bool, bool) { return true, false }
 			c := call(t, s.Addrs()[0].String())
@@ -52,7 +55,7 @@ func TestLeaversKeepTheirPlaces(t *testing.T) {
 					t.Error(err)
 				}
 			} else {
-				close(let)
+				goOn()
 				until(t, "its place is free", func() bool { return s.options.Engine.Pulse(0).Inflight == 0 })
 			}
 			select {

@@ -34,7 +34,7 @@ type line struct {
 	reused    bool
 	idleSince time.Time
 
-	owed     atomic.Bool // the request was sent whole, its answer has not come, and is waited for in any case
+	owed     atomic.Bool // a request that is held whole was begun, its answer has not come, and is waited for in any case
 	got      int64       // bytes received for the present request
 	headLeft int         // bytes of headers it may still send; negative: reading a body
 	pause    time.Duration
