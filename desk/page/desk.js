@@ -89,10 +89,10 @@ function plot(svg, series, read) {
 		const t = Date.parse(e.at);
 		if (now - t > shown * 1000) continue;
 		el(svg, "path", { class: "event", d: `M${x(t)} 16V${low}` });
-		if (x(t) - labelled > 100) {
-			const end = x(t) > right - 100;
+		const end = x(t) > right - 100, begin = end ? x(t) - 100 : x(t);
+		if (begin - labelled > 100) {
 			el(svg, "text", { x: x(t), y: 12, "text-anchor": end ? "end" : "start" }, words.marks[e.kind] || e.kind);
-			labelled = x(t);
+			labelled = begin;
 		}
 	}
 	for (const s of series) el(svg, "path", { class: "line " + s.kind, d: path(s.values, (i) => x(seconds[i].at), y) });
