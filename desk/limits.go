@@ -41,8 +41,9 @@ const (
 
 	// headerWait is how long a client may take for its headers; then the connection is closed.
 	headerWait = 5 * time.Second
-	// idleWait is how long an idle connection stays.
-	idleWait = 2 * time.Minute
+	// idleWait is how long an idle connection stays: programs that open one for each
+	// question and leave it would soon have all there may be.
+	idleWait = 15 * time.Second
 	// writeWait is how long one message to a listener may take; then it is let go.
 	writeWait = 5 * time.Second
 	// sessionFor is how long a browser stays signed in after it followed the link.
