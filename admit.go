@@ -136,7 +136,7 @@ const (
 	guessOwn     = .05             // the same where it was slow by itself
 	guessHeld    = 5 * time.Second // pressure that returns sooner says that the guess was too high
 	paceFollows  = .02             // a tick, of the difference
-	standsPart   = .7              // of what comes is answered over some seconds: standing in line for the rest is worth it
+	standsPart   = .9              // of what comes is answered over some seconds: standing in line for the rest is worth it
 	doubtsMax    = 3               // each halves the pace of guessing
 	ticksSecond  = float64(time.Second / TickEvery)
 )
