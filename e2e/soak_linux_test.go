@@ -34,9 +34,9 @@ const (
 	calmAfter = 5 * time.Second
 	// knownAfter is how long a user has been there before it counts as known.
 	knownAfter = 10 * time.Second
-	// waitedMost is the largest share of known users' requests that may be told
-	// to wait in peace: while the machine itself stands still for a moment, or
-	// others take it, what comes meanwhile does not fit.
+	// waitedMost is the largest share of known users' requests, and of newcomers',
+	// that may be told to wait in peace: while the machine itself stands still
+	// for a moment, or others take it, what comes meanwhile does not fit.
 	waitedMost = .02
 	// lateBy is by how much a timer of this process comes late where others take
 	// the machine: what does not fit then is no fault of Deich's, and a short
@@ -455,7 +455,9 @@ func (s *soak) judge(idle, end sample) {
 		must(c.deniedPeace.Load() == 0, "%d requests of known users were denied in peace:\n%s", c.deniedPeace.Load(), c.examples("denied"))
 		must(float64(c.waitedPeace.Load()) <= waitedMost*float64(c.askedPeace.Load()), "%d of %d requests of known users were told to wait in peace:\n%s",
 			c.waitedPeace.Load(), c.askedPeace.Load(), c.examples("waited"))
-		must(c.newRefused.Load() == 0, "%d requests of newcomers were refused in peace without a rule or pressure:\n%s", c.newRefused.Load(), c.examples("newcomer"))
+		must(c.newDenied.Load() == 0, "%d requests of newcomers were denied in peace without a rule or pressure:\n%s", c.newDenied.Load(), c.examples("newcomer"))
+		must(float64(c.newCalmWaited.Load()) <= waitedMost*float64(c.newAsked.Load()), "%d of %d requests of newcomers were told to wait in peace without a rule or pressure:\n%s",
+			c.newCalmWaited.Load(), c.newAsked.Load(), c.examples("newcomer"))
 		if n := c.askedFlood.Load(); n > 0 {
 			kept := 1 - float64(c.refusedFlood.Load())/float64(n)
 			must(kept >= keptInFlood, "in floods %.1f %% of known users' requests were served, at least %.0f %% must be", 100*kept, 100*keptInFlood)

@@ -264,7 +264,7 @@ func (s *soak) counted(u *person, began time.Duration, a *http.Response, err err
 	case !peace:
 		c.refusedFlood.Add(1)
 		c.reason(reason)
-	case reason == "rule" || a.StatusCode < 500: // over_budget, by_hand, …: denied, not asked to wait
+	case denies(a, reason):
 		c.deniedPeace.Add(1)
 		c.example("denied", fmt.Sprintf("%.1f s, %s: %s\n%s", began.Seconds(), u.addr, said(a, err, reason), s.explain(a)))
 	default:
@@ -316,7 +316,11 @@ func (s *soak) newcomers(stop chan struct{}) {
 				continue
 			}
 			if calm && s.calm() && s.peace() {
-				s.tally.newRefused.Add(1)
+				if denies(a, a.Header.Get("Deich-Reason")) {
+					s.tally.newDenied.Add(1)
+				} else {
+					s.tally.newCalmWaited.Add(1)
+				}
 				s.tally.example("newcomer", fmt.Sprintf("%.1f s, %s: %s\n%s", began.Seconds(), u.addr, said(a, err, a.Header.Get("Deich-Reason")), s.explain(a)))
 			} else {
 				s.tally.newWaited.Add(1)
@@ -538,6 +542,9 @@ func (s *soak) sendsSlowly(u *person) {
 	})
 }
 
+// denies says whether a refusal denies (over_budget, by_hand, …) and does not ask to wait.
+func denies(a *http.Response, reason string) bool { return reason == "rule" || a.StatusCode < 500 }
+
 // examplesMost bounds what is kept to show of each kind of failure.
 const examplesMost = 10
 
@@ -546,7 +553,8 @@ type tally struct {
 	served, broken, signs                atomic.Int64
 	askedPeace, deniedPeace, waitedPeace atomic.Int64 // of known users
 	askedFlood, refusedFlood             atomic.Int64 // of known users
-	newAsked, newWaited, newRefused      atomic.Int64
+	newAsked, newWaited                  atomic.Int64
+	newDenied, newCalmWaited             atomic.Int64 // while no rule held and the origin was not pressed
 	mu                                   sync.Mutex
 	kept                                 map[string][]string
 	reasons                              map[string]int
@@ -582,7 +590,7 @@ func (c *tally) reason(r string) {
 
 func (c *tally) reset() {
 	for _, n := range []*atomic.Int64{&c.served, &c.broken, &c.signs, &c.askedPeace, &c.deniedPeace, &c.waitedPeace,
-		&c.askedFlood, &c.refusedFlood, &c.newAsked, &c.newWaited, &c.newRefused} {
+		&c.askedFlood, &c.refusedFlood, &c.newAsked, &c.newWaited, &c.newDenied, &c.newCalmWaited} {
 		n.Store(0)
 	}
 	c.mu.Lock()

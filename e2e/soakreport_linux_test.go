@@ -163,7 +163,7 @@ func (s *soak) report(capacity, rate float64, users int, idle, end sample) {
 			"served": c.served.Load(), "broken_off": c.broken.Load(), "known_asked_in_peace": c.askedPeace.Load(),
 			"known_denied_in_peace": c.deniedPeace.Load(), "known_waited_in_peace": c.waitedPeace.Load(),
 			"known_asked_in_floods": c.askedFlood.Load(), "known_refused_in_floods": c.refusedFlood.Load(),
-			"newcomers_asked": c.newAsked.Load(), "newcomers_waited": c.newWaited.Load(), "newcomers_refused_in_calm": c.newRefused.Load(),
+			"newcomers_asked": c.newAsked.Load(), "newcomers_waited": c.newWaited.Load(), "newcomers_denied_in_calm": c.newDenied.Load(), "newcomers_waited_in_calm": c.newCalmWaited.Load(),
 			"late_timers": s.late.Load(), "signs_of_life": c.signs.Load(), "flood_sent": s.floods.Load(), "flood_not_served": s.turned.Load(),
 		},
 		Refused: c.reasons, Idle: idle, End: end, Seen: s.notes, Samples: s.lasts,
@@ -211,7 +211,7 @@ func (r *soaked) table() string {
 		{"of them denied", "known_denied_in_peace"}, {"of them told to wait", "known_waited_in_peace"},
 		{"of known users in floods", "known_asked_in_floods"}, {"of them refused", "known_refused_in_floods"},
 		{"of newcomers", "newcomers_asked"}, {"told to wait in a flood or while its rules hold", "newcomers_waited"},
-		{"refused in calm", "newcomers_refused_in_calm"},
+		{"denied in calm", "newcomers_denied_in_calm"}, {"told to wait in calm", "newcomers_waited_in_calm"},
 		{"signs of life of streams and tunnels", "signs_of_life"}, {"of floods", "flood_sent"}, {"of them not served", "flood_not_served"},
 	} {
 		p("| %s | %d |", row[0], r.Counts[row[1]])
