@@ -86,7 +86,7 @@ deps: ## Debian packages that tests use: only as root, only where they are missi
 	  [ -n "$$(ls /usr/lib/*/varnish/vmods/libvmod_vsthrottle.so 2>/dev/null)" ] || need="$$need varnish-modules"; \
 	  command -v clang-19 >/dev/null && command -v llvm-strip-19 >/dev/null || need="$$need clang-19 llvm-19"; \
 	  for p in slowhttptest:slowhttptest ip:iproute2 curl:curl openssl:openssl python3:python3 haproxy:haproxy varnishd:varnish fail2ban-server:fail2ban nft:nftables \
-	    systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace; do \
+	    systemd-analyze:systemd buildah:buildah rpm:rpm zsh:zsh fish:fish mandoc:mandoc strace:strace nats-server:nats-server; do \
 	    command -v $${p%:*} >/dev/null || need="$$need $${p#*:}"; done; \
 	  if [ -n "$$need" ]; then apt-get update -q && apt-get install -q -y --no-install-recommends $$need; fi; \
 	else echo "not root: tests that need Debian packages say so and are left out"; fi

@@ -91,7 +91,7 @@ func alarms(s *State, v *Live) (all []alert.Alert) {
 		add("bypass_forgotten", "", alert.Ticket, time.Hour, "Bypass is on for an hour: everybody passes.", "Bypass gilt seit einer Stunde: Alle kommen durch.")
 	}
 	if s.Spool != nil && !s.Spool.Keeping {
-		add("keeps_nothing", "", alert.Page, time.Minute, "The disk takes no messages.", "Die Platte nimmt keine Nachrichten.")
+		add("keeps_nothing", "", alert.Page, time.Minute, "The disk, or the cluster, takes no messages.", "Die Platte oder der Cluster nimmt keine Nachrichten.")
 	}
 	if s.Spool != nil && s.Spool.Paused {
 		add("delivery_paused", "", alert.Ticket, time.Hour, "The delivery of kept messages is paused for an hour.", "Die Zustellung aufbewahrter Nachrichten ist seit einer Stunde angehalten.")

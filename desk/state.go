@@ -79,6 +79,8 @@ type Spool struct {
 	Keys          int               `json:"keys"`           // requests remembered by their key
 	Paused        bool              `json:"paused"`         // nothing is delivered
 	Draining      bool              `json:"draining"`       // nothing new is kept
+	Shared        bool              `json:"shared"`         // they lie on a cluster, with those of other edges
+	Courier       bool              `json:"courier"`        // then: this edge delivers them
 	Kept          uint64            `json:"kept"`
 	Refused       uint64            `json:"refused"` // no room, or the disk failed
 	Ended         map[string]uint64 `json:"ended"`   // by what became of them

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,9 +27,10 @@ import (
 // takes over every week; the older ones are kept for as long as what they
 // signed is good. Safe for concurrent use.
 type Keys struct {
-	path string // empty: in memory only
-	mu   sync.Mutex
-	ring atomic.Pointer[ring]
+	path   string // empty: in memory only
+	shared bool   // other edges were given the same file
+	mu     sync.Mutex
+	ring   atomic.Pointer[ring]
 }
 
 // ring is one state of the keys; it is replaced, never changed.
@@ -73,8 +75,16 @@ const (
 // OpenKeys reads the keys kept in dir, or makes them there, readable by the
 // owner alone. Losing them makes everyone a stranger again, nothing worse. The
 // errors are the file's: unreadable, readable by others, or broken.
-func OpenKeys(dir string) (*Keys, error) {
-	k := &Keys{path: filepath.Join(dir, keysName)}
+func OpenKeys(dir string) (*Keys, error) { return openKeys(dir, false) }
+
+// OpenSharedKeys is OpenKeys for one of several edges that were each given the same
+// file, so that what one signed holds at all of them. Later keys are derived of what never
+// rotates: each edge comes to the same, and takes what another has signed with the
+// next one already.
+func OpenSharedKeys(dir string) (*Keys, error) { return openKeys(dir, true) }
+
+func openKeys(dir string, shared bool) (*Keys, error) {
+	k := &Keys{path: filepath.Join(dir, keysName), shared: shared}
 	file, err := readKeys(k.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		file, err = makeKeys(time.Now()), nil
@@ -85,7 +95,7 @@ func OpenKeys(dir string) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard: keys: open: %w", err)
 	}
-	r, err := newRing(file)
+	r, err := k.ringOf(file)
 	if err != nil {
 		return nil, fmt.Errorf("guard: keys: %s: %w", k.path, err)
 	}
@@ -116,6 +126,32 @@ func (k *Keys) EngineSeed() [32]byte {
 	return [32]byte(derive(k.ring.Load().file.Hash, "engine"))
 }
 
+// SpoolSecret gives the secret for what edges that share the file keep together.
+func (k *Keys) SpoolSecret() [32]byte {
+	return [32]byte(derive(k.ring.Load().file.Hash, "spool"))
+}
+
+// ringOf gives the ring of a file; of a shared one the next key is in it, too.
+func (k *Keys) ringOf(file keysFile) (*ring, error) {
+	r, err := newRing(file)
+	if err != nil || !k.shared {
+		return r, err
+	}
+	next, err := newKey(file.next())
+	if err == nil {
+		r.byID[next.id] = next
+	}
+	return r, err
+}
+
+// next gives the key that follows in a shared file, the same at each edge.
+func (f keysFile) next() keyLine {
+	last := f.Keys[len(f.Keys)-1]
+	line := keyLine{ID: last.ID + 1, Made: last.Made + int64(keyLife/time.Second)}
+	line.Secret = derive(f.Hash, fmt.Sprintf("key %d of %d", line.ID, line.Made))
+	return line
+}
+
 // Rotate lets a new key take over when the present one is a week old, and
 // drops those whose passes have all expired. On an error the present key goes on.
 func (k *Keys) Rotate(now time.Time) error {
@@ -129,17 +165,21 @@ func (k *Keys) Rotate(now time.Time) error {
 	if now.Sub(time.Unix(last.Made, 0)) < keyLife {
 		return nil
 	}
-	next := keysFile{Hash: old.Hash}
-	for _, line := range old.Keys {
-		if now.Sub(time.Unix(line.Made, 0)) < keyLife+passLifeDefault {
+	next := keysFile{Hash: old.Hash, Keys: slices.Clone(old.Keys)}
+	if k.shared {
+		for line := next.next(); now.Sub(time.Unix(line.Made, 0)) >= 0; line = next.next() {
 			next.Keys = append(next.Keys, line)
 		}
+	} else {
+		next.Keys = append(next.Keys, makeKey(last.ID+1, now))
 	}
-	if n := len(next.Keys) - (keysMax - 1); n > 0 {
+	next.Keys = slices.DeleteFunc(next.Keys, func(line keyLine) bool {
+		return now.Sub(time.Unix(line.Made, 0)) >= keyLife+passLifeDefault
+	})
+	if n := len(next.Keys) - keysMax; n > 0 {
 		next.Keys = next.Keys[n:]
 	}
-	next.Keys = append(next.Keys, makeKey(last.ID+1, now))
-	r, err := newRing(next)
+	r, err := k.ringOf(next)
 	if err == nil {
 		err = writeKeys(k.path, next)
 	}
@@ -173,27 +213,34 @@ func newRing(file keysFile) (*ring, error) {
 		file:       file,
 	}
 	for _, line := range file.Keys {
-		if len(line.Secret) != secretBytes {
-			return nil, fmt.Errorf("broken: key %d", line.ID)
-		}
-		block, err := aes.NewCipher(derive(line.Secret, "seal"))
+		one, err := newKey(line)
 		if err != nil {
 			return nil, err
 		}
-		seal, err := cipher.NewGCM(block)
-		if err != nil {
-			return nil, err
-		}
-		r.current = &key{
-			id:     line.ID,
-			pass:   newMACKey([32]byte(derive(line.Secret, "pass"))),
-			ticket: newMACKey([32]byte(derive(line.Secret, "ticket"))),
-			token:  newMACKey([32]byte(derive(line.Secret, "token"))),
-			seal:   seal,
-		}
-		r.byID[line.ID] = r.current
+		r.current, r.byID[line.ID] = one, one
 	}
 	return r, nil
+}
+
+func newKey(line keyLine) (*key, error) {
+	if len(line.Secret) != secretBytes {
+		return nil, fmt.Errorf("broken: key %d", line.ID)
+	}
+	block, err := aes.NewCipher(derive(line.Secret, "seal"))
+	if err != nil {
+		return nil, err
+	}
+	seal, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &key{
+		id:     line.ID,
+		pass:   newMACKey([32]byte(derive(line.Secret, "pass"))),
+		ticket: newMACKey([32]byte(derive(line.Secret, "ticket"))),
+		token:  newMACKey([32]byte(derive(line.Secret, "token"))),
+		seal:   seal,
+	}, nil
 }
 
 // derive gives one purpose's 32 bytes (HKDF-SHA256, RFC 5869).

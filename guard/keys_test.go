@@ -138,3 +138,57 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+// Edges that were given one file come to the same keys, whenever each of them looks, and
+// take what another has signed before their own turn has come.
+func TestSharedKeysAgree(t *testing.T) {
+	file := makeKeys(time.Now())
+	var edges []*Keys
+	for range 2 {
+		dir := t.TempDir()
+		if err := writeKeys(filepath.Join(dir, keysName), file); err != nil {
+			t.Fatal(err)
+		}
+		k, err := OpenSharedKeys(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edges = append(edges, k)
+	}
+	if edges[0].SpoolSecret() != edges[1].SpoolSecret() || edges[0].SpoolSecret() == edges[0].EngineSeed() {
+		t.Error("the spool's secret is another at each edge, or the engine's")
+	}
+	good := func(by, at *Keys) bool {
+		pass := by.ring.Load().writePass(freshPass(testTime, deich.Served), "example.org", testTime)
+		return !at.ring.Load().showPass(pass, "example.org", testTime, passLifeDefault).bad
+	}
+	for week := 1; week <= 12; week++ {
+		at := time.Unix(file.Keys[0].Made, 0).Add(time.Duration(week)*keyLife + time.Hour)
+		quick, slow := edges[week%2], edges[(week+1)%2]
+		before := quick.ring.Load().current.id
+		if err := quick.Rotate(at); err != nil {
+			t.Fatal(err)
+		}
+		if quick.ring.Load().current.id == before || !good(quick, slow) || !good(slow, quick) {
+			t.Fatalf("week %d: a pass of one edge does not hold at the other", week)
+		}
+		if err := slow.Rotate(at.Add(20 * time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if !good(quick, slow) || !good(slow, quick) || len(slow.ring.Load().file.Keys) > keysMax {
+			t.Fatalf("week %d: after both, a pass of one edge does not hold at the other", week)
+		}
+	}
+	// One that was away for months has missed nothing.
+	away := t.TempDir()
+	if err := writeKeys(filepath.Join(away, keysName), file); err != nil {
+		t.Fatal(err)
+	}
+	k, err := OpenSharedKeys(away)
+	if err == nil {
+		err = k.Rotate(time.Unix(file.Keys[0].Made, 0).Add(12*keyLife + time.Hour))
+	}
+	if err != nil || !good(k, edges[0]) || !good(edges[0], k) {
+		t.Errorf("after months away: %v, or a pass does not hold", err)
+	}
+}

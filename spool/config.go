@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,40 @@ type Config struct {
 	Bytes int64 `json:"bytes,omitempty"`
 	// Headers are kept with a message beside those that are always kept.
 	Headers []string `json:"headers,omitempty"`
+	// NATS is the cluster that several edges keep their messages on; without
+	// servers each keeps its own on its disk.
+	NATS NATS `json:"nats,omitzero"`
+}
+
+// NATS is how a NATS cluster is reached.
+type NATS struct {
+	// Servers are its nodes, as in nats://10.0.0.1:4222 or tls://nats-1.example.org:4222.
+	Servers []string `json:"servers,omitempty"`
+	// Credentials is a file of NATS's own form (.creds); none: what stands in the addresses.
+	Credentials string `json:"credentials,omitempty"`
+	// CA is a PEM file of authorities for tls://; none: the system's.
+	CA string `json:"ca,omitempty"`
+}
+
+// Same says whether two are the same.
+func (n NATS) Same(as NATS) bool {
+	return slices.Equal(n.Servers, as.Servers) && n.Credentials == as.Credentials && n.CA == as.CA
+}
+
+func (n NATS) validate(bad func(field, format string, args ...any)) {
+	if len(n.Servers) > natsServersMax {
+		bad("servers", "%d: at most %d", len(n.Servers), natsServersMax)
+	}
+	if len(n.Servers) == 0 && (n.Credentials != "" || n.CA != "") {
+		bad("servers", "none: name the nodes, as in nats://10.0.0.1:4222")
+	}
+	for i, server := range n.Servers {
+		u, err := url.Parse(server)
+		if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Port() == "" || u.Path != "" || strings.Contains(server, ",") {
+			// What stands in it may be a password: it is not quoted.
+			bad(fmt.Sprintf("servers[%d]", i), "write nats:// or tls://, a host and a port, as in nats://10.0.0.1:4222")
+		}
+	}
 }
 
 // Route is one kind of request that is kept.
@@ -105,6 +140,7 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("headers[%d]", i), "%q: write the name of a header, as in X-Tenant", name)
 		}
 	}
+	c.NATS.validate(func(field, format string, args ...any) { bad("nats."+field, format, args...) })
 	mux := http.NewServeMux()
 	for i := range c.Keep {
 		c.Keep[i].validate(mux, func(field, format string, args ...any) {

@@ -99,8 +99,11 @@ func NewCourier(s *Store, way Way, routes func() *Routes) *Courier {
 	return &Courier{store: s, way: way, routes: routes, lanes: make(map[string]*lane)}
 }
 
-// Run delivers until ctx ends; then it waits for what is on its way.
+// Run delivers until ctx ends; then it waits for what is on its way. What lies on a
+// cluster it delivers while it is the one edge that does.
 func (c *Courier) Run(ctx context.Context) {
+	far := c.store.cluster
+	var seeking sync.WaitGroup
 	c.mu.Lock()
 	c.ctx = ctx
 	c.mu.Unlock()
@@ -114,11 +117,24 @@ func (c *Courier) Run(ctx context.Context) {
 	for _, q := range all {
 		c.offer(q)
 	}
+	seek, seeks := context.WithCancel(context.Background())
+	defer seeks()
+	if far != nil {
+		seeking.Go(func() { far.seek(seek, func() bool { return !c.store.paused.Load() }, c.again) })
+	}
 	<-ctx.Done()
+	if far != nil {
+		far.depart()
+	}
 	c.mu.Lock()
 	c.ended = true
 	c.mu.Unlock()
 	c.going.Wait()
+	seeks()
+	seeking.Wait()
+	if far != nil {
+		far.resign(context.Background())
+	}
 }
 
 // again offers everything anew, after a pause of the operator's.
@@ -167,6 +183,12 @@ func (c *Courier) lane(host string) *lane {
 
 // offer hears that a queue has something to deliver.
 func (c *Courier) offer(q *queue) {
+	c.store.mu.Lock()
+	due := c.store.due(q)
+	c.store.mu.Unlock()
+	if !due {
+		return
+	}
 	l := c.lane(q.key.host)
 	probe := c.probeOf(q)
 	l.mu.Lock()
@@ -234,7 +256,7 @@ func (l *lane) step() {
 func (l *lane) back(q *queue, wait time.Duration) {
 	s := l.c.store
 	s.mu.Lock()
-	more := len(q.list) > 0
+	more := s.due(q)
 	s.mu.Unlock()
 	l.mu.Lock()
 	l.away--
@@ -255,7 +277,7 @@ func (l *lane) back(q *queue, wait time.Duration) {
 	if !more {
 		// One may have come between the look and the letting go.
 		s.mu.Lock()
-		more = len(q.list) > 0
+		more = s.due(q)
 		s.mu.Unlock()
 		if more {
 			l.c.offer(q)
@@ -328,14 +350,24 @@ func (c *Courier) one(l *lane, q *queue) (wait time.Duration) {
 		s.mu.Unlock()
 		return noPlaceWait // it is being written, or seen to by others
 	}
+	if wait := s.notYet(e); wait > 0 {
+		s.mu.Unlock()
+		return wait
+	}
 	e.busy = true
-	doubt, route := e.Doubt, e.Route
+	doubt, route, inherits := e.Doubt, e.Route, s.elsewhere(e)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		e.busy = false
 		s.mu.Unlock()
 	}()
+	if inherits {
+		if err := s.inherit(e); err != nil {
+			return againFirst
+		}
+		return 0
+	}
 	r := c.routes().Named(route)
 	if r == nil {
 		// The policy does not name it any more: what was promised holds all the same.
@@ -347,6 +379,9 @@ func (c *Courier) one(l *lane, q *queue) (wait time.Duration) {
 		s.alarm(fmt.Errorf("spool: message %s cannot be read any more", e.ID))
 		s.end(e, Damaged)
 		return 0
+	case err != nil && e.far != nil:
+		s.cluster.went(err)
+		return againFirst
 	case err != nil:
 		s.alarm(fmt.Errorf("spool: message %s: %w", e.ID, err))
 		return againFirst
@@ -383,7 +418,12 @@ func (c *Courier) read(e *entry) (*Request, error) {
 func (c *Courier) deliver(l *lane, e *entry, r *Route, m *Request) time.Duration {
 	s := c.store
 	a := c.way.Send(context.WithoutCancel(c.ctx), m, func() error {
-		return s.change(e, func(n *Entry) { n.State, n.Doubt = Delivering, true })
+		began := time.Now()
+		err := s.change(e, func(n *Entry) { n.State, n.Doubt = Delivering, true })
+		if err == nil && e.far != nil && (!s.cluster.leads() || time.Since(began) > claimWait) {
+			return errUnsure // another edge may believe by now that this one is gone
+		}
+		return err
 	})
 	switch a.Fate {
 	case NoPlace:

@@ -11,7 +11,11 @@
 // platform it is given as a function. docs/internals/spool.md has the format,
 // the guarantees and their limits.
 //
-// Lock order: a lane's lock, then Courier.mu or Store.mu, each alone. Nothing
+// Several edges can keep their messages together, on a NATS cluster: far.go has how
+// the store is fed by its stream, cluster.go the stream, lease.go which of them
+// delivers.
+//
+// Lock order: a lane's lock, then Courier.mu or Store.mu, then cluster.mu. Nothing
 // is held while the log is written to, a platform is asked, or a function that
 // was given is called. The log's files are its writer's alone; others read
 // records by their position.

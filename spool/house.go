@@ -54,17 +54,26 @@ func (s *Store) beat() {
 // sweep ends what is over.
 func (s *Store) sweep() {
 	now := millis(s.now())
-	var expired, erase []*entry
+	var expired, erase, away []*entry
+	leads, settled := false, false
+	if s.cluster != nil {
+		leads, settled = s.cluster.leads(), s.cluster.ledFor() > farSettled
+	}
 	s.mu.Lock()
 	for _, e := range s.entries {
 		switch {
 		case e.Until > now || e.busy || e.ready != nil:
+		case e.far != nil && e.State.waits() && !settled:
+		case e.far != nil && !leads && e.Until+farLag.Milliseconds() > now:
 		case e.State.waits():
 			expired = append(expired, e)
 			e.busy = true
 		default:
 			if e.message.seg != nil {
 				erase = append(erase, e)
+			}
+			if e.far != nil && leads {
+				away = append(away, e)
 			}
 			s.remove(e)
 		}
@@ -77,6 +86,7 @@ func (s *Store) sweep() {
 	for _, p := range over {
 		s.log.erase(p)
 	}
+	s.forgetFar(away)
 	for _, e := range expired {
 		state := Expired
 		if e.Doubt {

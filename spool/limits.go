@@ -116,6 +116,60 @@ const (
 	// onceWait is how long a repeated request waits for the answer to the first.
 	onceWait = 30 * time.Second
 
+	// natsServersMax bounds the nodes of a cluster that the configuration can name.
+	natsServersMax = 16
+	// streamReplicas is on how many nodes a cluster keeps each record; where there is no
+	// cluster but one server, on that one, and an alarm says so.
+	streamReplicas = 3
+	// streamLife is how long a record stays on a cluster where no edge removes it before.
+	streamLife = lifeMax + textLife + 24*time.Hour
+	// streamRepeats is for how long a cluster knows a write again that is tried anew.
+	streamRepeats = 2 * time.Minute
+	// clusterStart is how long the start waits until all is known that lies on a cluster;
+	// then Deich goes on, and keeps nothing until it is.
+	clusterStart = 5 * time.Second
+	// clusterWait is how long a cluster has for one answer; then it is asked again.
+	clusterWait = 2 * time.Second
+	// clusterAgain is the pause before it is asked again.
+	clusterAgain = 250 * time.Millisecond
+	// clusterLeave is how long a write is tried again where Deich ends.
+	clusterLeave = 3 * time.Second
+	// putWait is how long a message waits until a cluster has it; then it is not kept.
+	putWait = 5 * time.Second
+	// claimWait is how old a claim on a message may be when its first byte leaves;
+	// an older one is taken back.
+	claimWait = 2 * time.Second
+	// withdrawnMax bounds the messages remembered that may have come to be kept after their
+	// senders were told that they are not; full, they are forgotten, and would be delivered.
+	withdrawnMax = 10_000
+	// leaseEvery is how often the courier says that it is there.
+	leaseEvery = time.Second
+	// leaseLapse is after how long a silence another edge takes its place.
+	leaseLapse = 5 * time.Second
+	// inheritAfter is how long a new courier leaves alone what the last one had on its
+	// way, so that it can say what became of it.
+	inheritAfter = 10 * time.Second
+	// farSettled is how long a new courier lets nothing expire: what waited while there
+	// was none is to be tried first.
+	farSettled = 10 * time.Minute
+	// farLag is how much longer than the courier other edges remember what is over.
+	farLag = 10 * time.Minute
+	// behindMax is how often in a row a cluster may have less than it had before, a quarter of
+	// a second apart, until that is taken for a loss, with an alarm.
+	behindMax = 20
+	// followBatch is how many records are asked for at once.
+	followBatch = 256
+	// followWait is how long one question for more is open; then it is asked anew.
+	followWait = 10 * time.Second
+	// followBeat is how often a cluster says that there is nothing more; where it is silent
+	// for twice as long, it is asked anew.
+	followBeat = time.Second
+	// followLag is how long the courier waits until it has heard of all that came before
+	// a message.
+	followLag = 20 * time.Millisecond
+	// followLife is how long a cluster remembers an edge that is silent.
+	followLife = 30 * time.Second
+
 	// watchersMax bounds the receipts watched live; more are shown as they are.
 	watchersMax = 4096
 	// watchTime is how long a receipt is watched on one connection.

@@ -200,6 +200,7 @@ type Entry struct {
 	Location string       `json:"loc,omitempty"` // where the platform put it
 	Login    bool         `json:"login,omitempty"`
 	Language string       `json:"lang,omitempty"`
+	By       string       `json:"by,omitempty"` // the edge that said so, on a cluster
 }
 
 func (e *Entry) marshal() []byte {

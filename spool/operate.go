@@ -14,13 +14,15 @@ import (
 
 // Stats are what the spool holds and did, for the console and the metrics.
 type Stats struct {
-	Waiting  int              `json:"waiting"`         // messages that are not delivered yet
-	Receipts int              `json:"receipts"`        // all that something is known of
-	Bytes    int64            `json:"bytes"`           // of texts, on disk
-	Files    int64            `json:"files_bytes"`     // of the log's files
-	Oldest   time.Time        `json:"oldest,omitzero"` // when the oldest that waits was kept
-	Keeping  bool             `json:"keeping"`         // the disk takes messages, and there is room for keys
-	Keys     int              `json:"keys"`            // requests to the platform that are remembered by their key
+	Waiting  int              `json:"waiting"`           // messages that are not delivered yet
+	Receipts int              `json:"receipts"`          // all that something is known of
+	Bytes    int64            `json:"bytes"`             // of texts, on disk
+	Files    int64            `json:"files_bytes"`       // of the log's files
+	Oldest   time.Time        `json:"oldest,omitzero"`   // when the oldest that waits was kept
+	Keeping  bool             `json:"keeping"`           // the disk, or the cluster, takes messages, and there is room for keys
+	Shared   bool             `json:"shared,omitempty"`  // other edges have them, too
+	Courier  bool             `json:"courier,omitempty"` // then: this edge delivers them
+	Keys     int              `json:"keys"`              // requests to the platform that are remembered by their key
 	KeysFull bool             `json:"keys_full,omitempty"`
 	Paused   bool             `json:"paused,omitempty"` // nothing is delivered
 	Draining bool             `json:"draining,omitempty"`
@@ -46,6 +48,10 @@ func (s *Store) Stats() Stats {
 	}
 	for _, d := range s.damaged[:min(len(s.damaged), 20)] {
 		st.Damage = append(st.Damage, d.Error())
+	}
+	if c := s.cluster; c != nil {
+		st.Shared, st.Courier, st.Keeping = true, c.leads(), c.keeps()
+		st.Damaged += c.damaged.Load()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +130,7 @@ func (s *Store) Show(id ID) (Whole, error) {
 		s.mu.Unlock()
 		return Whole{}, errUnknown
 	}
-	w, erased := Whole{Line: e.line()}, e.message.seg == nil
+	w, erased := Whole{Line: e.line()}, !e.hasText()
 	s.mu.Unlock()
 	if erased {
 		return w, nil
@@ -149,7 +155,7 @@ func (s *Store) Drop(id ID) error {
 	case e == nil || e.ready != nil || !e.State.waits():
 		s.mu.Unlock()
 		return errUnknown
-	case e.busy:
+	case e.busy || s.elsewhere(e):
 		s.mu.Unlock()
 		return errBusy
 	}
@@ -174,7 +180,7 @@ func (s *Store) Export(w io.Writer) (n int, err error) {
 	s.mu.Lock()
 	var all []*entry
 	for _, e := range s.entries {
-		if e.ready == nil && e.message.seg != nil && e.State != Delivered {
+		if e.ready == nil && e.hasText() && e.State != Delivered {
 			all = append(all, e)
 		}
 	}

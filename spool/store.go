@@ -25,12 +25,14 @@ var (
 )
 
 // Store is what is kept: the log on disk and, in memory, what is known of each
-// message without reading it. It is safe for concurrent use.
+// message without reading it. With a cluster new messages lie there, and what other
+// edges keep is known here, too. It is safe for concurrent use.
 type Store struct {
-	log   *log
-	dir   string
-	now   func() time.Time
-	alarm func(error)
+	log     *log
+	cluster *cluster // nil: messages lie in the log
+	dir     string
+	now     func() time.Time
+	alarm   func(error)
 
 	maxBytes int64
 	counts   counts
@@ -58,6 +60,8 @@ type Store struct {
 	answers    int64             // bytes of their answers in the log
 
 	watchers map[ID][]chan struct{}
+
+	withdrawn map[ID]bool // told to be not kept, while that is not certain
 }
 
 // entry is an Entry with where it lies.
@@ -65,6 +69,7 @@ type entry struct {
 	Entry
 	message place         // what is kept of it; none where that is erased
 	state   place         // its newest record
+	far     *far          // nil: it lies in the log
 	queue   *queue        // while it waits
 	ready   chan struct{} // closed once it is on disk; nil afterwards
 	err     error         // why it never was; set before ready is closed
@@ -104,6 +109,8 @@ type Options struct {
 	Alarm func(error)
 	// Now gives the wall time; nil: time.Now.
 	Now func() time.Time
+	// Secret seals what lies on a cluster; its edges are given the same.
+	Secret [32]byte
 
 	again  time.Duration
 	create func(string) (file, error)
@@ -126,7 +133,7 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
 		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
 		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
-		turns: make(map[digest]*turn), turnsOf: make(map[principal]int),
+		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
 	}
 	var last int64
 	l, bad, err := openLog(dir, o.Now(), func(r *record) { last = max(last, s.replay(r)) })
@@ -151,15 +158,26 @@ func Open(dir string, o Options) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, pausedName)); err == nil {
 		s.paused.Store(true)
 	}
+	if len(c.NATS.Servers) > 0 {
+		if s.cluster, err = join(c.NATS, o.Secret, o.Alarm, s.learnAll); err != nil {
+			return nil, errors.Join(err, l.closeFiles())
+		}
+	}
 	l.start()
 	for _, p := range left {
 		l.erase(p)
+	}
+	if s.cluster != nil {
+		s.cluster.start()
 	}
 	return s, nil
 }
 
 // Close ends the store; what was promised stays on disk.
 func (s *Store) Close() error {
+	if s.cluster != nil {
+		s.cluster.close()
+	}
 	s.beat()
 	return s.log.close()
 }
@@ -293,8 +311,15 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 		s.counts.refused.Add(1)
 		return id, false, err
 	}
+	e.ready = make(chan struct{})
+	if s.cluster != nil {
+		e.far = new(far)
+		s.enlist(e)
+		s.mu.Unlock()
+		return s.putFar(e, rest)
+	}
 	s.seq++
-	e.Seq, e.ready = s.seq, make(chan struct{})
+	e.Seq = s.seq
 	s.enlist(e)
 	s.mu.Unlock()
 
@@ -309,7 +334,7 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 		e.message, e.state = at, at
 		s.refer(e, +1)
 	}
-	q := e.queue
+	q, wake := e.queue, s.wake
 	s.mu.Unlock()
 	close(ready)
 	if err != nil {
@@ -321,7 +346,7 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 		s.counts.ended[slices.Index(States(), Unconfirmed)].Add(1)
 	}
 	if q != nil {
-		s.wake(q)
+		wake(q)
 	}
 	return e.ID, false, nil
 }
@@ -395,7 +420,11 @@ func (s *Store) room(e *entry) error {
 		return s.sayFull(fmt.Sprintf("%d bytes are kept", s.bytes))
 	case len(s.entries) >= entriesMax:
 		return s.sayFull(fmt.Sprintf("%d messages and receipts are kept", len(s.entries)))
-	case s.log.failed.Load() && s.now().Before(s.log.badUntil()):
+	case s.cluster != nil && s.cluster.tooLong(e.Size):
+		return s.sayFull(fmt.Sprintf("the cluster's servers take records of at most %d bytes (max_payload)", s.cluster.recordMax()))
+	case s.cluster != nil && s.cluster.takes():
+		return nil
+	case s.cluster != nil, s.log.failed.Load() && s.now().Before(s.log.badUntil()):
 		return ErrDisk
 	}
 	if free, err := s.log.free(s.dir); err == nil && free < diskFreeMin {
@@ -416,8 +445,11 @@ func (s *Store) sayFull(why string) error {
 // content reads what is kept of a message.
 func (s *Store) content(e *entry) (c content, body []byte, err error) {
 	s.mu.Lock()
-	at := e.message
+	at, id, seq := e.message, e.ID, e.Seq
 	s.mu.Unlock()
+	if e.far != nil {
+		return s.contentFar(id, seq)
+	}
 	text, err := s.log.read(at)
 	if err != nil {
 		return c, nil, err
@@ -433,6 +465,9 @@ func (s *Store) content(e *entry) (c content, body []byte, err error) {
 // the disk. Where the disk fails, memory goes on with the change: a restart
 // then finds the older state, and takes the message to be in doubt.
 func (s *Store) change(e *entry, to func(*Entry)) error {
+	if e.far != nil {
+		return s.changeFar(e, to)
+	}
 	s.mu.Lock()
 	next := e.Entry
 	to(&next)
@@ -444,14 +479,11 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 
 	s.mu.Lock()
 	old := e.message
-	if erased {
-		s.unloadQueued(e)
-	}
 	if next.State != e.State && !next.State.waits() {
 		s.counts.ended[slices.Index(States(), next.State)].Add(1)
 	}
 	s.refer(e, -1)
-	e.Entry = next
+	hears := s.become(e, next)
 	if err == nil {
 		e.state = at
 		if erased {
@@ -459,25 +491,40 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 		}
 	}
 	s.refer(e, +1)
+	s.mu.Unlock()
+	hear(hears)
+	if err == nil && erased && old.seg != nil {
+		s.log.erase(old)
+	}
+	return err
+}
+
+// become gives an entry its next state in memory, and who is to hear of it. The lock is held.
+func (s *Store) become(e *entry, next Entry) (hears []chan struct{}) {
+	if next.Size == 0 && e.Size != 0 {
+		s.unloadQueued(e)
+	}
+	e.Entry = next
 	if !e.State.waits() {
 		s.delist(e)
 	}
 	if e.State.frees() && s.keyed[e.Key] == e {
 		delete(s.keyed, e.Key)
 	}
-	told := s.watchers[e.ID]
-	s.mu.Unlock()
-	for _, c := range told {
+	return slices.Clone(s.watchers[e.ID])
+}
+
+func hear(hears []chan struct{}) {
+	for _, c := range hears {
 		select {
 		case c <- struct{}{}:
 		default: // it looks already
 		}
 	}
-	if err == nil && erased && old.seg != nil {
-		s.log.erase(old)
-	}
-	return err
 }
+
+// hasText says whether an entry's text is kept. The lock is held.
+func (e *entry) hasText() bool { return e.message.seg != nil || e.far != nil && e.Size != 0 }
 
 // unloadQueued counts the bytes of an entry out, of its queue too.
 func (s *Store) unloadQueued(e *entry) {

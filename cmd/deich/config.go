@@ -151,6 +151,8 @@ func (s *settings) resolve(dir string) {
 	from(&s.Data)
 	from(&s.AccessLog)
 	from(&s.ACME.DirectoryCA)
+	from(&s.Spool.NATS.Credentials)
+	from(&s.Spool.NATS.CA)
 	for i := range s.Sites {
 		from(&s.Sites[i].Certificate)
 		from(&s.Sites[i].Key)

@@ -28,7 +28,7 @@ func TestNoCoreFileOfKeptMessages(t *testing.T) {
 		{"nothing is kept", spool.Config{}, before},
 		{"a route is kept", spool.Config{Keep: []spool.Route{{Route: "POST /messages"}}}, 0},
 	} {
-		k, err := openKeeping(t.TempDir()+"/spool", test.config, func() bool { return false }, func(err error) { t.Error(err) })
+		k, err := openKeeping(t.TempDir()+"/spool", test.config, [32]byte{}, func() bool { return false }, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,8 +40,8 @@ type keeping struct {
 }
 
 // openKeeping opens the spool where a route is kept, or where messages of
-// before lie; else nil.
-func openKeeping(dir string, c spool.Config, observe func() bool, alarm func(error)) (*keeping, error) {
+// before lie; else nil. secret seals what lies on a cluster.
+func openKeeping(dir string, c spool.Config, secret [32]byte, observe func() bool, alarm func(error)) (*keeping, error) {
 	if _, err := os.Stat(dir); len(c.Keep) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func openKeeping(dir string, c spool.Config, observe func() bool, alarm func(err
 		return nil, err
 	}
 	var err error
-	if k.store, err = spool.Open(dir, spool.Options{Config: c, Alarm: alarm}); err != nil {
+	if k.store, err = spool.Open(dir, spool.Options{Config: c, Secret: secret, Alarm: alarm}); err != nil {
 		return nil, hint(err, "nothing was changed; repair it, or move the folder %s away to start with nothing kept", dir)
 	}
 	if k.receipts, err = spool.NewReceipts(k.store, guard.Words, guard.Language); err != nil {

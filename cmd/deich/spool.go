@@ -105,7 +105,7 @@ func (s *station) spoolState() *desk.Spool {
 	st := s.keeping.store.Stats()
 	v := &desk.Spool{
 		Waiting: st.Waiting, Receipts: st.Receipts, Bytes: st.Bytes, Files: st.Files, Keeping: st.Keeping, Keys: st.Keys, Paused: st.Paused, Draining: st.Draining,
-		Kept: st.Kept, Refused: st.Refused, Damaged: st.Damaged, Ended: make(map[string]uint64),
+		Shared: st.Shared, Courier: st.Courier, Kept: st.Kept, Refused: st.Refused, Damaged: st.Damaged, Ended: make(map[string]uint64),
 	}
 	if !st.Oldest.IsZero() {
 		v.OldestSeconds = time.Since(st.Oldest).Seconds()
@@ -186,8 +186,16 @@ func modeText(s spool.Stats) string {
 	switch {
 	case s.KeysFull:
 		text += fmt.Sprintf(" %d keys are remembered: no message with a new one is kept.", s.Keys)
+	case !s.Keeping && s.Shared:
+		text += " The cluster takes nothing: nothing is kept."
 	case !s.Keeping:
 		text += " The disk takes nothing: nothing is kept."
+	}
+	switch {
+	case s.Courier:
+		text += " They lie on the cluster, and this Deich delivers them."
+	case s.Shared:
+		text += " They lie on the cluster, and another Deich delivers them."
 	}
 	return text
 }

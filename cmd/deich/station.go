@@ -73,7 +73,11 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 			err = errors.Join(err, data.close())
 		}
 	}()
-	keys, err := guard.OpenKeys(s.data.path)
+	openKeys := guard.OpenKeys
+	if len(first.Spool.NATS.Servers) > 0 {
+		openKeys = guard.OpenSharedKeys // with the other edges of the cluster
+	}
+	keys, err := openKeys(s.data.path)
 	if err != nil {
 		return nil, hint(err, "repair or remove the file; without it everybody is a stranger again, and nothing worse")
 	}
@@ -93,7 +97,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	s.mount(s.desk)
 	s.mountSpool(s.desk)
 	log := slog.New(slog.NewTextHandler(t.errs, nil))
-	keeping, err := openKeeping(s.data.file(spoolFolder), first.Spool, s.observe, func(err error) { log.Error("spool", "alarm", err) })
+	keeping, err := openKeeping(s.data.file(spoolFolder), first.Spool, keys.SpoolSecret(), s.observe, func(err error) { log.Error("spool", "alarm", err) })
 	if err != nil {
 		return nil, err
 	}
@@ -335,8 +339,8 @@ func (s *station) reload() error {
 	if next.Data != before.Data || next.Console != before.Console || next.Status != before.Status || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
 		return errors.New("data, console, console_names and status cannot change while Deich runs: restart it")
 	}
-	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes {
-		return errors.New("spool: the first kept route, and bytes, need a restart of Deich")
+	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes || !next.Spool.NATS.Same(before.Spool.NATS) {
+		return errors.New("spool: the first kept route, bytes and nats need a restart of Deich")
 	}
 	if !next.Gate.Same(before.Gate) {
 		return errors.New("gate cannot change while Deich runs, but for gate.allow: restart it")
