@@ -62,6 +62,19 @@ func (s *Store) elsewhere(e *entry) bool {
 	return e.far != nil && e.State == Delivering && e.By != s.cluster.edge
 }
 
+// overtaken says whether a change comes too late for what is known by now: whoever
+// decided on it looked before another edge claimed the message or ended it, and
+// the number of that record would let it pass. The lock is held.
+func (s *Store) overtaken(e *entry, next *Entry) bool {
+	switch {
+	case !next.State.waits():
+		return false // how it ended holds
+	case !e.State.waits():
+		return true
+	}
+	return s.elsewhere(e) && (next.State != Kept || !next.Doubt) // to inherit is to doubt
+}
+
 // inherit takes over a message that an earlier courier had on its way: nobody knows what
 // became of it.
 func (s *Store) inherit(e *entry) error {
@@ -184,7 +197,11 @@ func (s *Store) changeFar(e *entry, to func(*Entry)) error {
 	to(&next)
 	next.Changed, next.By = millis(s.now()), c.edge
 	subject, last, message := stateSubject+e.ID.String(), e.far.rev, e.Seq
+	late := s.overtaken(e, &next)
 	s.mu.Unlock()
+	if late {
+		return errOvertaken
+	}
 	ctx, claim := c.ctx, next.State == Delivering
 	if claim {
 		short, cancel := context.WithTimeout(ctx, claimWait)
