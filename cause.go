@@ -271,8 +271,12 @@ func (v *evidence) against(terms *[]Term, at Time, more float64, announced bool)
 	}
 	// A browser comes back when the page tells it to: not before, and with its
 	// ticket. Most bots keep none; those that do come when it suits them.
+	// It is the one question that each stranger is asked, so the share that does is
+	// the share of people in what is more: below a half, most are none.
+	back := 1.
 	if p, waits, all := v.returned(); waits >= tellsLeast {
-		if w := -odds(p, .02) - .7; w > 0 || all {
+		back = p
+		if w := -2 * odds(p, .02); w > 0 || all {
 			add("returned_in_time", p, w, waits)
 		}
 	}
@@ -290,7 +294,11 @@ func (v *evidence) against(terms *[]Term, at Time, more float64, announced bool)
 	}
 	if v.pages >= 2 {
 		q := v.assets / v.pages
-		add("pages_completed", q, 2-4*min(q, 1), v.pages)
+		w := 2 - 4*min(q, 1)
+		if w < 0 {
+			w *= back // who is let in came back: what they load says nothing of those who did not
+		}
+		add("pages_completed", q, w, v.pages)
 	}
 	if e := (v.here - v.usualHere) / excess; e > .5 && v.usualHere > 0 && more > moreThan {
 		// Who was here before makes most of what is more. People come back; but those
