@@ -31,13 +31,14 @@ type origin struct {
 	routes [RoutesMax]route
 	mean   atomic.Uint32 // seconds (float32 bits): mean baseline of a request, in peace
 
-	signs  signs
 	cause  atomic.Uint32 // as judged last
 	unsure atomic.Bool   // the cause has been unknown for long
 
+	segments [SegmentsMax]segment
+
 	mu       sync.Mutex
-	evidence evidence
-	slowAt   Time // when slowness was last measured
+	evidence evidence // of the whole
+	slowAt   Time     // when slowness was last measured
 	slab     slab
 	limit    float64 // in units of cost
 	inflight int     // cost of what is placed
@@ -74,6 +75,7 @@ type route struct {
 	seen    atomic.Uint32 // answers, saturating
 	calm    atomic.Uint32 // of them, those in peace, saturating at routeKnown
 	refuses atomic.Bool   // it was seen to refuse a credential
+	segment atomic.Uint32 // its place among the origin's
 	part    float32       // of all answers, in peace; under the origin's lock
 	lately  uint32        // answers in peace since the last tick; as part
 
@@ -179,6 +181,7 @@ func (o *origin) init(p Policy) {
 	o.queueMax = queueLeast
 	o.callSpeed = 1
 	o.ease = 1
+	o.segments[0].evidence.fewest = lateLeast
 }
 
 // slotsOf is the size of one origin's slab: requests cost at least a quarter
@@ -232,7 +235,9 @@ func (r *route) learn(wait float64, peace bool) {
 func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
+	g := o.segment(sl.route)
 	o.evidence.answered(sl, &out)
+	g.evidence.answered(sl, &out)
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
 		o.failures++
 		o.lastFailures++
@@ -246,7 +251,11 @@ func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	base := r.baseline()
 	r.learn(wait, peace)
 	if o.alone == sl {
+		g.evidence.holdAlone(r, wait, sl.at.Add(out.Wait))
 		o.evidence.hadItAlone(r, wait, peace, sl.at.Add(out.Wait))
+	}
+	if base > 0 {
+		g.late.add(wait, base)
 	}
 	if slow := float32(wait / (base + slackLatency)); base > 0 {
 		switch {

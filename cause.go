@@ -146,28 +146,49 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 		return
 	}
 	v.at = at
-	o.look(at, span.Seconds(), e.proofs.Load())
-	cause, terms, sure := o.explain(at, at < Time(e.people.Load()))
+	announced := at < Time(e.people.Load())
+	v.look(o.counted(), at, span.Seconds(), e.proofs.Load(), o.since.Load() == 0)
+	cause, terms, sure := v.explain(o.plight(at), at, announced)
 	v.settle(cause, terms, sure, at)
 	o.unsure.Store(v.judged.Cause == CauseUnknown && at-v.judged.Since > unsureMost)
 	if was := Cause(o.cause.Swap(uint32(v.judged.Cause))); was != v.judged.Cause {
 		out.event(Event{At: at, Kind: CauseNamed, Origin: uint16(i), Cause: v.judged.Cause, Value: v.judged.Confidence})
 	}
+	o.judgeSegments(i, at, span.Seconds(), announced, out)
+}
+
+// plight is how an origin, or a segment of it, fares.
+type plight struct {
+	slow     float64 // times peace; of a segment times the rest
+	measured bool    // lately
+	pressed  bool
+	down     bool
+	byTrial  bool // slow by itself, by the word of a trial that still shows
+	ownFault bool // pressed without more demand than usual
+	part     bool // a segment
+}
+
+func (o *origin) plight(at Time) plight {
+	return plight{slow: o.slow, measured: o.lastSlow(at), pressed: o.pressure.Load(), down: o.down.Load(),
+		byTrial: o.ease > slowThan/slowTarget && o.slow > slowThan, ownFault: o.ownFault.Load()}
 }
 
 // explain gives the cause that the evidence speaks for now. announced says that
 // many people are expected.
-func (o *origin) explain(at Time, announced bool) (c Cause, terms []Term, sure float64) {
-	v := &o.evidence
+func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []Term, sure float64) {
 	more := v.came / max(v.expected(at), .5)
 	down := 0.
-	if o.down.Load() {
+	if p.down {
 		down = 1
 	}
-	// A trial's word, as long as it shows and nobody alone at the origin says otherwise.
-	byTrial := o.ease > slowThan/slowTarget && o.slow > slowThan && !v.tellsAlone(at)
-	suffers := o.slow > slowThan && (o.pressure.Load() || o.lastSlow(at) && !v.tellsAlone(at))
-	terms = append(terms, Term{Name: "times_usual", Value: more}, Term{Name: "slowdown", Value: o.slow}, Term{Name: "down", Value: down})
+	// A trial's word, as long as nobody alone at the origin says otherwise.
+	byTrial := p.byTrial && !v.tellsAlone(at)
+	suffers := p.slow > slowThan && (p.pressed || p.measured && !v.tellsAlone(at))
+	slower := "slowdown"
+	if p.part {
+		slower = "slower_than_rest"
+	}
+	terms = append(terms, Term{Name: "times_usual", Value: more}, Term{Name: slower, Value: p.slow}, Term{Name: "down", Value: down})
 	if v.errors > 0 {
 		terms = append(terms, Term{Name: "errors", Value: v.errors})
 	}
@@ -177,19 +198,19 @@ func (o *origin) explain(at Time, announced bool) (c Cause, terms []Term, sure f
 	if more < moreThan {
 		v.rose = at
 	}
-	if v.usual >= 5 && v.usualFor > 10 && more < nothingBelow {
+	if !p.part && v.usual >= 5 && v.usualFor > 10 && more < nothingBelow {
 		if v.empty == 0 {
 			v.empty = at
 		}
-		if at-v.empty >= nothingFor && !o.down.Load() {
+		if at-v.empty >= nothingFor && !p.down {
 			return CauseUpstream, terms, .6
 		}
 	} else {
 		v.empty = 0
 	}
 	weak := v.weak(at)
-	itself := o.down.Load() || byTrial || weak // whatever is asked of it
-	fault := o.down.Load() || byTrial || v.fails() || (suffers || weak) && more < moreThan
+	itself := p.down || byTrial || weak // whatever is asked of it
+	fault := p.down || byTrial || v.fails() || (suffers || weak) && more < moreThan
 	if fault {
 		v.fault = at
 	}
@@ -198,24 +219,24 @@ func (o *origin) explain(at Time, announced bool) (c Cause, terms []Term, sure f
 		terms = append(terms, Term{Name: "asked_again", Value: v.share.again})
 		return CauseRetryStorm, terms, min(1, v.share.again+.3)
 	}
-	if !o.pressure.Load() && !o.held() {
+	if !p.pressed && !v.held() {
 		if fault {
 			return CauseOriginFault, terms, .9
 		}
 		return NoCause, terms, 1
 	}
 	// From here on there is pressure, or rules hold it back, so that the origin does not feel it any more.
-	if more < moreThan && v.usualFor > 3 && (fault || o.ownFault.Load()) {
+	if more < moreThan && v.usualFor > 3 && (fault || p.ownFault) {
 		return CauseOriginFault, terms, .9
 	}
-	flood := o.against(&terms, at, more, announced)
+	flood := v.against(&terms, at, more, announced)
 	sure = 1 / (1 + math.Exp(-math.Abs(flood)))
 	switch {
 	case flood > floodAbove && itself:
 		return CauseMixed, terms, sure
 	case flood > floodAbove:
 		return CauseFlood, terms, sure
-	case o.down.Load(), weak && math.Exp(v.alone) > more, (byTrial || v.fails()) && more < stormMore:
+	case p.down, weak && math.Exp(v.alone) > more, (byTrial || v.fails()) && more < stormMore:
 		// It lost more than demand rose; and those it fails come again.
 		return CauseOriginFault, terms, .7
 	case flood < crowdBelow:
@@ -225,9 +246,7 @@ func (o *origin) explain(at Time, announced bool) (c Cause, terms []Term, sure f
 }
 
 // held says whether rules hold back what would be more than usual.
-func (o *origin) held() bool {
-	return o.evidence.share.ruled > .3 && o.evidence.came > moreThan*o.evidence.usual
-}
+func (v *evidence) held() bool { return v.share.ruled > .3 && v.came > moreThan*v.usual }
 
 // lastSlow says whether slowness was measured lately: with few answers it is not.
 func (o *origin) lastSlow(at Time) bool { return o.slowAt != 0 && at.Sub(o.slowAt) < 2*time.Second }
@@ -235,8 +254,7 @@ func (o *origin) lastSlow(at Time) bool { return o.slowAt != 0 && at.Sub(o.slowA
 // against weighs flood against crowd, in log-likelihood ratios, each clipped.
 // What speaks of few weighs as much less as they are fewer than what is more
 // than usual: who is let in of a flood that cannot be asked may be all people.
-func (o *origin) against(terms *[]Term, at Time, more float64, announced bool) (sum float64) {
-	v := &o.evidence
+func (v *evidence) against(terms *[]Term, at Time, more float64, announced bool) (sum float64) {
 	excess := max(v.came-v.expected(at), 1)
 	add := func(name string, value, weight, of float64) {
 		weight = min(max(weight, -termMost), termMost) * min(of/(tellsPart*excess), 1)
@@ -253,8 +271,12 @@ func (o *origin) against(terms *[]Term, at Time, more float64, announced bool) (
 	}
 	// A browser comes back when the page tells it to: not before, and with its
 	// ticket. Most bots keep none; those that do come when it suits them.
+	// It is the one question that each stranger is asked, so the share that does is
+	// the share of people in what is more: below a half, most are none.
+	back := 1.
 	if p, waits, all := v.returned(); waits >= tellsLeast {
-		if w := -odds(p, .02) - .7; w > 0 || all {
+		back = p
+		if w := -2 * odds(p, .02); w > 0 || all {
 			add("returned_in_time", p, w, waits)
 		}
 	}
@@ -272,7 +294,11 @@ func (o *origin) against(terms *[]Term, at Time, more float64, announced bool) (
 	}
 	if v.pages >= 2 {
 		q := v.assets / v.pages
-		add("pages_completed", q, 2-4*min(q, 1), v.pages)
+		w := 2 - 4*min(q, 1)
+		if w < 0 {
+			w *= back // who is let in came back: what they load says nothing of those who did not
+		}
+		add("pages_completed", q, w, v.pages)
 	}
 	if e := (v.here - v.usualHere) / excess; e > .5 && v.usualHere > 0 && more > moreThan {
 		// Who was here before makes most of what is more. People come back; but those

@@ -56,7 +56,7 @@ func TestThePageTellsWhenToComeBack(t *testing.T) {
 			o[0].wait.Store(int64(callSoon))
 			o[0].called.Store(int64(r.At.Add(-callSoon)))
 			o[0].show(&r, &v, i*0x9e3779b97f4a7c15)
-			o[0].signs.promise(&r, v.Place, false)
+			o[0].segments[0].signs.promise(&r, v.Place, false)
 			told[v.RetryAfter]++
 			if d := Time(v.Place).Sub(r.At); d > promises || d < -promised {
 				t.Fatalf("a place %v from when it was given", d)
@@ -66,12 +66,12 @@ func TestThePageTellsWhenToComeBack(t *testing.T) {
 				back = c.pace
 			}
 			r.At, r.Place = r.At.Add(back+100*time.Millisecond), v.Place
-			o[0].signs.take(&r, 0)
+			o[0].segments[0].signs.take(&r, 0)
 		}
 		if told[callSoon]+told[2*callSoon] != 400 || told[2*callSoon] < 50 || told[2*callSoon] > 150 {
 			t.Fatalf("told %v", told)
 		}
-		got := o[0].signs.read()
+		got := o[0].segments[0].signs.read()
 		for i, m := range got.rooms {
 			if (m.returns == m.waits) != c.returns[i] || (m.returns != 0) != c.returns[i] || (m.early != 0) != c.early[i] {
 				t.Errorf("%s: of %d told %d s, %d in time and %d early", c.name, m.waits, i+1, m.returns, m.early)
@@ -138,7 +138,7 @@ func TestAnAnnouncedCrowdIsEvidence(t *testing.T) {
 		if c.name == "by rules, too, announced" {
 			v.share.ruled = .6
 		}
-		cause, terms, _ := o.explain(at, c.announced)
+		cause, terms, _ := v.explain(o.plight(at), at, c.announced)
 		told := false
 		for _, term := range terms {
 			told = told || term.Name == "crowd_expected"

@@ -98,9 +98,10 @@ func (e *Engine) Decide(r *Request) Verdict {
 	s := e.standingOf(r, since, addr)
 	v := Verdict{Tier: s.tier, Rank: s.rank, Cut: uint8(o.cut.Load())}
 	cost := o.cost(r.Route)
+	signs := &o.segment(r.Route).signs
 	if !r.Fresh {
 		e.crowd.vote(r.Client, addr)
-		o.signs.take(r, since)
+		signs.take(r, since)
 	}
 	if h := e.hands.Load().find(r); h != nil {
 		if !r.Fresh {
@@ -126,22 +127,22 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v.Rank = s.rank
 	}
 	if over > 0 {
-		o.signs.over.Add(1)
+		signs.over.Add(1)
 	}
-	o.signs.knew(r, since, over > 0)
+	signs.knew(r, since, over > 0)
 	asking := askingHash(addr, r)
 	if e.failed.lately(asking, r.At) {
-		o.signs.again.Add(1)
+		signs.again.Add(1)
 	}
 	if s.tier == Stranger && (r.Kind != Page || !r.Safe) {
-		e.told.came(&o.signs, addr, asking^r.Credential, r.At)
+		e.told.came(signs, addr, asking^r.Credential, r.At)
 	}
 	if l := e.met(r, o, s, addr); l != nil {
 		if l.act != Wait {
-			o.signs.ruled.Add(1)
+			signs.ruled.Add(1)
 		}
 		if l.acting.Load() {
-			o.signs.met.Add(1)
+			signs.met.Add(1)
 		}
 		if l.acting.Load() && (l.act != Wait || pressure) && Time(e.bypass.Load()) <= r.At {
 			v.Rule = l.id
@@ -228,13 +229,14 @@ func (e *Engine) overrun(r *Request, o *origin, v Verdict, addr uint64, over tim
 // turn turns a request away for now, in the way that fits it.
 func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason) Verdict {
 	v.Act, v.Reason = Wait, why
+	signs := &o.segment(r.Route).signs
 	if r.Kind != Page || !r.Safe {
 		v.RetryAfter = retrySoon
 		if v.Tier == Stranger {
 			e.owe(r, o, addr, debtRefused, v.Rule)
 			if !e.policy.Load().Observe {
-				o.signs.sentAway.Add(1)
-				e.told.note(&o.signs, addr, askingHash(addr, r)^r.Credential, r.At)
+				signs.sentAway.Add(1)
+				e.told.note(signs, addr, askingHash(addr, r)^r.Credential, r.At)
 			}
 		}
 		return v
@@ -243,17 +245,17 @@ func (e *Engine) turn(r *Request, o *origin, v Verdict, addr uint64, why Reason)
 	observe := e.policy.Load().Observe // then nobody sees it, and nobody can answer
 	if v.Tier == Stranger && r.Pass.ID == 0 && !e.policy.Load().NoChallenge && !o.ownFault.Load() {
 		if v.Rule == 0 && o.mayBeCrowd() && e.knewPeace() {
-			o.signs.promise(r, v.Place, observe)
+			signs.promise(r, v.Place, observe)
 			return v
 		}
 		v.Act, v.Bits, v.Place = Challenge, e.difficulty(r.At, addr), v.Place&^promised
 		if !observe {
-			o.signs.challenged.Add(1)
+			signs.challenged.Add(1)
 			e.owe(r, o, addr, debtChallenge, v.Rule)
 		}
 		return v
 	}
-	o.signs.promise(r, v.Place, observe)
+	signs.promise(r, v.Place, observe)
 	return v
 }
 

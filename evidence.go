@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// signs are what Decide counts at one origin, for the cause.
+// signs are what Decide counts of one segment, for the cause.
 type signs struct {
 	came       atomic.Uint64 // requests, fresh answers of a cache left out
 	over       atomic.Uint64 // beyond their budget
@@ -119,6 +119,7 @@ type evidence struct {
 	next      Cause // what would be judged, and since when
 	nextSince Time
 	answers   [2]struct{ all, no, errors int } // to others and to known clients, since the last look
+	fewest    int                              // of them: fewer say nothing yet
 }
 
 // tally is what signs had counted as of one look.
@@ -137,6 +138,17 @@ func (s *signs) read() (t tally) {
 		t.rooms[i].waits, t.rooms[i].returns, t.rooms[i].early = p.waits.Load(), p.returns.Load(), p.early.Load()
 	}
 	return t
+}
+
+// add sums what two have counted.
+func (t *tally) add(u *tally) {
+	t.came, t.over, t.ruled, t.challenged, t.again = t.came+u.came, t.over+u.over, t.ruled+u.ruled, t.challenged+u.challenged, t.again+u.again
+	t.pages, t.assets, t.here, t.lately = t.pages+u.pages, t.assets+u.assets, t.here+u.here, t.lately+u.lately
+	t.sentAway, t.told, t.heeded, t.hasty, t.busy = t.sentAway+u.sentAway, t.told+u.told, t.heeded+u.heeded, t.hasty+u.hasty, t.busy+u.busy
+	for i := range t.rooms {
+		m, w := &t.rooms[i], &u.rooms[i]
+		m.waits, m.returns, m.early = m.waits+w.waits, m.returns+w.returns, m.early+w.early
+	}
 }
 
 // hour is one of a week's.
@@ -194,22 +206,24 @@ func (v *evidence) answered(sl *slot, out *Outcome) {
 // against what the same took in peace, and as a logarithm, so that a few that
 // take long by themselves do not outweigh the rest.
 func (v *evidence) hadItAlone(r *route, wait float64, peace bool, at Time) {
-	if wait < aloneLeast {
-		return // noise
-	}
-	took := math.Log(wait)
-	if r.aloneN >= aloneFew {
-		if at-v.aloneAt > aloneFresh {
-			v.aloneN = 0
-		}
-		v.aloneAt = at
-		v.aloneN = min(v.aloneN+1, aloneFew)
-		v.alone += (took - float64(r.alone) - v.alone) / float64(v.aloneN)
-	}
-	if peace && v.judged.Cause == NoCause {
+	v.holdAlone(r, wait, at)
+	if wait >= aloneLeast && peace && v.judged.Cause == NoCause {
 		r.aloneN = min(r.aloneN+1, aloneMost)
-		r.alone += float32((took - float64(r.alone)) / float64(r.aloneN))
+		r.alone += float32((math.Log(wait) - float64(r.alone)) / float64(r.aloneN))
 	}
+}
+
+// holdAlone is the same without learning what is usual.
+func (v *evidence) holdAlone(r *route, wait float64, at Time) {
+	if wait < aloneLeast || r.aloneN < aloneFew {
+		return // noise, or nothing to hold it against
+	}
+	if at-v.aloneAt > aloneFresh {
+		v.aloneN = 0
+	}
+	v.aloneAt = at
+	v.aloneN = min(v.aloneN+1, aloneFew)
+	v.alone += (math.Log(wait) - float64(r.alone) - v.alone) / float64(v.aloneN)
 }
 
 // tellsAlone says whether it is known what the origin does for one alone.
@@ -221,10 +235,10 @@ func (v *evidence) weak(at Time) bool { return v.tellsAlone(at) && math.Exp(v.al
 // fails says that the origin answers with more errors than usual.
 func (v *evidence) fails() bool { return v.errors > v.usualErrors+failsThan }
 
-// look turns counts since the last look into rates and shares.
-func (o *origin) look(at Time, span float64, proofs uint64) {
-	v := &o.evidence
-	was, now := v.last, o.signs.read()
+// look turns counts since the last look, span seconds ago, into rates and shares;
+// what is usual is learned in peace.
+func (v *evidence) look(now tally, at Time, span float64, proofs uint64, peace bool) {
+	was := v.last
 	v.last = now
 	quick, slow := min(1, span), min(1, span/causeSpan)
 	rate := func(now, was uint64) float64 { return float64(now-was) / span }
@@ -256,7 +270,11 @@ func (o *origin) look(at Time, span float64, proofs uint64) {
 	follow(&v.here, rate(now.here, was.here), quick)
 	follow(&v.lately, rate(now.lately, was.lately), quick)
 	others, known := v.answers[0], v.answers[1]
-	v.answers = [2]struct{ all, no, errors int }{}
+	if others.all+known.all < v.fewest {
+		others.all, known.all = 0, 0 // they wait for more
+	} else {
+		v.answers = [2]struct{ all, no, errors int }{}
+	}
 	if all := others.all + known.all; all > 0 {
 		follow(&v.refused, float64(others.no+known.no)/float64(all), slow)
 	}
@@ -269,7 +287,7 @@ func (o *origin) look(at Time, span float64, proofs uint64) {
 	if all := others.all + known.all; all > 0 {
 		follow(&v.errors, float64(others.errors+known.errors)/float64(all), slow)
 	}
-	if o.since.Load() != 0 {
+	if !peace {
 		return
 	}
 	v.usualFor = min(v.usualFor+span, usualOver.Seconds())

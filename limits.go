@@ -11,6 +11,9 @@ const (
 	OriginsMax = 64
 	// RoutesMax bounds the routes told apart at one origin; the rest share route 0.
 	RoutesMax = 512
+	// SegmentsMax bounds the parts of one origin that are judged apart; the routes that take most of
+	// its time have one each, the rest share one.
+	SegmentsMax = 16
 	// QueueMax bounds one origin's queue; full, the oldest of the lowest rank is displaced.
 	QueueMax = 1024
 	// PlacesMax bounds one origin's places, whatever the limit would grow to; then requests queue.

@@ -45,7 +45,7 @@ func (r Reason) String() string {
 
 var eventNames = [...]string{
 	"pressure_began", "pressure_ended", "one_address", "source_judged", "origin_failing", "origin_back",
-	"rule_acts", "rule_expired", "rule_withdrawn", "cause_named",
+	"rule_acts", "rule_expired", "rule_withdrawn", "cause_named", "segment_named",
 }
 
 func (k EventKind) String() string {

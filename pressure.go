@@ -86,7 +86,10 @@ func (o *origin) blame() {
 // prolong keeps an episode from ending: while rules hold a flood back from this
 // origin it is not peace, although it feels nothing.
 func (o *origin) prolong(at Time, dt float64) {
-	met := o.signs.met.Load()
+	met := uint64(0)
+	for k := range o.segments {
+		met += o.segments[k].signs.met.Load()
+	}
 	o.metRate += min(1, .2*dt) * (float64(met-o.metBefore)/dt*ticksSecond - o.metRate)
 	o.metBefore = met
 	if o.metRate >= max(ruleIdle*o.goodput, .5) {

@@ -402,7 +402,7 @@ func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRul
 	if l.act == Wait && r.Kind == Page && r.Safe {
 		v.Act, v.Reason = Wait, ByRule // perhaps a crowd: it is not challenged
 		o.show(r, &v, addr)
-		o.signs.promise(r, v.Place, e.policy.Load().Observe)
+		o.segment(r.Route).signs.promise(r, v.Place, e.policy.Load().Observe)
 		return v
 	}
 	return e.turn(r, o, v, addr, ByRule)

@@ -64,7 +64,7 @@ func TestUsualSurvivesARestart(t *testing.T) {
 	at := noon
 	for range 20 * 60 * 10 { // twenty minutes of a hundred a second
 		for range 10 {
-			o.signs.came.Add(1)
+			o.segments[0].signs.came.Add(1)
 		}
 		e.Tick(at, out)
 		out.Reset()

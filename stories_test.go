@@ -22,7 +22,9 @@ var rewrite = flag.Bool("rewrite", false, "write the golden texts anew")
 //
 //	engine sources=4096 limit_max=512
 //	origin cores=1 service=3ms        the platform behind: cores that share their work
-//	group NAME rate=20 clients=20 [net=10.1.0.0/16] [pass=3m] [cred] [api|asset|post] [from=..]
+//	group NAME rate=20 clients=20 [net=10.1.0.0/16] [pass=3m] [cred] [api|asset|post] [route=1] [from=..]
+//	lag NAME 200ms                    what this group asks for takes so much longer, and costs no more
+//	causes                            why the origin suffers, and its segments
 //	run 5s                            lets every group ask at its rate; a line a group
 //	stop NAME                         the group goes home
 //	ask client=192.0.2.1 [pass=3m] [api|asset|post] [place=2s]   one request, one verdict
@@ -98,6 +100,7 @@ type storyGroup struct {
 	age     time.Duration
 	holds   bool
 	place   time.Duration
+	lag     time.Duration
 	gone    bool
 	owed    float64
 	n       uint32
@@ -145,6 +148,22 @@ func (s *story) do(words []string) string {
 		for _, g := range s.groups {
 			g.gone = g.gone || g.name == words[1]
 		}
+	case "lag":
+		for _, g := range s.groups {
+			if g.name == words[1] {
+				g.lag = s.span(words[2])
+			}
+		}
+	case "causes":
+		text := fmt.Sprintf("the origin: %v\n", s.e.Cause(0).Cause)
+		for _, g := range s.e.Segments(0) {
+			name := "the rest"
+			if g.Route != 0 {
+				name = fmt.Sprintf("route %d", g.Route)
+			}
+			text += fmt.Sprintf("%s: %v\n", name, g.Cause)
+		}
+		return text
 	case "run":
 		return s.run(s.span(words[1]))
 	case "ask":
@@ -238,6 +257,9 @@ func (s *story) group(name string, args map[string]string) *storyGroup {
 		g.req.Credential = 77
 	}
 	g.req.Path = "/"
+	if v, ok := args["route"]; ok {
+		g.req.Route = uint16(s.number(v))
+	}
 	if v, ok := args["path"]; ok {
 		g.req.Path = v
 	}
@@ -400,8 +422,11 @@ func (s *story) woken() {
 	for _, ev := range s.out.Events {
 		if ev.Kind != SourceJudged {
 			what := ev.Kind.String()
-			if ev.Kind == CauseNamed {
+			switch ev.Kind {
+			case CauseNamed:
 				what = "cause " + ev.Cause.String()
+			case SegmentNamed:
+				what = fmt.Sprintf("route %d: %v", ev.Route, ev.Cause)
 			}
 			s.told = append(s.told, fmt.Sprintf("%s after %v", what, time.Duration(ev.At-Time(1000*time.Hour)).Round(100*time.Millisecond)))
 		}
@@ -417,10 +442,19 @@ func (s *story) work(step time.Duration) {
 	if len(s.busy) == 0 {
 		return
 	}
-	share := step.Seconds() * min(1, float64(s.cores)/float64(len(s.busy)))
+	computing := 0
+	for _, w := range s.busy {
+		if w.left > 1e-9 {
+			computing++
+		}
+	}
+	share := step.Seconds() * min(1, float64(s.cores)/float64(max(computing, 1)))
 	var finished []*storyWork
 	for _, w := range s.busy {
-		if w.left -= share; w.left <= 1e-9 {
+		if w.left > 1e-9 {
+			w.left -= share
+		}
+		if w.left <= 1e-9 && s.now.Sub(w.since) >= w.g.lag {
 			finished = append(finished, w)
 		}
 	}

@@ -163,6 +163,8 @@ const (
 	RuleWithdrawn
 	// CauseNamed: why an origin suffers was judged anew.
 	CauseNamed
+	// SegmentNamed: why a part of it does was.
+	SegmentNamed
 )
 
 // Event is one thing that happened, for people.
@@ -172,7 +174,8 @@ type Event struct {
 	Origin uint16
 	Prefix netip.Prefix // SourceJudged, OneAddress
 	Rule   uint32       // RuleActs, RuleExpired, RuleWithdrawn
-	Cause  Cause        // CauseNamed; Value is its confidence
+	Route  uint16       // SegmentNamed; 0: every route that has no segment of its own
+	Cause  Cause        // CauseNamed, SegmentNamed; Value is its confidence
 	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share; RuleActs: share of the excess
 }
 

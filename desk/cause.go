@@ -11,7 +11,7 @@ import (
 // termUnits says what the engine's pieces of evidence are measured in, where
 // they are no plain numbers.
 var termUnits = map[string]string{
-	"times_usual": "times", "slowdown": "times", "slowdown_alone": "times", "from_who_was_here": "times",
+	"times_usual": "times", "slowdown": "times", "slower_than_rest": "times", "slowdown_alone": "times", "from_who_was_here": "times",
 	"errors": "share", "asked_again": "share", "by_rule": "share", "over_budget": "share", "challenges_answered": "share",
 	"returned_in_time": "share", "came_when_told": "share", "answered_no": "share",
 	"seconds_of_rise": "seconds", "down": "yes", "crowd_expected": "yes",
@@ -77,4 +77,9 @@ func (w *words) measured(t deich.Term) string {
 // Suffering are the origins of which a cause is known, or looked for.
 func (v Live) Suffering() []Origin {
 	return slices.DeleteFunc(slices.Clone(v.Origins), func(o Origin) bool { return o.Why == "" })
+}
+
+// Explains says whether there is a cause to be told, of an origin or a part of one.
+func (v Live) Explains() bool {
+	return slices.ContainsFunc(v.Origins, func(o Origin) bool { return o.Why != "" || len(o.Segments) > 0 })
 }

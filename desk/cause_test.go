@@ -41,7 +41,7 @@ func TestPageShowsEvidence(t *testing.T) {
 		t.Errorf("%d bars: what weighs next to nothing has none", n)
 	}
 	csv := ask(newDesk(t, func() State { return s }), "/api/v1/tables/causes.csv").Body.String()
-	if lines := strings.Split(csv, "\r\n"); len(lines) != 8 || lines[2] != "http://127.0.0.1:9000,flood,0.982,2025-05-24T15:00:03Z,by_rule,0.9712,3" {
+	if lines := strings.Split(csv, "\r\n"); len(lines) != 8 || lines[2] != "http://127.0.0.1:9000,,flood,0.982,2025-05-24T15:00:03Z,by_rule,0.9712,3" {
 		t.Errorf("%q", lines)
 	}
 }

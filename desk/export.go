@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -38,10 +39,15 @@ var tables = map[string]func(*Desk, *Live) table{
 		return t
 	},
 	"causes": func(_ *Desk, v *Live) table {
-		t := table{columns: []string{"origin", "cause", "sure", "since", "term", "value", "weight"}}
+		t := table{columns: []string{"origin", "paths", "cause", "sure", "since", "term", "value", "weight"}}
 		for _, o := range v.Origins {
 			for _, term := range heaviest(o.Terms) {
-				t.add(o.Name, o.Cause, o.Sure, o.CauseSince, term.Name, term.Value, term.Weight)
+				t.add(o.Name, "", o.Cause, o.Sure, o.CauseSince, term.Name, term.Value, term.Weight)
+			}
+			for _, g := range o.Segments {
+				for _, term := range heaviest(g.Terms) {
+					t.add(o.Name, cmp.Or(g.Paths, english.OtherPaths), g.Cause, g.Sure, g.CauseSince, term.Name, term.Value, term.Weight)
+				}
 			}
 		}
 		return t

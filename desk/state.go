@@ -143,8 +143,21 @@ type Origin struct {
 	Sure       float64      `json:"sure,omitempty"`
 	Terms      []deich.Term `json:"terms,omitempty"`
 	CauseSince time.Time    `json:"cause_since,omitzero"`
+	// Segments are the parts of it that suffer.
+	Segments []Segment `json:"segments,omitempty"`
 	// Public is the name under which the public knows what stands behind it.
 	Public string `json:"public,omitempty"`
+}
+
+// Segment is a part of a platform, and why it suffers, as Origin says it of the whole.
+type Segment struct {
+	Paths      string       `json:"paths,omitempty"` // empty: all that have no segment of their own
+	Cause      string       `json:"cause"`
+	Why        string       `json:"why"`
+	WhyGerman  string       `json:"why_de"`
+	Sure       float64      `json:"sure"`
+	Terms      []deich.Term `json:"terms"`
+	CauseSince time.Time    `json:"cause_since"`
 }
 
 // Requests counts verdicts.

@@ -18,6 +18,7 @@ type words struct {
 	UsersPlot, UsersPlotLabel, Figures                                                     string
 	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                          string
 	Common, Rule, NoRule, RulesNote                                                        string
+	OtherPaths                                                                             string
 	WhyHead, CauseNote, NoCause, Sure, SureSince, Evidence, Measured, Leans                string // Sure and SureSince: with %s
 	Flood, Crowd, Yes, No                                                                  string
 	Terms                                                                                  map[string]string // the engine's pieces of evidence
@@ -89,6 +90,7 @@ type scriptWords struct {
 	Test     string            `json:"test"`
 	AskTest  string            `json:"ask_test"`
 	NoCause  string            `json:"no_cause"`
+	Others   string            `json:"other_paths"`
 	Sure     string            `json:"sure"`
 	Since    string            `json:"since"`
 	Flood    string            `json:"flood"`
@@ -130,12 +132,13 @@ var english = words{
 	ActsHead: "What was done with requests", Act: "Act", Total: "Since start", ActsPlot: "All requests per second, by act",
 	ActsPlotLabel: "All requests per second by act over time; the table below has the figures",
 	Common:        "What the flood has in common", Rule: "Rule", NoRule: "No rule is in force.",
-	RulesNote: "A rule is found, watched for half a second, put in force, renewed while it is needed, and taken back where known users meet it. “deich undo” with its number takes it back now.",
-	WhyHead:   "Why", NoCause: "No origin suffers: there is nothing to explain.", Sure: "%s sure", SureSince: "since %s",
+	RulesNote:  "A rule is found, watched for half a second, put in force, renewed while it is needed, and taken back where known users meet it. “deich undo” with its number takes it back now.",
+	OtherPaths: "all other paths",
+	WhyHead:    "Why", NoCause: "No origin suffers: there is nothing to explain.", Sure: "%s sure", SureSince: "since %s",
 	CauseNote: "A judgement from what was seen, not a proof, and never who it was. What weighs speaks for a flood or for a crowd; the rest says what was measured.",
 	Evidence:  "Evidence", Measured: "Measured", Leans: "Speaks for", Flood: "flood", Crowd: "crowd", Yes: "yes", No: "no",
 	Terms: map[string]string{
-		"times_usual": "Asked, against what is usual", "slowdown": "Time to answer, against peace", "slowdown_alone": "The same, for one request at a time",
+		"times_usual": "Asked, against what is usual", "slowdown": "Time to answer, against peace", "slower_than_rest": "Time to answer, against the rest", "slowdown_alone": "The same, for one request at a time",
 		"down": "Most answers fail", "errors": "Answers that are errors", "asked_again": "Asked again after it failed",
 		"by_rule": "Requests that meet a rule", "over_budget": "Requests beyond their budget", "challenges_answered": "Calculations that were answered",
 		"returned_in_time": "Came back from the waiting room in time", "came_when_told": "Programs that came back when told",
@@ -240,12 +243,13 @@ var german = words{
 	ActsHead: "Was mit Anfragen geschah", Act: "Was geschah", Total: "Seit dem Start", ActsPlot: "Alle Anfragen je Sekunde, nach dem, was mit ihnen geschah",
 	ActsPlotLabel: "Alle Anfragen je Sekunde im Verlauf, nach dem, was mit ihnen geschah; die Zahlen stehen in der Tabelle darunter",
 	Common:        "Was die Flut gemeinsam hat", Rule: "Regel", NoRule: "Keine Regel ist in Kraft.",
-	RulesNote: "Eine Regel wird gefunden, eine halbe Sekunde beobachtet, in Kraft gesetzt, verlängert, solange sie gebraucht wird, und zurückgenommen, wo sie bekannte Nutzer trifft. „deich undo“ mit ihrer Nummer nimmt sie jetzt zurück.",
-	WhyHead:   "Warum", NoCause: "Keine Plattform leidet: Es gibt nichts zu erklären.", Sure: "zu %s sicher", SureSince: "seit %s",
+	RulesNote:  "Eine Regel wird gefunden, eine halbe Sekunde beobachtet, in Kraft gesetzt, verlängert, solange sie gebraucht wird, und zurückgenommen, wo sie bekannte Nutzer trifft. „deich undo“ mit ihrer Nummer nimmt sie jetzt zurück.",
+	OtherPaths: "alle anderen Pfade",
+	WhyHead:    "Warum", NoCause: "Keine Plattform leidet: Es gibt nichts zu erklären.", Sure: "zu %s sicher", SureSince: "seit %s",
 	CauseNote: "Ein Urteil aus dem, was zu sehen war, kein Beweis, und nie darüber, wer es war. Was wiegt, spricht für eine Flut oder für einen Andrang; der Rest sagt, was gemessen wurde.",
 	Evidence:  "Beleg", Measured: "Gemessen", Leans: "Spricht für", Flood: "Flut", Crowd: "Andrang", Yes: "ja", No: "nein",
 	Terms: map[string]string{
-		"times_usual": "Verlangt, gegen sonst", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
+		"times_usual": "Verlangt, gegen sonst", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slower_than_rest": "Dauer der Antworten, gegen den Rest", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
 		"down": "Die meisten Antworten scheitern", "errors": "Antworten, die Fehler sind", "asked_again": "Erneut gefragt nach einem Fehler",
 		"by_rule": "Anfragen, auf die eine Regel passt", "over_budget": "Anfragen über ihrem Budget", "challenges_answered": "Gelöste Rechenaufgaben",
 		"returned_in_time": "Rechtzeitig aus dem Wartezimmer zurück", "came_when_told": "Programme, die kamen, als sie sollten",
@@ -355,7 +359,7 @@ func (w *words) ForScript() scriptWords {
 	s.Names, s.Rule, s.NoRule, s.Failing, s.Pressed, s.Calm = w.Names, w.Rule, w.NoRule, w.Failing, w.Pressed, w.Calm
 	s.Dropped, s.Passed, s.Modes, s.Undo = w.Dropped, w.Passed, w.Modes, w.Undo
 	s.NoAlert, s.TakenBy, s.Test = w.NoAlert, w.TakenBy, w.Test
-	s.NoCause, s.Sure, s.Since = w.NoCause, forScript(w.Sure), forScript(w.SureSince)
+	s.NoCause, s.Others, s.Sure, s.Since = w.NoCause, w.OtherPaths, forScript(w.Sure), forScript(w.SureSince)
 	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
 	s.NoHand, s.Until, s.Undone, s.Allow = w.NoHand, forScript(w.Until), w.UntilUndone, w.Allow
 	s.Over, s.More = forScript(w.NetworksOver), strings.ReplaceAll(w.MoreThere, "%d", "{}")

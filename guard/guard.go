@@ -165,6 +165,16 @@ func (h *Handler) Explain(reference string) (Explanation, error) {
 	return h.keys.ring.Load().explain(reference)
 }
 
+// Route says what a number of Request.Route stands for: a path, in which ids are
+// all "*", and whether it is read or may change something. Empty where nobody was
+// answered well there since the start.
+func (h *Handler) Route(origin, route uint16) (shape string, safe bool) {
+	if int(origin) >= len(h.routes) || route == 0 {
+		return "", false
+	}
+	return h.routes[origin].Load().named(route)
+}
+
 // Save appends what must survive a restart beside the engine's own state: the
 // numbers of the routes.
 func (h *Handler) Save(b []byte) []byte {

@@ -24,6 +24,10 @@ type routes struct {
 	// streams marks the numbers of paths that have answered long-lived.
 	streams [deich.RoutesMax]atomic.Bool
 
+	// names holds what a number stands for, for people: 's' (safe) or 'u', and the
+	// path's shape. Not kept over a restart: the next good answer tells it again.
+	names [deich.RoutesMax]atomic.Pointer[string]
+
 	mu         sync.Mutex
 	next       uint16
 	order      [deich.RoutesMax]uint64 // by number, the hash; for save
@@ -47,18 +51,62 @@ func (t *routes) of(path string, safe bool) uint16 {
 // learn counts a good answer.
 func (t *routes) learn(path string, safe bool) {
 	own, parent := t.hashes(path, safe)
-	if own == 0 || t.find(own) != 0 {
+	if own == 0 {
+		return
+	}
+	if n := t.find(own); n != 0 {
+		t.name(n, path, safe, false)
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.find(own) != 0 || !t.seenBefore(own) {
+	if t.find(own) != 0 {
+		return
+	}
+	if above := t.find(parent); above != 0 {
+		t.name(above, path, safe, true)
+	}
+	if !t.seenBefore(own) {
 		return
 	}
 	above := t.intern(parent)
-	if above != 0 && t.children[above] < routeChildrenMax && t.intern(own) != 0 {
-		t.children[above]++
+	if above == 0 {
+		return
 	}
+	t.name(above, path, safe, true)
+	if t.children[above] >= routeChildrenMax {
+		return
+	}
+	if n := t.intern(own); n != 0 {
+		t.children[above]++
+		t.name(n, path, safe, false)
+	}
+}
+
+// name notes what a number stands for: the path's shape, or its parent's.
+func (t *routes) name(n uint16, path string, safe, parent bool) {
+	if t.names[n].Load() != nil {
+		return
+	}
+	var buf [routePathMax + 2]byte
+	shape, last := pathShape(buf[:0], path, safe)
+	if parent {
+		shape = append(shape[:last], "/*"...)
+	}
+	name := string(shape)
+	t.names[n].CompareAndSwap(nil, &name)
+}
+
+// named gives a number's shape of path, and whether it is read or may change
+// something; empty where it is not known.
+func (t *routes) named(n uint16) (shape string, safe bool) {
+	if int(n) >= len(t.names) {
+		return "", false
+	}
+	if name := t.names[n].Load(); name != nil {
+		return (*name)[1:], (*name)[0] == 's'
+	}
+	return "", false
 }
 
 // learnStream marks a path that answered with a stream: such answers are few
@@ -125,11 +173,19 @@ func (t *routes) hashes(path string, safe bool) (own, parent uint64) {
 		return 0, 0
 	}
 	var buf [routePathMax + 2]byte
-	shape := append(buf[:0], 'u')
+	shape, last := pathShape(buf[:0], path, safe)
+	own = t.key.Bytes(shape)
+	parent = t.key.Bytes(append(shape[:last], "/*"...))
+	return own, parent
+}
+
+// pathShape appends a path's shape; last is where its last segment begins.
+func pathShape(shape []byte, path string, safe bool) (_ []byte, last int) {
+	kind := byte('u')
 	if safe {
-		shape[0] = 's'
+		kind = 's'
 	}
-	last := len(shape)
+	shape = append(shape, kind)
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		last = len(shape)
 		shape = append(shape, '/')
@@ -138,9 +194,7 @@ func (t *routes) hashes(path string, safe bool) (own, parent uint64) {
 		}
 		shape = append(shape, segment...)
 	}
-	own = t.key.Bytes(shape)
-	parent = t.key.Bytes(append(shape[:last], "/*"...))
-	return own, parent
+	return shape, last
 }
 
 // isID says whether a segment looks like a number, a UUID or a hash: digits

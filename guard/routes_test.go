@@ -123,3 +123,34 @@ func FuzzRoutePath(f *testing.F) {
 		}
 	})
 }
+
+// A number is named by the shape it stands for, and after a restart by the next
+// good answer.
+func TestRoutesAreNamed(t *testing.T) {
+	r := newRoutes(testKeys().ring.Load().route)
+	learn := func(r *routes, path string, safe bool) {
+		r.learn(path, safe)
+		r.learn(path, safe)
+	}
+	learn(r, "/posts/17/likes", true)
+	learn(r, "/search", false)
+	check := func(r *routes, path string, safe bool, want string) {
+		t.Helper()
+		if shape, s := r.named(r.of(path, safe)); shape != want || want != "" && s != safe {
+			t.Errorf("%s (%v) is called %q (%v), not %q", path, safe, shape, s, want)
+		}
+	}
+	check(r, "/posts/99/likes", true, "/posts/*/likes")
+	check(r, "/posts/99/edit", true, "/posts/*/*") // its parent's
+	check(r, "/search", false, "/search")
+	check(r, "/never/seen", true, "")
+	again, _, err := loadRoutes(r.key, r.save(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(again, "/search", false, "")
+	again.learn("/search", false)
+	check(again, "/search", false, "/search")
+	again.learn("/posts/1/other", true) // not yet one of its own
+	check(again, "/posts/2/more", true, "/posts/*/*")
+}

@@ -44,6 +44,12 @@ type (
 		Origin   string   `json:"origin"`
 		Sentence sentence `json:"sentence"`
 		deich.Judgement
+		Segments []segmentView `json:"segments"`
+	}
+	segmentView struct {
+		Paths    string   `json:"paths,omitempty"` // empty: all that have no segment of their own
+		Sentence sentence `json:"sentence"`
+		deich.Judgement
 	}
 	rulesView struct {
 		Rules     []ruleView  `json:"rules"`
@@ -123,10 +129,29 @@ func (s *station) serveCauses(w http.ResponseWriter, _ *http.Request) {
 	for i, name := range s.originNames() {
 		if name != "" {
 			j := s.engine.Cause(uint16(i))
-			all = append(all, causeView{Origin: name, Sentence: causeWords[j.Cause], Judgement: j})
+			view := causeView{Origin: name, Sentence: causeWords[j.Cause], Judgement: j, Segments: []segmentView{}}
+			for _, g := range s.engine.Segments(uint16(i)) {
+				view.Segments = append(view.Segments, segmentView{s.pathsOf(uint16(i), g.Route), segmentWords(g.Cause), g.Judgement})
+			}
+			all = append(all, view)
 		}
 	}
 	desk.JSON(w, all)
+}
+
+// pathsOf names a segment's paths, with * for ids, and with POST before what may
+// change something; empty for all that have no segment of their own.
+func (s *station) pathsOf(origin, route uint16) string {
+	shape, safe := s.edge.Guard().Route(origin, route)
+	switch {
+	case route == 0:
+		return ""
+	case shape == "":
+		return fmt.Sprintf("route %d", route) // nobody was answered there since the start
+	case safe:
+		return clean(shape)
+	}
+	return "POST " + clean(shape)
 }
 
 func viewHand(h deich.Hand) handView {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ func (s *station) take(events []deich.Event) {
 		s.chronicle.mu.Unlock()
 		if e.Kind == deich.RuleActs {
 			loud, text = true, s.ruleText(e)
+		}
+		if e.Kind == deich.SegmentNamed && e.Cause != deich.NoCause && e.Cause != deich.CauseUnknown {
+			loud, text = true, s.segmentText(e)
 		}
 		if text.English == "" {
 			continue
@@ -88,6 +92,13 @@ func (c *chronicle) sentence(e deich.Event) (loud bool, text sentence) {
 			"%d Quellen sendeten weiter, nachdem sie abgewiesen wurden, und werden bei der Annahme abgewiesen; die letzte ist %s.", n, prefixText(e.Prefix))
 	}
 	return false, sentence{}
+}
+
+// segmentText says why a part of a platform suffers.
+func (s *station) segmentText(e deich.Event) sentence {
+	paths := s.pathsOf(e.Origin, e.Route)
+	why := segmentWords(e.Cause)
+	return sentence{cmp.Or(paths, "All other paths") + ": " + why.English, cmp.Or(paths, "Alle anderen Pfade") + ": " + why.German}
 }
 
 // ruleText tells of a rule that begins to act.

@@ -119,6 +119,17 @@ func exampleText(t deich.Trait, e *guard.Example) string {
 }
 
 // causeWords say what a cause means.
+// segmentWords is why a part of a platform suffers.
+func segmentWords(c deich.Cause) sentence {
+	switch c {
+	case deich.NoCause:
+		return sentence{"Nothing is wrong here.", "Hier ist nichts."}
+	case deich.CauseOriginFault:
+		return sentence{"Slow or failing by itself: no more is asked here than usual.", "Langsam oder fehlerhaft von sich aus: Hier wird nicht mehr verlangt als sonst."}
+	}
+	return causeWords[c]
+}
+
 var causeWords = map[deich.Cause]sentence{
 	deich.NoCause:          {"Nothing is wrong.", "Es ist nichts."},
 	deich.CauseFlood:       {"This is a flood: somebody sends what nobody wants answered.", "Das ist eine Flut: Jemand sendet, worauf niemand eine Antwort will."},

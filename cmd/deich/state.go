@@ -40,6 +40,14 @@ func (s *station) state() (state desk.State) {
 			o.Why, o.WhyGerman = causeWords[judged.Cause].English, causeWords[judged.Cause].German
 			o.CauseSince = wall(judged.Since)
 		}
+		for _, g := range s.engine.Segments(uint16(i)) {
+			if g.Cause == deich.NoCause {
+				continue
+			}
+			why := segmentWords(g.Cause)
+			o.Segments = append(o.Segments, desk.Segment{Paths: s.pathsOf(uint16(i), g.Route), Cause: g.Cause.String(), Why: why.English, WhyGerman: why.German,
+				Sure: g.Confidence, Terms: g.Terms, CauseSince: wall(g.Since)})
+		}
 		o.Public = s.publicName(name)
 		state.Origins = append(state.Origins, o)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,9 +79,17 @@ func showSecond(t *terminal, data string, shown int, told string) (string, error
 	}
 	for _, o := range v.Origins {
 		now += " " + o.Cause
+		for _, g := range o.Segments {
+			now += " " + g.Paths + " " + g.Cause
+		}
 	}
 	if now != told || shown%20 == 0 {
 		t.say("%s", v.Sentence)
+		for _, o := range v.Origins {
+			for _, g := range o.Segments {
+				t.say("%s: %s (%.0f %% sure)", topPaths(&v, &o, &g), g.Why, 100*g.Sure)
+			}
+		}
 		if v.Spool != nil {
 			t.say("%s", topSpool(v.Spool))
 		}
@@ -89,6 +98,15 @@ func showSecond(t *terminal, data string, shown int, told string) (string, error
 	}
 	t.say("%s", topLine(&v))
 	return now, nil
+}
+
+// topPaths names a part of a platform; which platform only where there are several.
+func topPaths(v *desk.Live, o *desk.Origin, g *desk.Segment) string {
+	paths := cmp.Or(g.Paths, "all other paths")
+	if len(v.Origins) > 1 {
+		paths = o.Name + " " + paths
+	}
+	return paths
 }
 
 // topSpool is a line about kept messages.

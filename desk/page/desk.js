@@ -307,7 +307,8 @@ const measured = (t) => {
 // showCauses says why origins suffer, and what speaks for that, the heaviest first.
 function showCauses(origins) {
 	const suffering = origins.filter((o) => o.why);
-	items(at("causes"), suffering, (o) => o.name, words.no_cause, (li, o) => {
+	const parts = origins.flatMap((o) => (o.segments || []).map((g) => ({ ...g, id: o.name + " " + (g.paths || ""), name: o.name + " · " + (g.paths || words.other_paths) })));
+	items(at("causes"), [...suffering, ...parts], (o) => o.id || o.name, words.no_cause, (li, o) => {
 		li.querySelector("b").textContent = o.name;
 		li.querySelector("span").textContent = said(o.why, o.why_de);
 		if (!li.querySelector("i")) li.append(" ", document.createElement("i"));
