@@ -398,6 +398,19 @@ func (s *search) collect() {
 			// The good have passes and open connections; people like them who come for the
 			// first time have neither.
 			it.ok.fill(len(s.good))
+		case TraitASN, TraitCountry:
+			// What came before a file told of networks may have come from there.
+			it.peace.untold(s.peace, columns[it.cond.column])
+			it.ok.untold(s.good, columns[it.cond.column])
+		}
+	}
+}
+
+// untold adds those of which the column cannot be told.
+func (b bitset) untold(all []sighting, c column) {
+	for i := range all {
+		if c.of(&all[i].traits) == 0 {
+			b.set(i)
 		}
 	}
 }

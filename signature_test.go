@@ -256,6 +256,70 @@ func TestSourcesNeedHistory(t *testing.T) {
 	}
 }
 
+// A flood from one operator's networks in one country, between people who live
+// there: whatever it is like, no rule speaks of where it comes from alone, and
+// what is denied is next to none of those people's. Where what is known is from
+// before operators could be told, none speaks of operators at all.
+func TestNoRuleOfAnOperatorAlone(t *testing.T) {
+	const operator, country = 9, 2 // as in crowdOf.one
+	there := func(t *Traits) { t[TraitASN], t[TraitCountry] = operator, country }
+	for _, c := range []struct {
+		name  string
+		looks func(*crowdOf, *Traits)
+	}{
+		{"like everyone", func(*crowdOf, *Traits) {}},
+		{"one build", func(c *crowdOf, t *Traits) {
+			for _, of := range []Trait{TraitTLS, TraitHeaders, TraitAgent, TraitAgentClass, TraitAccept, TraitEncoding} {
+				t[of] = c.builds[0][of]
+			}
+		}},
+		{"one language", func(_ *crowdOf, t *Traits) { t[TraitLanguage] = 403 }},
+		{"one page", func(_ *crowdOf, t *Traits) { t[TraitRoute], t[TraitPath] = 605, 10005 }},
+		{"one tool", func(c *crowdOf, t *Traits) { c.tool(t) }},
+	} {
+		for _, past := range []string{"settled", "young", "untold"} {
+			for _, flood := range []bool{false, true} {
+				users := newCrowd(13)
+				bots := users.many(4000, func(t *Traits) {
+					c.looks(users, t)
+					t[TraitPrefix], t[TraitNet] = users.r.Uint32()|1, 5000+users.r.Uint32()%40
+					there(t)
+				})
+				before := func(t *Traits) {
+					if past == "untold" {
+						t[TraitASN], t[TraitCountry] = 0, 0
+					}
+				}
+				j := &Job{now: append(users.many(1000, nil), bots...), peace: users.many(8000, before), good: users.many(8000, before),
+					rate: 2500, usual: 500, settled: past != "young", flood: flood}
+				var deny ruleSet
+				for _, f := range j.Run().Found {
+					where := 0
+					for _, cond := range f.Conditions {
+						if columns[cond.column].about() == ofSource {
+							where++
+						}
+						if past == "untold" && (cond.Trait == TraitASN || cond.Trait == TraitCountry) {
+							t.Errorf("%s, %s: %v for %s, of which nothing is known", c.name, past, f.Act, conditionsText(f.Conditions))
+						}
+					}
+					if where == len(f.Conditions) {
+						t.Errorf("%s, %s: %v for %s alone", c.name, past, f.Act, conditionsText(f.Conditions))
+					}
+					t.Logf("%s, %s, flood %v: %v %.1f %% of the excess: %s", c.name, past, flood, f.Act, 100*f.Share, conditionsText(f.Conditions))
+					if f.Act == Deny {
+						deny.live = append(deny.live, &liveRule{conditions: f.Conditions})
+					}
+				}
+				// A thousandth of all users may be touched, and one in fifty lives there.
+				if met := share(&deny, users.many(20000, there)); met > .055 {
+					t.Errorf("%s, %s, flood %v: %.2f %% of the operator's own users met", c.name, past, flood, 100*met)
+				}
+			}
+		}
+	}
+}
+
 // Short histories allow less: nothing below a hundred, no denial below three thousand.
 func TestShortHistory(t *testing.T) {
 	for good, act := range map[int]Act{60: Allow, 500: Challenge, 4000: Deny} {

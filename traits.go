@@ -10,9 +10,9 @@ const (
 	TraitPrefix Trait = iota
 	// TraitNet is its /16 or /32.
 	TraitNet
-	// TraitASN is the network it belongs to.
+	// TraitASN is the autonomous system that the source belongs to: who runs its network.
 	TraitASN
-	// TraitCountry is where that network is registered.
+	// TraitCountry is the country of that network.
 	TraitCountry
 	// TraitTLS is the client's TLS fingerprint (JA4), where TLS ends here.
 	TraitTLS

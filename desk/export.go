@@ -60,17 +60,19 @@ var tables = map[string]func(*Desk, *Live) table{
 		return t
 	},
 	"networks": func(d *Desk, _ *Live) table {
-		t := table{columns: append(append([]string{"network", "seconds", "requests"}, acts[:]...), "before", "ordered")}
+		t := table{columns: append(append([]string{"network", "seconds", "requests"}, acts[:]...), "before", "ordered", "operator", "country")}
 		s := d.state()
 		for _, n := range s.Networks {
 			row := []any{n.Prefix, s.NetworksOver.Seconds(), n.Asked()}
 			for _, times := range n.Acts {
 				row = append(row, times)
 			}
-			t.add(append(row, n.Before, n.Ordered)...)
+			t.add(append(row, n.Before, n.Ordered, n.Operator, n.Country)...)
 		}
 		return t
 	},
+	"operators": func(d *Desk, _ *Live) table { s := d.state(); return parts(s.Operators, s.NetworksOver) },
+	"countries": func(d *Desk, _ *Live) table { s := d.state(); return parts(s.Countries, s.NetworksOver) },
 	"hand": func(d *Desk, _ *Live) table {
 		t := table{columns: []string{"id", "act", "target", "until"}}
 		for _, l := range d.state().Hand {
@@ -151,6 +153,19 @@ var tables = map[string]func(*Desk, *Live) table{
 		}
 		return t
 	},
+}
+
+// parts is a table of operators or of countries.
+func parts(all []Part, over time.Duration) table {
+	t := table{columns: append(append([]string{"code", "name", "name_de", "seconds", "requests"}, acts[:]...), "before")}
+	for _, p := range all {
+		row := []any{p.Code, p.Name, p.German, over.Seconds(), p.Asked()}
+		for _, times := range p.Acts {
+			row = append(row, times)
+		}
+		t.add(append(row, p.Before)...)
+	}
+	return t
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -17,13 +17,15 @@ func TestTablesAreExported(t *testing.T) {
 	s.Spool = &Spool{Waiting: 3, Keeping: true, Ended: map[string]uint64{"delivered": 5}}
 	s.Gate = Gate{Backend: "nft", Packets: []GatePackets{{Reason: "source", Packets: 4, Dropped: true}}}
 	s.Hand = []Listing{{ID: 3, Act: "allow", Target: "203.0.113.7"}}
-	s.Networks = []Network{{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Before: 5}, {Prefix: netip.MustParsePrefix("2001:db8::/48")}}
+	s.Networks = []Network{{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Fates: Fates{Before: 5}}, {Prefix: netip.MustParsePrefix("2001:db8::/48")}}
+	s.Operators, s.Countries = []Part{{Code: "AS64500", Name: "=Example"}}, []Part{{Code: "DE", Name: "Germany", German: "Deutschland"}}
+	s.NetworkFiles = []NetworkFile{{Type: "Example", Operators: true, Countries: true}}
 	d := newDesk(t, func() State { return s })
 	d.sample()
 	s.Served = []Served{{"member", 400, 1}}
 	d.sample()
 	d.Note(Event{At: time.Now(), Kind: "pressure_began", Text: "@SUM(A1)"})
-	rows := map[string]int{"users": len(tiers), "acts": len(acts), "causes": 0, "rules": 1, "networks": 2, "hand": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
+	rows := map[string]int{"users": len(tiers), "acts": len(acts), "causes": 0, "rules": 1, "networks": 2, "operators": 1, "countries": 1, "hand": 1, "origins": 1, "spool": 12, "gate": 1, "events": 1, "history": 1, "actions": 0, "incidents": 0}
 	for name := range tables {
 		w := ask(d, "/api/v1/tables/"+name+".csv")
 		all, err := csv.NewReader(w.Body).ReadAll()

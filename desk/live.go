@@ -97,9 +97,17 @@ type Live struct {
 	Networks        []Network `json:"networks"`
 	NetworksAll     int       `json:"networks_all"`
 	NetworksSeconds float64   `json:"networks_seconds"`
-	Spool           *Spool    `json:"spool,omitempty"` // nil: no messages are kept
-	Gate            Gate      `json:"gate"`
-	Actions         []Action  `json:"actions"` // what people did, the newest first
+	// Operators and Countries are the same by who runs the networks, and by their
+	// countries, where NetworkFiles tell; Shades are the map's, by country.
+	Operators    []Part         `json:"operators,omitempty"`
+	OperatorsAll int            `json:"operators_all,omitempty"`
+	Countries    []Part         `json:"countries,omitempty"`
+	CountriesAll int            `json:"countries_all,omitempty"`
+	Shades       map[string]int `json:"shades,omitempty"`
+	NetworkFiles []NetworkFile  `json:"network_files,omitempty"`
+	Spool        *Spool         `json:"spool,omitempty"` // nil: no messages are kept
+	Gate         Gate           `json:"gate"`
+	Actions      []Action       `json:"actions"` // what people did, the newest first
 	// Alerts are what needs a person, the oldest first; Told says that somebody is told.
 	Alerts []alert.Alert `json:"alerts"`
 	Told   bool          `json:"told"`
@@ -195,6 +203,9 @@ func (d *Desk) view(s *State) Live {
 		Hand:     s.Hand[max(0, len(s.Hand)-handShown):],
 		Networks: s.Networks[:min(len(s.Networks), networksShown)], NetworksAll: len(s.Networks), NetworksSeconds: s.NetworksOver.Seconds(),
 	}
+	v.Operators, v.OperatorsAll = s.Operators[:min(len(s.Operators), networksShown)], len(s.Operators)
+	v.Countries, v.CountriesAll = s.Countries[:min(len(s.Countries), networksShown)], len(s.Countries)
+	v.Shades, v.NetworkFiles = shades(s.Countries, v.NetworksSeconds), s.NetworkFiles
 	slices.Reverse(v.Events)
 	for i := range tiers {
 		v.Groups = append(v.Groups, group(i, now, before))
@@ -230,9 +241,24 @@ func group(i int, now, before *tally) Group {
 	return g
 }
 
-// Each gives how many requests a network sent per second.
-func (v Live) Each(n Network) float64 {
-	return rate(n.Asked(), time.Duration(v.NetworksSeconds*float64(time.Second)))
+// KnowsCountries says whether a file tells of countries.
+func (v Live) KnowsCountries() bool {
+	return slices.ContainsFunc(v.NetworkFiles, func(f NetworkFile) bool { return f.Countries })
+}
+
+// KnowsOperators says whether a file tells of operators.
+func (v Live) KnowsOperators() bool {
+	return slices.ContainsFunc(v.NetworkFiles, func(f NetworkFile) bool { return f.Operators })
+}
+
+// Each gives how many requests came from somewhere per second.
+func (v Live) Each(f Fates) float64 { return v.perSecond(f.Asked()) }
+
+// Turned gives how many of them were refused, and what was refused before.
+func (v Live) Turned(f Fates) float64 { return v.perSecond(f.Refused()) }
+
+func (v Live) perSecond(n uint64) float64 {
+	return rate(n, time.Duration(v.NetworksSeconds*float64(time.Second)))
 }
 
 func rate(n uint64, over time.Duration) float64 {

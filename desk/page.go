@@ -27,7 +27,8 @@ func templates() *template.Template {
 		},
 		"last":   func(all []time.Time) int { return len(all) - 1 },
 		"long":   func(n int) int64 { return int64(n) },
-		"more":   func(all int, shown []Network) int { return all - len(shown) },
+		"less":   func(all, shown int) int { return all - shown },
+		"map":    drawWorld(builtIn("world.txt")),
 		"target": target,
 		"float":  func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))

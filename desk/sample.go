@@ -128,7 +128,7 @@ func sampleBetween(before, now *counted, s *State) incident.Sample {
 	for _, r := range s.Rules {
 		sample.Rules = append(sample.Rules, incident.Rule{ID: r.ID, Text: incident.Text{English: r.Text, German: r.German}})
 	}
-	sample.Row = row
+	sample.Row, sample.Whence = row, whence(s)
 	return sample
 }
 

@@ -34,6 +34,12 @@ type State struct {
 	// and NetworksOver how long that was; programs ask /api/v1/tables/networks.json.
 	Networks     []Network     `json:"-"`
 	NetworksOver time.Duration `json:"-"`
+	// Operators and Countries are the same by who runs the networks, and by their
+	// countries; none where no file tells that.
+	Operators []Part `json:"-"`
+	Countries []Part `json:"-"`
+	// NetworkFiles are the files that do; none: neither can be told.
+	NetworkFiles []NetworkFile `json:"-"`
 
 	Minted    uint64 `json:"minted"`     // passes given
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
@@ -47,25 +53,63 @@ type State struct {
 	Gate        Gate        `json:"gate"`
 }
 
-// Network is what came from one network lately, and what was done with it.
+// Fates are how much came from somewhere lately, and what was done with it.
+type Fates struct {
+	Acts   [len(acts)]uint64 `json:"acts"`   // requests, in the order of the page
+	Before uint64            `json:"before"` // connections refused at accept, packets dropped by the gate
+}
+
+// Network is what came from one network.
 type Network struct {
-	Prefix  netip.Prefix      `json:"network"` // a /24 or /48
-	Acts    [len(acts)]uint64 `json:"acts"`    // requests, in the order of the page
-	Before  uint64            `json:"before"`  // connections refused at accept, packets dropped by the gate
-	Ordered int               `json:"ordered"` // sources that are refused at accept now
+	Prefix   netip.Prefix `json:"network"` // a /24 or /48
+	Operator string       `json:"operator,omitempty"`
+	Country  string       `json:"country,omitempty"` // its name
+	German   string       `json:"country_de,omitempty"`
+	Fates
+	Ordered int `json:"ordered"` // sources that are refused at accept now
+}
+
+// Part is what came from the networks of one operator, or of one country.
+type Part struct {
+	Code   string `json:"code"` // as in AS64500, or DE
+	Name   string `json:"name"`
+	German string `json:"name_de,omitempty"`
+	Fates
+}
+
+// NetworkFile is a file that says who runs networks, or where they are.
+type NetworkFile struct {
+	Type   string    `json:"type"` // as it says it
+	Built  time.Time `json:"built"`
+	Credit string    `json:"credit,omitempty"` // what its publisher asks to be said
+	Link   string    `json:"link,omitempty"`   // where that leads
+	// Operators and Countries say of which of the two it tells.
+	Operators bool `json:"operators"`
+	Countries bool `json:"countries"`
 }
 
 // Did counts what was done with requests.
-func (n *Network) Did(act deich.Act, times uint64) {
-	n.Acts[slices.Index(acts[:], act.String())] += times
+func (f *Fates) Did(act deich.Act, times uint64) {
+	f.Acts[slices.Index(acts[:], act.String())] += times
 }
 
 // Asked is how many requests came.
-func (n Network) Asked() (all uint64) {
-	for _, times := range n.Acts {
+func (f Fates) Asked() (all uint64) {
+	for _, times := range f.Acts {
 		all += times
 	}
 	return all
+}
+
+// Refused is how much was told to wait or to prove itself, denied, dropped, or
+// refused before it was a request.
+func (f Fates) Refused() (all uint64) {
+	for i, times := range f.Acts {
+		if acts[i] != deich.Allow.String() && acts[i] != deich.Keep.String() {
+			all += times
+		}
+	}
+	return all + f.Before
 }
 
 // Spool is what waits for a platform that cannot take it.

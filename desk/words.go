@@ -23,6 +23,8 @@ type words struct {
 	Flood, Crowd, Yes, No                                                                  string
 	Terms                                                                                  map[string]string // the engine's pieces of evidence
 	SourcesHead, NetworksNote, NetworksOver, NoNetwork, BeforeHead, OrderedHead, MoreThere string            // NetworksOver: with %s; MoreThere: with %d
+	OperatorHead, CountryHead, CountriesHead, OperatorsHead, TurnedHead                    string
+	PlacesNote, MapLegend, FileOf, NoFiles, NoCountries                                    string            // FileOf: with %s twice
 	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted           string            // Nothing: with %s
 	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                                     string            // AtAccept: with %s twice; More: with %d
 	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                               string            // Until: with %s
@@ -148,7 +150,12 @@ var english = words{
 	SourcesHead: "Where it comes from", NetworksOver: "Over the last %s.", NoNetwork: "Nothing has come lately.",
 	NetworksNote: "By network (IPv4 /24, IPv6 /48), those from which most came first: how many requests, and what was done with them. Networks are counted in memory for two minutes and then forgotten. A network says nothing about who it is.",
 	BeforeHead:   "Before a request", OrderedHead: "Sources refused at accept", MoreThere: "%d more are in the files.",
-	FindHead: "Look up", FindWhat: "Reference, address or network", Find: "Look up",
+	OperatorHead: "Network operator", CountryHead: "Country", CountriesHead: "By country", OperatorsHead: "By network operator", TurnedHead: "Refused/s",
+	PlacesNote: "Refused is what was told to wait or to prove itself, denied, dropped, or refused before it was a request. Users live there, too: no rule is ever made of a country or an operator alone.",
+	MapLegend:  "Refused per second, from", FileOf: "From %s of %s.",
+	NoCountries: "In which countries these networks are is not known: networks, or --networks, takes a file beside the others that tells (docs/operate/networks.md).",
+	NoFiles:     "Who runs these networks, and in which countries, is not known: “--networks FILE”, or networks in the configuration, takes a file that tells (DB-IP Lite, IPinfo, GeoLite2; docs/operate/networks.md).",
+	FindHead:    "Look up", FindWhat: "Reference, address or network", Find: "Look up",
 	FindNote: "The reference stands at the foot of the page that a refused user sees. Of an address Deich knows only what is listed or ordered against it now: it keeps no row for each request.",
 	FindNone: "This is no reference that this Deich gave, or it is older than its keys. A reference has 76 letters and digits; an address is written as in 203.0.113.7, a network as in 203.0.113.0/24.",
 	Nothing:  "Nothing is listed or ordered against %s now. Its requests are ranked like all others; why one of them was refused stands in its reference.",
@@ -259,7 +266,12 @@ var german = words{
 	SourcesHead: "Woher es kommt", NetworksOver: "In den letzten %s.", NoNetwork: "In letzter Zeit kam nichts.",
 	NetworksNote: "Nach Netzen (IPv4 /24, IPv6 /48), die mit den meisten zuerst: wie viele Anfragen, und was mit ihnen geschah. Netze werden zwei Minuten lang im Speicher gezählt und dann vergessen. Ein Netz sagt nichts darüber, wer es ist.",
 	BeforeHead:   "Vor einer Anfrage", OrderedHead: "Quellen, bei der Annahme abgewiesen", MoreThere: "%d mehr stehen in den Dateien.",
-	FindHead: "Nachschlagen", FindWhat: "Kennung, Adresse oder Netz", Find: "Nachschlagen",
+	OperatorHead: "Netzbetreiber", CountryHead: "Land", CountriesHead: "Nach Ländern", OperatorsHead: "Nach Netzbetreibern", TurnedHead: "Abgewiesen/s",
+	PlacesNote: "Abgewiesen ist, was warten oder sich ausweisen sollte, verweigert, fallengelassen oder vor einer Anfrage abgewiesen wurde. Auch Nutzer leben dort: Aus einem Land oder einem Betreiber allein wird nie eine Regel.",
+	MapLegend:  "Abgewiesen je Sekunde, ab", FileOf: "Aus %s vom %s.",
+	NoCountries: "In welchen Ländern diese Netze sind, ist nicht bekannt: networks oder --networks nimmt neben den anderen eine Datei, die es sagt (docs/operate/networks.md).",
+	NoFiles:     "Wer diese Netze betreibt und in welchen Ländern, ist nicht bekannt: „--networks DATEI“ oder networks in der Konfiguration nimmt eine Datei, die es sagt (DB-IP Lite, IPinfo, GeoLite2; docs/operate/networks.md).",
+	FindHead:    "Nachschlagen", FindWhat: "Kennung, Adresse oder Netz", Find: "Nachschlagen",
 	FindNote: "Die Kennung steht am Fuß der Seite, die abgewiesene Nutzer sehen. Von einer Adresse weiß Deich nur, was jetzt zu ihr gelistet oder gegen sie angeordnet ist: Es führt nicht Buch über jede Anfrage.",
 	FindNone: "Das ist keine Kennung, die dieses Deich vergab, oder sie ist älter als seine Schlüssel. Eine Kennung hat 76 Buchstaben und Ziffern; eine Adresse schreibt man wie 203.0.113.7, ein Netz wie 203.0.113.0/24.",
 	Nothing:  "Zu %s ist jetzt nichts gelistet und nichts angeordnet. Anfragen von dort werden eingestuft wie alle; warum eine abgewiesen wurde, steht in ihrer Kennung.",
@@ -386,6 +398,18 @@ func (w *words) Clock(t time.Time) string {
 // Day gives the day, too.
 func (w *words) Day(t time.Time) string {
 	return incident.DayClock(t, t.Location()).In(w.Lang)
+}
+
+// Date gives the day alone.
+func (w *words) Date(t time.Time) string { return incident.Day(t, time.UTC).In(w.Lang) }
+
+// ShadesFrom are the figures from which on the map has each shade; the first is none.
+func (w *words) ShadesFrom() []string {
+	all := []string{""}
+	for _, from := range shadesFrom {
+		all = append(all, w.Count(from))
+	}
+	return all
 }
 
 // Count keeps a digit behind the point where it tells.

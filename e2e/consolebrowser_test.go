@@ -186,6 +186,41 @@ func switches(b *tab, lang string) {
 	}
 }
 
+// With files of networks the console has operators and countries, live, and a map
+// that the list beside it tells, too.
+func TestBrowserConsoleShowsOperatorsAndCountries(t *testing.T) {
+	shared.start(t)
+	deich := build(t)
+	p := deich.protect(t, t.TempDir(), platform(t, "hello").URL, "--networks", "../atlas/testdata/operators.mmdb,../atlas/testdata/countries.mmdb")
+	user := visitor(t)
+	deich.must(t, "deny", "127.0.0.0/24", "--data", p.data)
+	b := newTab(t)
+	b.view(1280, 900)
+	b.prefer("light", true)
+	b.speak("de")
+	b.do(chromedp.Navigate(p.link))
+	b.waitFor(`document.querySelector("#link").textContent === "Live." && document.querySelector("#networks-none").hidden === false`)
+	for range 50 {
+		get(t, user, p.users+"/")
+	}
+	b.waitFor(`document.querySelector("#map [data-c=DE]").getAttribute("class") !== null && document.querySelector("#operators tr") !== null`)
+	if got := ask[string](b, `[...document.querySelectorAll("#networks tr")].map(r => [...r.cells].slice(0, 3).map(c => c.textContent).join()).join("|")`); got != "127.0.0.0/24,AS 64510 Example Home,Deutschland" {
+		t.Errorf("networks: %s", got)
+	}
+	if got := ask[string](b, `["countries", "operators"].map(id => document.getElementById(id).rows[0].cells[0].textContent + document.getElementById(id).rows.length).join()`); got != "Deutschland1,AS 64510 Example Home1" {
+		t.Errorf("countries and operators: %s", got)
+	}
+	if got := ask[string](b, `[...document.querySelectorAll("#map [class^=w]")].map(p => p.dataset.c).join()`); got != "DE" {
+		t.Errorf("shaded are %s", got)
+	}
+	if got := ask[bool](b, `getComputedStyle(document.querySelector("#map [data-c=DE]")).fill !== getComputedStyle(document.querySelector("#map [data-c=FR]")).fill`); !got {
+		t.Error("a shaded country looks like the others")
+	}
+	b.axe("operators and countries")
+	b.prefer("dark", true)
+	b.axe("operators and countries, dark")
+}
+
 // A refused user's reference is looked up on the console, the user let in from
 // there for a while under an operator's name, and that taken back from the log.
 func TestBrowserConsoleAllows(t *testing.T) {

@@ -31,6 +31,9 @@ type Options struct {
 	// Storage is the folder for issued certificates and their keys; needed where
 	// a site has them issued. It is this process's alone.
 	Storage string
+	// Whence gives the operator and the country of an address' network, as
+	// guard.Options has it; nil: they cannot be told.
+	Whence func(netip.Addr) (operator uint32, country uint16)
 	// Keeper keeps messages while a platform cannot take them; nil: nothing is kept.
 	Keeper *guard.Keeper
 	// Origins is how many origins the engine was made for; 0: as many as Config has.
@@ -122,7 +125,7 @@ func (s *Server) makeHandlers() (err error) {
 	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, pressed: s.options.Engine.Pressed, fail: guard.Fail, streaming: guard.Streaming, unsent: guard.Unsent}
 	s.guard, err = guard.New(guard.Options{
 		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
-		Origin: s.origin, Addr: s.addr, Secured: s.secured, Fingerprint: fingerprintOf, Drop: s.drop, Standby: s.cache.standby, Keeper: s.options.Keeper, Orders: s.Refuse, Events: s.options.Events,
+		Origin: s.origin, Addr: s.addr, Secured: s.secured, Fingerprint: fingerprintOf, Whence: s.options.Whence, Drop: s.drop, Standby: s.cache.standby, Keeper: s.options.Keeper, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },
 	})

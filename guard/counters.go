@@ -120,7 +120,7 @@ func newCounts() counts {
 // verdict counts a verdict as it is carried out.
 func (c *counts) verdict(v *visit) {
 	d := &v.verdict
-	v.h.networks.note(v.req.Client, int(d.Act), 1)
+	v.h.noteWhence(v.req.Client, v.operator, v.country, int(d.Act), 1)
 	c.verdicts[(int(d.Act)*c.reasons+int(d.Reason))*c.tiers+int(d.Tier)].Add(1)
 }
 

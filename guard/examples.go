@@ -23,6 +23,9 @@ type Example struct {
 	Protocol string   `json:"protocol"`
 	Keys     []string `json:"keys,omitempty"`    // of the query
 	Headers  []string `json:"headers,omitempty"` // which are there
+	// Operator and Country are of its network, as Options.Whence has them.
+	Operator uint32 `json:"-"`
+	Country  uint16 `json:"-"`
 }
 
 // examples keeps one for each of the latest rules.
@@ -73,6 +76,7 @@ func exampleOf(v *visit) Example {
 	e := Example{
 		Method: cut(r.Method), Path: cut(r.URL.Path), Agent: cut(first(r.Header, "User-Agent")),
 		Language: cut(first(r.Header, "Accept-Language")), Accept: cut(first(r.Header, "Accept")),
+		Operator: v.operator, Country: v.country,
 		Encoding: cut(first(r.Header, "Accept-Encoding")), Protocol: cut(r.Proto), Type: cut(first(r.Header, "Content-Type")),
 	}
 	e.Class = agentClass(e.Agent)

@@ -35,6 +35,11 @@ type Options struct {
 	// Fingerprint names the software of the client by its TLS (JA4); nil, or an
 	// empty name, where nothing is known of it.
 	Fingerprint func(*http.Request) string
+	// Whence gives the operator of an address' network, by the number of its
+	// autonomous system, and its country, two letters in a word: the first times
+	// 256 and the second. What cannot be told is 0; another value may stand for
+	// "not listed". It must be quick and not allocate; nil: neither can be told.
+	Whence func(netip.Addr) (operator uint32, country uint16)
 	// Standby writes what is kept of an earlier answer, where a reader would
 	// otherwise be told to wait; false says that nothing is kept, and nothing
 	// was written. nil: nothing ever is.
@@ -65,6 +70,7 @@ type Handler struct {
 	addr    func(*http.Request) (peer, client netip.Addr, validated bool)
 	secured func(*http.Request) bool
 	mark    func(*http.Request) string
+	whence  func(netip.Addr) (uint32, uint16)
 	drop    func(*http.Request)
 	standby func(http.ResponseWriter, *http.Request) bool
 	keeper  *Keeper
@@ -74,23 +80,25 @@ type Handler struct {
 	log     func(Entry)
 	alarm   func(error)
 
-	set      atomic.Pointer[settings]
-	routes   [deich.OriginsMax]atomic.Pointer[routes]
-	pages    *pages
-	plain    plain
-	places   []place
-	spare    *semaphores
-	bodies   bodies
-	spent    *sketch.Bloom
-	proofs   atomic.Int32 // left until the next tick
-	lines    atomic.Int32 // refusals that may be logged until the next tick
-	silent   atomic.Int64 // refusals not logged since the last one that was
-	counts   counts
-	networks networks
-	examples examples
-	visits   sync.Pool
-	rooms    sync.Pool
-	outs     sync.Pool
+	set       atomic.Pointer[settings]
+	routes    [deich.OriginsMax]atomic.Pointer[routes]
+	pages     *pages
+	plain     plain
+	places    []place
+	spare     *semaphores
+	bodies    bodies
+	spent     *sketch.Bloom
+	proofs    atomic.Int32 // left until the next tick
+	lines     atomic.Int32 // refusals that may be logged until the next tick
+	silent    atomic.Int64 // refusals not logged since the last one that was
+	counts    counts
+	networks  networks
+	operators networks
+	countries networks
+	examples  examples
+	visits    sync.Pool
+	rooms     sync.Pool
+	outs      sync.Pool
 }
 
 // New makes a Handler; nothing runs yet. Errors of the configuration come all
@@ -112,7 +120,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, drop: o.Drop, standby: o.Standby, keeper: o.Keeper,
+		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, whence: o.Whence, drop: o.Drop, standby: o.Standby, keeper: o.Keeper,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),
@@ -136,7 +144,9 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 	if h.now == nil {
 		h.now = clock()
 	}
-	h.networks.init(h.now())
+	h.networks.init(h.now(), networksMax)
+	h.operators.init(h.now(), placesMax)
+	h.countries.init(h.now(), placesMax)
 	for i := range h.routes {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}

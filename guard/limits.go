@@ -74,6 +74,9 @@ const (
 	// networksMax bounds the networks of which it is counted what was done with their
 	// requests; beyond it, those that least comes from are left out.
 	networksMax = 4096
+	// placesMax bounds the operators of networks, and the countries, of which the same
+	// is counted; beyond it, those that least comes from are left out.
+	placesMax = 2048
 	// networkSpan is how long one half of that counts; what is told is one to two of it old.
 	networkSpan = time.Minute
 

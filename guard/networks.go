@@ -12,19 +12,36 @@ import (
 	"github.com/deichproject/deich/sketch"
 )
 
-// Network is what came from one network lately, and what was done with it.
-type Network struct {
-	Prefix netip.Prefix           // a /24 or /48
+// Fates are how much came from somewhere lately, and what was done with it.
+type Fates struct {
 	Acts   [deich.Drop + 1]uint64 // requests, by what was done with them
 	Before uint64                 // connections and packets refused before they were requests
 }
 
 // All is how much came.
-func (n *Network) All() (all uint64) {
-	for _, times := range n.Acts {
+func (f *Fates) All() (all uint64) {
+	for _, times := range f.Acts {
 		all += times
 	}
-	return all + n.Before
+	return all + f.Before
+}
+
+// Network is what came from one network.
+type Network struct {
+	Prefix netip.Prefix // a /24 or /48
+	Fates
+}
+
+// Operator is what came from the networks of one operator.
+type Operator struct {
+	Number uint32 // of its autonomous system, as Options.Whence gave it
+	Fates
+}
+
+// Country is what came from networks in one country.
+type Country struct {
+	Code uint16 // as Options.Whence gave it
+	Fates
 }
 
 // networks counts what came from the networks that most came from. Two halves
@@ -44,7 +61,7 @@ type networks struct {
 
 type networkHalf struct {
 	began atomic.Int64 // 0: not yet
-	sets  [networksMax / networkWays]networkSet
+	sets  []networkSet
 }
 
 type networkSet struct {
@@ -60,8 +77,11 @@ const (
 	fates      = fateBefore + 1
 )
 
-func (n *networks) init(now deich.Time) {
+func (n *networks) init(now deich.Time, most int) {
 	n.key = sketch.Key{rand.Uint64(), rand.Uint64()}
+	for i := range n.halves {
+		n.halves[i].sets = make([]networkSet, most/networkWays)
+	}
 	n.halves[0].began.Store(int64(now))
 }
 
@@ -90,8 +110,10 @@ func networkOf(name uint64) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(b), 48)
 }
 
-func (n *networks) note(a netip.Addr, fate int, times uint64) {
-	name := networkName(a)
+func (n *networks) note(a netip.Addr, fate int, times uint64) { n.count(networkName(a), fate, times) }
+
+// count counts for a name; none is 0.
+func (n *networks) count(name uint64, fate int, times uint64) {
 	if name == 0 || times == 0 {
 		return
 	}
@@ -151,36 +173,42 @@ func (n *networks) turn(now deich.Time) {
 	n.newest.Store(1 - newest)
 }
 
-// Networks gives what came from each network lately, from which most came first,
-// and since when that was counted: one to two minutes, less after the start.
-func (h *Handler) Networks() (all []Network, since deich.Time) {
-	newest := h.networks.newest.Load()
-	newer, older := &h.networks.halves[newest], &h.networks.halves[1-newest]
+// named is how much came under a name.
+type named struct {
+	name uint64
+	Fates
+}
+
+// list gives what came under each name lately, that with most first, and since
+// when that was counted.
+func (n *networks) list() (all []named, since deich.Time) {
+	newest := n.newest.Load()
+	newer, older := &n.halves[newest], &n.halves[1-newest]
 	since = deich.Time(cmp.Or(older.began.Load(), newer.began.Load()))
 	for i := range newer.sets {
 		mine := len(all)
 		for _, s := range []*networkSet{&newer.sets[i], &older.sets[i]} {
 			for k := range s.names {
 				if name := s.names[k].Load(); name != 0 {
-					all = s.add(k, networkOf(name), all, mine)
+					all = s.add(k, name, all, mine)
 				}
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Network) int {
-		return cmp.Or(cmp.Compare(b.All(), a.All()), a.Prefix.Compare(b.Prefix))
+	slices.SortFunc(all, func(a, b named) int {
+		return cmp.Or(cmp.Compare(b.All(), a.All()), cmp.Compare(a.name, b.name))
 	})
 	return all, since
 }
 
 // add adds the k-th of a set to those of its set, which begin at mine.
-func (s *networkSet) add(k int, prefix netip.Prefix, all []Network, mine int) []Network {
+func (s *networkSet) add(k int, name uint64, all []named, mine int) []named {
 	at := mine
-	for at < len(all) && all[at].Prefix != prefix {
+	for at < len(all) && all[at].name != name {
 		at++
 	}
 	if at == len(all) {
-		all = append(all, Network{Prefix: prefix})
+		all = append(all, named{name: name})
 	}
 	for act := range all[at].Acts {
 		all[at].Acts[act] += s.times[k][act].Load()
@@ -189,9 +217,54 @@ func (s *networkSet) add(k int, prefix netip.Prefix, all []Network, mine int) []
 	return all
 }
 
+// Networks gives what came from each network lately, from which most came first,
+// and since when that was counted: one to two minutes, less after the start.
+func (h *Handler) Networks() (all []Network, since deich.Time) {
+	counted, since := h.networks.list()
+	for _, c := range counted {
+		all = append(all, Network{networkOf(c.name), c.Fates})
+	}
+	return all, since
+}
+
+// Operators gives the same by the networks' operators; none where they cannot be told.
+func (h *Handler) Operators() (all []Operator, since deich.Time) {
+	counted, since := h.operators.list()
+	for _, c := range counted {
+		all = append(all, Operator{uint32(c.name), c.Fates})
+	}
+	return all, since
+}
+
+// Countries gives the same by the networks' countries; none where they cannot be told.
+func (h *Handler) Countries() (all []Country, since deich.Time) {
+	counted, since := h.countries.list()
+	for _, c := range counted {
+		all = append(all, Country{uint16(c.name), c.Fates})
+	}
+	return all, since
+}
+
+// noteWhence counts for where a request comes from.
+func (h *Handler) noteWhence(a netip.Addr, operator uint32, country uint16, fate int, times uint64) {
+	h.networks.note(a, fate, times)
+	h.operators.count(uint64(operator), fate, times)
+	h.countries.count(uint64(country), fate, times)
+}
+
 // Seen counts what was refused elsewhere, before it was a request.
 func (h *Handler) Seen(all []deich.Count) {
 	for _, c := range all {
-		h.networks.note(c.Prefix.Addr(), fateBefore, c.N)
+		a := c.Prefix.Addr()
+		operator, country := h.whenceOf(a)
+		h.noteWhence(a, operator, country, fateBefore, c.N)
 	}
+}
+
+// whenceOf asks where an address belongs; zeros where that cannot be told.
+func (h *Handler) whenceOf(a netip.Addr) (operator uint32, country uint16) {
+	if h.whence == nil || !a.IsValid() {
+		return 0, 0
+	}
+	return h.whence(a)
 }

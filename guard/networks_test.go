@@ -34,7 +34,7 @@ func TestNetworkNames(t *testing.T) {
 func TestHeavyNetworksStay(t *testing.T) {
 	h := &Handler{}
 	second := deich.Time(time.Second)
-	h.networks.init(second)
+	h.networks.init(second, networksMax)
 	random := rand.New(rand.NewPCG(1, 2))
 	const heavy, each, strewn = 50, 1000, 500_000
 	many := make([]netip.Addr, 0, heavy*each+strewn)
@@ -85,7 +85,7 @@ func TestHeavyNetworksStay(t *testing.T) {
 // nobody as more than came.
 func TestNetworksAtOnce(t *testing.T) {
 	h := &Handler{}
-	h.networks.init(1)
+	h.networks.init(1, networksMax)
 	var all sync.WaitGroup
 	const senders, each = 8, 2000
 	for i := range senders {
@@ -126,4 +126,68 @@ func TestRequestsCountForTheirNetwork(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	s.check(t)
+}
+
+// Where a request comes from reaches the engine as hashes, and is counted for
+// operator and country, also where it is refused before it is a request; what
+// cannot be told is neither.
+func TestWhenceIsReadAndCounted(t *testing.T) {
+	s := newScript()
+	places := map[string]struct {
+		operator uint32
+		country  uint16
+	}{
+		"203.0.113.1": {64500, 'D'<<8 | 'E'}, "203.0.113.2": {64500, 'F'<<8 | 'R'}, "198.51.100.1": {64501, 'F'<<8 | 'R'}, "192.0.2.1": {0, 'F'<<8 | 'R'},
+	}
+	h, err := newHandler(Options{Keys: testKeys(), Next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Whence: func(a netip.Addr) (uint32, uint16) {
+		return places[a.String()].operator, places[a.String()].country
+	}}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []string{"203.0.113.1", "203.0.113.2", "198.51.100.1", "192.0.2.1"} {
+		r := get("/")
+		r.RemoteAddr = a + ":1000"
+		ask(h, r)
+	}
+	h.Seen([]deich.Count{{Prefix: netip.MustParsePrefix("198.51.100.1/32"), N: 10}})
+	operator := func(i int) uint32 { return s.asked[i].Traits[deich.TraitASN] }
+	country := func(i int) uint32 { return s.asked[i].Traits[deich.TraitCountry] }
+	if operator(0) == 0 || operator(0) != operator(1) || operator(1) == operator(2) || operator(3) != 0 || operator(0) == 64500 {
+		t.Errorf("operators: %d %d %d %d", operator(0), operator(1), operator(2), operator(3))
+	}
+	if country(0) == 0 || country(0) == country(1) || country(1) != country(2) || country(2) != country(3) {
+		t.Errorf("countries: %d %d %d %d", country(0), country(1), country(2), country(3))
+	}
+	operators, _ := h.Operators()
+	if len(operators) != 2 || operators[0].Number != 64501 || operators[0].Before != 10 || operators[0].All() != 11 || operators[1].All() != 2 {
+		t.Errorf("%+v", operators)
+	}
+	countries, _ := h.Countries()
+	if len(countries) != 2 || countries[0].Code != 'F'<<8|'R' || countries[0].All() != 13 || countries[1].Acts[deich.Allow] != 1 {
+		t.Errorf("%+v", countries)
+	}
+	s.check(t)
+}
+
+// BenchmarkWhence is what it costs a refused request to be told where it comes from.
+func BenchmarkWhence(b *testing.B) {
+	for name, whence := range map[string]func(netip.Addr) (uint32, uint16){
+		"without": nil, "with": func(netip.Addr) (uint32, uint16) { return 64500, 'D'<<8 | 'E' },
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := &instant{deich.Verdict{Act: deich.Wait, Reason: deich.BelowCut, RetryAfter: 2e9}}
+			h, err := newHandler(Options{Keys: testKeys(), Next: http.NotFoundHandler(), Whence: whence}, s)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r, w := get("/a", "Accept", "*/*", "User-Agent", "x"), &blank{make(http.Header)}
+			b.ReportAllocs()
+			defer reportCPU(b)()
+			for b.Loop() {
+				clear(w.header)
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
 }

@@ -69,6 +69,8 @@ func (h *Handler) tick(n int, out *deich.Out) (job *deich.Job) {
 		h.sweep()
 		h.noteLimits()
 		h.networks.turn(h.now())
+		h.operators.turn(h.now())
+		h.countries.turn(h.now())
 	}
 	if n%int(alarmEvery/deich.TickEvery) == 0 {
 		h.spare.alarmed.Store(false)

@@ -14,6 +14,8 @@ import (
 func (h *Handler) readTraits(v *visit) {
 	r, t, key := v.r, &v.req.Traits, v.ring.credential
 	source(t, &v.req, key)
+	v.operator, v.country = h.whenceOf(v.req.Client)
+	t[deich.TraitASN], t[deich.TraitCountry] = placeOf(uint64(v.operator), key), placeOf(uint64(v.country), key)
 	t[deich.TraitHTTP] = uint32(r.ProtoMajor)<<8 | uint32(r.ProtoMinor) | 1<<16
 	if h.mark != nil {
 		if print := h.mark(r); print != "" {
@@ -54,6 +56,15 @@ func source(t *deich.Traits, r *deich.Request, key sketch.Key) {
 	}
 	t[deich.TraitPrefix] = uint32(key.Addr(r.Client, near)) | 1
 	t[deich.TraitNet] = uint32(key.Addr(r.Client, far)) | 1
+}
+
+// placeOf names an operator or a country. It is hashed like all the rest: what
+// the engine keeps of a request says nothing of where it came from.
+func placeOf(n uint64, key sketch.Key) uint32 {
+	if n == 0 {
+		return 0
+	}
+	return uint32(key.Uint64(n)) | 2
 }
 
 // textOf names a text, of which the first traitBytesMax bytes count.

@@ -20,6 +20,8 @@ type visit struct {
 
 	req       deich.Request
 	verdict   deich.Verdict
+	operator  uint32 // of the client's network, and its country, as Options.Whence has them
+	country   uint16
 	shown     shown
 	ticketAge deich.Time // age of a ticket that holds
 	secured   bool       // TLS

@@ -120,7 +120,7 @@ func (s *station) viewRule(r deich.Rule) ruleView {
 	if e, known := s.edge.Guard().Example(r.ID); known {
 		v.Example = &e
 	}
-	v.Sentence = ruleSentence(&v.Rule, v.Example)
+	v.Sentence = ruleSentence(&v.Rule, v.Example, s.inForce.Load().atlas)
 	return v
 }
 

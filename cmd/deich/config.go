@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/atlas"
 	"github.com/deichproject/deich/desk/alert"
 	"github.com/deichproject/deich/edge"
 	"github.com/deichproject/deich/gate"
@@ -35,6 +36,9 @@ type settings struct {
 	Spool spool.Config `json:"spool"`
 	// Gate is for what the kernel drops by itself.
 	Gate gate.Config `json:"gate"`
+	// Networks are files (MaxMind's DB format) that say who runs a network and in
+	// which country it is.
+	Networks []string `json:"networks"`
 	// Console is where the private server listens; "off" for none.
 	Console string `json:"console"`
 	// ConsoleNames are host names under which it may be reached.
@@ -45,6 +49,8 @@ type settings struct {
 	Alerts alert.Config `json:"alerts"`
 	// Data is the folder for keys, what the engine learned, and lists.
 	Data string `json:"data"`
+
+	atlas *atlas.Atlas // what Networks say; nil: none is named
 }
 
 func (s settings) defaults() settings {
@@ -88,6 +94,16 @@ func (s settings) validate() []*deich.PolicyError {
 	return all
 }
 
+// readNetworks reads the files of networks; nil where they are right.
+func (s *settings) readNetworks() *deich.PolicyError {
+	a, bad, err := atlas.Open(s.Networks)
+	if err != nil {
+		return &deich.PolicyError{Path: fmt.Sprintf("networks[%d]", bad), Text: err.Error()}
+	}
+	s.atlas = a
+	return nil
+}
+
 func checkAddress(address, such string) error {
 	if address == consoleOff {
 		return nil
@@ -114,7 +130,11 @@ func parseConfig(name string, text []byte) (settings, error) {
 	b := bindYAML(text, &s)
 	s.resolve(filepath.Dir(name))
 	s = s.defaults()
-	for _, e := range s.validate() {
+	wrong := s.validate()
+	if e := s.readNetworks(); e != nil {
+		wrong = append(wrong, e)
+	}
+	for _, e := range wrong {
 		if !b.spoken(e.Path) {
 			b.say(b.find(e.Path), e.Path, "%s", e.Text)
 		}
@@ -153,6 +173,9 @@ func (s *settings) resolve(dir string) {
 	from(&s.ACME.DirectoryCA)
 	from(&s.Spool.NATS.Credentials)
 	from(&s.Spool.NATS.CA)
+	for i := range s.Networks {
+		from(&s.Networks[i])
+	}
 	for i := range s.Sites {
 		from(&s.Sites[i].Certificate)
 		from(&s.Sites[i].Key)

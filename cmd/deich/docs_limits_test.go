@@ -27,6 +27,7 @@ bytes; Ki is 1,024 and Mi is 1,048,576.
 var limitsOf = []struct{ file, title, about string }{
 	{"limits.go", "The engine", "Tables, queues and what can be listed."},
 	{"sketch/limits.go", "The engine's tables", "What the tables underneath hold."},
+	{"atlas/limits.go", "Operators and countries", "The files that say who runs a network and in which country it is."},
 	{"guard/limits.go", "Requests and answers", "Bodies, proofs, tickets, passes, and what happens while the engine is left alone."},
 	{"edge/limits.go", "Connections", "Clients' connections, origins' connections, the access log."},
 	{"spool/limits.go", "Kept messages", "What is kept, for whom, and for how long."},

@@ -27,6 +27,7 @@ type protectCommand struct {
 	Status         string   `default:":2021" help:"Where the status page is, open to everyone; off for none (${default})." placeholder:"ADDR"`
 	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
 	Gate           string   `default:"off" help:"Have the kernel drop what judged sources send: off, auto, xdp or nft (${default})." placeholder:"MODE"`
+	Networks       []string `help:"Files (.mmdb) that say who runs a network and in which country it is, with commas between them." type:"path" placeholder:"FILE"`
 	TrustedProxies []string `help:"Proxies in front, with commas between them, whose word about the client is believed." placeholder:"CIDR"`
 }
 
@@ -37,6 +38,7 @@ func (protectCommand) Help() string {
 		"  deich protect --to http://127.0.0.1:3000 --domain box.lan --internal\n" +
 		"  deich protect --to http://10.0.0.5 --listen :443 --cert site.pem --key site.key\n" +
 		"  deich protect --to http://127.0.0.1:3000 --trusted-proxies 10.0.0.0/8\n" +
+		"  deich protect --to http://127.0.0.1:3000 --networks dbip-asn-lite.mmdb,dbip-country-lite.mmdb\n" +
 		"  deich protect --to http://127.0.0.1:3000 --status off\n\n" +
 		"It needs nothing else: it finds out by itself what the origin can do."
 }
@@ -66,13 +68,18 @@ func (c *protectCommand) settings() (settings, error) {
 			ACME:           edge.ACME{Email: c.Email, Directory: c.Directory, DirectoryCA: c.DirectoryCA},
 			TrustedProxies: c.TrustedProxies,
 		},
-		Gate:    gate.Config{Mode: c.Gate},
-		Console: c.Console, Data: c.Data, Status: c.Status,
+		Gate:     gate.Config{Mode: c.Gate},
+		Networks: c.Networks,
+		Console:  c.Console, Data: c.Data, Status: c.Status,
 	}
 	s.Policy.Observe = c.Observe
 	s = s.defaults()
 	var lines []string
-	for _, e := range s.validate() {
+	wrong := s.validate()
+	if e := s.readNetworks(); e != nil {
+		wrong = append(wrong, e)
+	}
+	for _, e := range wrong {
 		lines = append(lines, flagOf(e.Path)+": "+e.Text)
 	}
 	if len(lines) > 0 {
@@ -87,7 +94,7 @@ func flagOf(path string) string {
 		{"acme.directory_ca", "--directory-ca"}, {"acme.directory", "--directory"},
 		{"sites[0].certificate", "--cert"}, {"listen", "--listen"},
 		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"}, {"status", "--status"},
-		{"gate.mode", "--gate"},
+		{"gate.mode", "--gate"}, {"networks", "--networks"},
 	} {
 		if strings.HasPrefix(path, f.path) {
 			return f.flag

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/atlas"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -22,7 +23,7 @@ func said(english, german string, values ...any) sentence {
 
 // traitWords names traits for people.
 var traitWords = map[deich.Trait][2]string{
-	deich.TraitPrefix: {"network", "Netz"}, deich.TraitNet: {"wider network", "größeres Netz"}, deich.TraitASN: {"provider", "Anbieter"},
+	deich.TraitPrefix: {"network", "Netz"}, deich.TraitNet: {"wider network", "größeres Netz"}, deich.TraitASN: {"network operator", "Netzbetreiber"},
 	deich.TraitCountry: {"country", "Land"}, deich.TraitTLS: {"TLS fingerprint", "TLS-Fingerabdruck"},
 	deich.TraitHTTP: {"HTTP version", "HTTP-Version"}, deich.TraitHeaders: {"set of headers", "Satz von Kopfzeilen"},
 	deich.TraitAgent: {"User-Agent", "User-Agent"}, deich.TraitAgentClass: {"claimed browser", "angeblicher Browser"},
@@ -36,15 +37,23 @@ var traitWords = map[deich.Trait][2]string{
 }
 
 // ruleSentence tells what a rule meets, what it touches, and until when it holds.
-func ruleSentence(r *deich.Rule, e *guard.Example) sentence {
-	var en, de []string
+func ruleSentence(r *deich.Rule, e *guard.Example, a *atlas.Atlas) sentence {
+	var en, de, in, aus []string
 	for i := range r.Conditions {
+		if where, ok := whereWords(&r.Conditions[i], e, a); ok {
+			in, aus = append(in, where.English), append(aus, where.German)
+			continue
+		}
 		a, b := conditionWords(&r.Conditions[i], e)
 		en, de = append(en, a), append(de, b)
 	}
 	to, nach := "", ""
 	if e != nil {
 		to, nach = " like "+e.Method+" "+e.Path, " wie "+e.Method+" "+e.Path
+	}
+	where := sentence{}
+	if len(in) > 0 {
+		where = sentence{" " + strings.Join(in, " and "), " " + strings.Join(aus, " und ")}
 	}
 	act := map[deich.Act][2]string{
 		deich.Deny: {"Denied", "Abgewiesen"}, deich.Challenge: {"Challenged", "Geprüft"}, deich.Wait: {"Paced", "Gebremst"},
@@ -54,11 +63,39 @@ func ruleSentence(r *deich.Rule, e *guard.Example) sentence {
 	}
 	since, until := wall(r.Since), wall(r.Until)
 	return sentence{
-		fmt.Sprintf("%s requests/s%s from about %s addresses with %s: %s of the excess, at most %s of known-good. %s since %s, until %s.",
-			grouped(r.Rate), to, grouped(float64(r.Sources)), strings.Join(en, " and "), share(r.Share), share(r.Collateral), act[0], hour(since), hour(until)),
-		fmt.Sprintf("%s Anfragen/s%s von etwa %s Adressen mit %s: %s des Überschusses, höchstens %s der bekannt guten. %s seit %s, bis %s.",
-			grouped(r.Rate), nach, grouped(float64(r.Sources)), strings.Join(de, " und "), share(r.Share), share(r.Collateral), act[1], hour(since), hour(until)),
+		fmt.Sprintf("%s requests/s%s from about %s addresses%s with %s: %s of the excess, at most %s of known-good. %s since %s, until %s.",
+			grouped(r.Rate), to, grouped(float64(r.Sources)), where.English, strings.Join(en, " and "), share(r.Share), share(r.Collateral), act[0], hour(since), hour(until)),
+		fmt.Sprintf("%s Anfragen/s%s von etwa %s Adressen%s mit %s: %s des Überschusses, höchstens %s der bekannt guten. %s seit %s, bis %s.",
+			grouped(r.Rate), nach, grouped(float64(r.Sources)), where.German, strings.Join(de, " und "), share(r.Share), share(r.Collateral), act[1], hour(since), hour(until)),
 	}
+}
+
+// whereWords say which operator's networks, or which country, a condition is
+// about; false where it is about something else, or that is not known. A rule
+// has conditions of another kind besides.
+func whereWords(c *deich.Condition, e *guard.Example, a *atlas.Atlas) (where sentence, ok bool) {
+	switch {
+	case e == nil || c.Compare != deich.Is:
+	case c.Trait == deich.TraitASN && e.Operator == atlas.Unlisted:
+		return sentence{"in networks of which no file knows the operator", "aus Netzen, deren Betreiber keine Datei kennt"}, true
+	case c.Trait == deich.TraitASN && e.Operator != 0:
+		name := operatorText(e.Operator, a)
+		return sentence{"in " + name, "aus " + name}, true
+	case c.Trait == deich.TraitCountry && atlas.Country(e.Country) == atlas.Nowhere:
+		return sentence{"in networks of which no file knows the country", "aus Netzen, deren Land keine Datei kennt"}, true
+	case c.Trait == deich.TraitCountry && e.Country != 0:
+		english, german := atlas.NameOf(atlas.Country(e.Country))
+		return sentence{"in the country " + english, "aus dem Land " + german}, true
+	}
+	return where, false
+}
+
+// operatorText names an operator by number and, where it is known, name.
+func operatorText(number uint32, a *atlas.Atlas) string {
+	if number == atlas.Unlisted {
+		return "–"
+	}
+	return strings.TrimSpace(fmt.Sprintf("AS %d %s", number, a.Name(number)))
 }
 
 // conditionWords are a condition in both languages, with the example's value.

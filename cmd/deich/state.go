@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/atlas"
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/guard"
 )
@@ -21,9 +23,11 @@ func (s *station) state() (state desk.State) {
 	}()
 	listed, orders := s.listed(now), s.engine.Orders(now)
 	networks, over := s.networks(now, orders)
+	operators, countries := s.parts()
 	state = desk.State{
 		Version: versionText(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(listed), Hand: listed, Ordered: len(orders), Networks: networks, NetworksOver: over,
+		Operators: operators, Countries: countries, NetworkFiles: s.networkFiles(),
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
 		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
 		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(), Gate: viewGate(s.gateStatus()),
@@ -70,15 +74,61 @@ func (s *station) networks(now deich.Time, orders []deich.Order) ([]desk.Network
 	for _, o := range orders {
 		ordered[networkOf(o.Prefix)]++
 	}
+	known := s.inForce.Load().atlas
 	all := make([]desk.Network, 0, len(counted))
 	for _, c := range counted {
-		n := desk.Network{Prefix: c.Prefix, Before: c.Before, Ordered: ordered[c.Prefix]}
-		for act, times := range c.Acts {
-			n.Did(deich.Act(act), times)
+		n := desk.Network{Prefix: c.Prefix, Fates: fates(&c.Fates), Ordered: ordered[c.Prefix]}
+		operator, country := known.Find(c.Prefix.Addr())
+		if operator != 0 {
+			n.Operator = operatorText(operator, known)
 		}
+		n.Country, n.German = atlas.NameOf(country)
 		all = append(all, n)
 	}
 	return all, now.Sub(since)
+}
+
+// parts are where requests came from lately by operator and by country; none
+// where that cannot be told.
+func (s *station) parts() (operators, countries []desk.Part) {
+	known := s.inForce.Load().atlas
+	byOperator, _ := s.edge.Guard().Operators()
+	for _, c := range byOperator {
+		p := desk.Part{Code: fmt.Sprintf("AS%d", c.Number), Fates: fates(&c.Fates)}
+		p.Name, p.German = operatorText(c.Number, known), operatorText(c.Number, known)
+		if c.Number == atlas.Unlisted {
+			p.Code = "-"
+			p.Name, p.German = atlas.NameOf(atlas.Nowhere)
+		}
+		operators = append(operators, p)
+	}
+	byCountry, _ := s.edge.Guard().Countries()
+	for _, c := range byCountry {
+		p := desk.Part{Code: atlas.Country(c.Code).String(), Fates: fates(&c.Fates)}
+		p.Name, p.German = atlas.NameOf(atlas.Country(c.Code))
+		if atlas.Country(c.Code) == atlas.Nowhere {
+			p.Code = "-"
+		}
+		countries = append(countries, p)
+	}
+	return operators, countries
+}
+
+func fates(f *guard.Fates) desk.Fates {
+	to := desk.Fates{Before: f.Before}
+	for act, times := range f.Acts {
+		to.Did(deich.Act(act), times)
+	}
+	return to
+}
+
+// networkFiles are the files that tell of networks, with what their publishers ask to be said.
+func (s *station) networkFiles() (all []desk.NetworkFile) {
+	for _, f := range s.inForce.Load().atlas.Sources() {
+		credit, link := f.Credit()
+		all = append(all, desk.NetworkFile{Type: f.Type, Built: f.Built, Credit: credit, Link: link, Operators: f.Operators, Countries: f.Countries})
+	}
+	return all
 }
 
 // networkOf is the network of a source: its /24 or /48.

@@ -114,7 +114,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	if s.edge, err = edge.New(edge.Options{
 		Config: first.Config, Guard: first.Guard, Engine: s.engine, Keys: keys, Origins: first.Policy.Origins,
 		Storage: s.data.file(certificatesFolder), Orders: s.toGate, Events: s.take, Now: s.now,
-		Keeper: s.keeping.keeper(), Log: log,
+		Whence: s.whence, Keeper: s.keeping.keeper(), Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -397,6 +397,12 @@ func (s *station) ordered() []deich.Order {
 		return cmp.Or(cmp.Compare(b.Until, a.Until), a.Prefix.Compare(b.Prefix))
 	})
 	return all
+}
+
+// whence gives the operator and the country of an address' network, as the files say.
+func (s *station) whence(a netip.Addr) (operator uint32, country uint16) {
+	operator, of := s.inForce.Load().atlas.Find(a)
+	return operator, uint16(of)
 }
 
 func (s *station) observe() bool { return s.inForce.Load().Policy.Observe }

@@ -69,6 +69,7 @@ func (m *mask) cover(i *incident.Incident) {
 	if i.Approval != nil {
 		m.text(&i.Approval.Text)
 	}
+	m.text(&i.Whence)
 	m.text(&i.Title)
 }
 

@@ -263,6 +263,9 @@ func (b *builder) causeLine(cause string, sure float64) string {
 func (b *builder) cause() {
 	cause, sure := b.i.Cause()
 	b.v.Cause = append(b.v.Cause, b.causeLine(cause, sure))
+	if b.i.Whence != (incident.Text{}) {
+		b.v.Cause = append(b.v.Cause, b.in(b.i.Whence))
+	}
 	for _, x := range b.i.Verdicts {
 		to := b.w.StillHolds
 		if !x.To.IsZero() {

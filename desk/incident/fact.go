@@ -23,6 +23,7 @@ const (
 	CauseIs   Kind = "cause" // the engine's judgement changed
 	RuleActs  Kind = "rule_acts"
 	RuleEnds  Kind = "rule_ends"
+	Whence    Kind = "whence" // whose networks and which countries most of what was refused came from
 	Pressed   Kind = "pressure_began"
 	Eased     Kind = "pressure_ended"
 	Failing   Kind = "origin_failing"
@@ -233,4 +234,7 @@ type Sample struct {
 	Row     Row // of this second
 	Origins []Origin
 	Rules   []Rule
+	// Whence says where most of what was refused lately came from; empty where
+	// little was, or that is not known.
+	Whence Text
 }

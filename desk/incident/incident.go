@@ -149,6 +149,7 @@ type Incident struct {
 	Toll     Toll        `json:"toll"`
 	Verdicts []Verdict   `json:"verdicts,omitempty"`
 	Rules    []Acting    `json:"rules,omitempty"`
+	Whence   Text        `json:"whence,omitzero"`   // where most of what was refused in its first minutes came from
 	Origins  []string    `json:"origins,omitempty"` // those that suffered
 	Timeline []Moment    `json:"timeline"`
 	Updates  []Update    `json:"updates,omitempty"`
@@ -300,6 +301,8 @@ func (i *Incident) apply(f Fact) {
 				r.To = f.At
 			}
 		}
+	case Whence:
+		i.Whence = f.Text
 	case Pressed, Failing:
 		i.suffers(f.Origin)
 	case Updated:

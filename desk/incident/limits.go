@@ -74,6 +74,8 @@ const (
 	NextUpdate = 30 * time.Minute
 	// tellAfter is how long it must have been restored before the public is told, lest a pulsing flood make the page flicker.
 	tellAfter = time.Minute
+	// placedAfter is how long after an incident's begin it is said where what is refused comes from.
+	placedAfter = time.Minute
 	// learnAfter is how many seconds old a second is when it says what is usual: an incident's first seconds do not.
 	learnAfter = 15
 	// usualFor is over how long what is usual is learned.

@@ -155,6 +155,8 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 			o.Failing = true
 		case "rule":
 			s.Rules = append(s.Rules, Rule{v, Text{"a rule", "eine Regel"}})
+		case "from":
+			s.Whence = Text{"it came from somewhere", "es kam irgendwoher"}
 		case "cause":
 			c, sure, _ := strings.Cut(value, ":")
 			o.Cause = c

@@ -32,8 +32,9 @@ type Watch struct {
 
 	origins map[string]Origin
 	rules   map[uint32]Rule
-	caused  int // seconds in a row with a cause named or an origin failing
-	empty   int // seconds in a row in which next to nothing arrives
+	caused  int  // seconds in a row with a cause named or an origin failing
+	empty   int  // seconds in a row in which next to nothing arrives
+	placed  bool // it was said where what is refused comes from
 }
 
 // usual is what peace was like.
@@ -66,6 +67,7 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 			w.back, w.whole, w.over = !i.Mitigated.IsZero(), !i.Restored.IsZero(), !i.End.IsZero()
 			w.lastOff, w.due = i.lastOff(), i.Promised
 			w.wholeAt, w.told = i.Restored, w.over
+			w.placed = i.Whence != (Text{})
 		}
 	}
 	return w
@@ -121,6 +123,7 @@ func (w *Watch) See(s Sample) (facts []Fact) {
 	}
 	if w.open != "" {
 		w.follow(at, say)
+		w.place(at, &s, say)
 	} else if n := len(w.buffer) - learnAfter; n >= 0 {
 		w.usual.learn(&w.buffer[n])
 	}
@@ -232,10 +235,19 @@ func (w *Watch) opens() bool {
 	return held >= heldSeconds || w.caused >= failingSeconds && off || w.empty >= emptySeconds
 }
 
+// place says once where what is refused comes from: when that has been counted
+// for a while.
+func (w *Watch) place(at time.Time, s *Sample, say func(Fact)) {
+	if !w.placed && w.open != "" && s.Whence != (Text{}) && at.Sub(w.begin) >= placedAfter {
+		w.placed = true
+		say(Fact{Kind: Whence, Text: s.Whence})
+	}
+}
+
 // start opens an incident and says since when.
 func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.open = w.NewID(at)
-	w.hurt, w.back, w.whole, w.told, w.over, w.seconds = false, false, false, false, false, 0
+	w.hurt, w.back, w.whole, w.told, w.over, w.seconds, w.placed = false, false, false, false, false, 0, false
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
 		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.empty > 0 && r.Off > 0 {

@@ -345,6 +345,7 @@ function showCauses(origins) {
 // showNetworks leaves the rows where they are while somebody points at one, or
 // has the focus there.
 function showNetworks(v) {
+	const placed = "placed" in at("networks-table").dataset;
 	const body = at("networks"), rows = new Map([...body.rows].map((r) => [r.dataset.id, r]));
 	const still = body.matches(":hover, :focus-within"), list = v.networks || [];
 	at("networks-over").textContent = fill(words.networks_over, long(v.networks_seconds));
@@ -363,14 +364,46 @@ function showNetworks(v) {
 			link.textContent = n.network;
 			head.append(link);
 			row.append(head);
+			if (placed) for (const text of [n.operator, said(n.country, n.country_de)]) row.insertCell().textContent = text || "";
 			for (let i = 0; i < n.acts.length + 3; i++) row.insertCell().className = "n";
 		}
+		const before = row.cells.length - n.acts.length - 3;
 		const asked = n.acts.reduce((a, b) => a + b, 0);
 		[v.networks_seconds > 0 ? count(asked / v.networks_seconds) : "0", ...n.acts, n.before, n.ordered]
-			.forEach((text, i) => { row.cells[i + 1].textContent = text; });
+			.forEach((text, i) => { row.cells[before + i].textContent = text; });
 		return row;
 	});
 	if (!still) body.replaceChildren(...now);
+}
+
+// showParts lists countries, or operators of networks; absent where no file tells of them.
+function showParts(id, v) {
+	if (!at(id)) return;
+	const list = v[id] || [], all = v[id + "_all"] || 0;
+	at(id + "-more").hidden = all <= list.length;
+	at(id + "-more").textContent = fill(words.more_there, all - list.length);
+	const each = (n) => v.networks_seconds > 0 ? count(n / v.networks_seconds) : "0";
+	at(id).replaceChildren(...list.map((p) => {
+		const row = document.createElement("tr"), head = document.createElement("th");
+		head.scope = "row";
+		head.textContent = said(p.name, p.name_de);
+		row.append(head);
+		const asked = p.acts.reduce((a, b) => a + b, 0);
+		const turned = p.before + p.acts.reduce((sum, n, i) => ["allow", "keep"].includes(v.acts[i].act) ? sum : sum + n, 0);
+		for (const n of [asked, turned]) {
+			const cell = row.insertCell();
+			cell.className = "n";
+			cell.textContent = each(n);
+		}
+		return row;
+	}));
+}
+
+function showMap(shades) {
+	for (const land of at("map") ? at("map").children : []) {
+		const kind = shades[land.dataset.c] ? "w" + shades[land.dataset.c] : "";
+		if ((land.getAttribute("class") || "") !== kind) land.setAttribute("class", kind);
+	}
 }
 
 const mib = (n) => count(n / (1 << 20)) + " MiB";
@@ -461,6 +494,9 @@ function show(v) {
 	showCauses(v.origins || []);
 	showRules(v.rules || []);
 	showNetworks(v);
+	showParts("countries", v);
+	showParts("operators", v);
+	showMap(v.shades || {});
 	showHand(v.hand || []);
 	showSpool(v.spool);
 	showGate(v.gate);

@@ -38,6 +38,11 @@ func (r *run) muster() {
 		}
 		if a.Behind != "" {
 			d.homes = r.homes[r.scenario.group(a.Behind)]
+		} else if a.Operator {
+			d.homes = make([]netip.Addr, a.Sources)
+			for n := range d.homes {
+				d.homes[n] = r.operated()
+			}
 		} else if a.As != "" {
 			d.base = r.raids[r.scenario.attack(a.As)].base
 		} else {

@@ -53,7 +53,8 @@ type run struct {
 	inside  int
 
 	addresses uint32
-	open      int // users' requests that have not come to their end
+	downward  uint32 // numbers of addresses in one operator's networks
+	open      int    // users' requests that have not come to their end
 	stats     *stats
 	trace     hash.Hash64
 	record    [24]byte

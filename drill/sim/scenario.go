@@ -101,6 +101,7 @@ type Group struct {
 	New       bool          `json:"new,omitempty"`       // they come for one page that nobody asked for before
 	Referer   uint64        `json:"referer,omitempty"`   // they come from this other site, by number
 	Eager     bool          `json:"eager,omitempty"`     // what fails or is refused they ask for again at once, whatever the answer says
+	Operator  bool          `json:"operator,omitempty"`  // they live in the networks of one large operator
 	Replay    bool          `json:"replay,omitempty"`    // they come when the first so many visitors of the profile came
 }
 
@@ -140,6 +141,7 @@ type Attack struct {
 	Ramp     time.Duration `json:"ramp,omitempty"`     // the rate rises from nothing over so long
 	Rotate   bool          `json:"rotate,omitempty"`   // any of its sources at each request, not each in its turn
 	Hosted   bool          `json:"hosted,omitempty"`   // from rented machines: few networks
+	Operator bool          `json:"operator,omitempty"` // from the networks of one large operator
 	Reuse    bool          `json:"reuse,omitempty"`    // keeps its connections
 	Jar      bool          `json:"jar,omitempty"`      // sends some cookie of the platform's name
 	As       string        `json:"as,omitempty"`       // comes from the sources of this attack

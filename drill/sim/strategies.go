@@ -185,11 +185,21 @@ func poachers() []Scenario {
 		Bound{"sharing", Success, .95, 0}, Bound{"sharing", Refusals, 0, .001}), behind, beside)
 	framed.Groups = append(slices.Clone(framed.Groups), Group{Name: "sharing", Kind: Browser, Count: 96,
 		From: -2 * time.Minute, Over: 20 * time.Second, Gap: 2 * time.Second, Addresses: 12})
+	// What they look like is what everyone does: only where they come from sets them apart.
+	among := from("among", Popular, AimSearch)
+	among.Operator = true
+	neighboured := studied("one-operator", "Flooding from the networks of one operator, which are full of users", append(slices.Clone(admitted),
+		Bound{"neighbours", Success, .99, 0}, Bound{"neighbours", Refusals, 0, .001}, Bound{"arriving", Refusals, 0, .001}, Bound{"arriving", First, 0, 6}), among)
+	neighboured.Peace = 6 * time.Minute // until it is known where requests come from
+	neighboured.Groups = append(slices.Clone(neighboured.Groups),
+		Group{Name: "neighbours", Kind: Browser, Count: 60, From: -6 * time.Minute, Over: 20 * time.Second, Gap: 2 * time.Second, Operator: true},
+		Group{Name: "arriving", Kind: Browser, Count: 30, From: time.Second, Over: 20 * time.Second, Operator: true})
+	neighboured.Groups[0].From, neighboured.Groups[1].From = -6*time.Minute, -6*time.Minute
 	held := []Bound{{"known", Success, .99, 0}, {"", Touched, 0, .01}, {"", Orders, 0, 0}}
 	return []Scenario{
 		studied("token-farmers", "Bots come a minute early, keep their cookies, behave, then flood", held, farm),
 		studied("token-thieves", "Whole browsers with the stolen passes of forty users", []Bound{{"", Touched, 0, .001}, {"", Orders, 0, 0}}, thieves),
 		studied("native-solvers", "Whole browsers that solve proofs with native code on two cores", held, solvers),
-		framed,
+		framed, neighboured,
 	}
 }

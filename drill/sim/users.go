@@ -94,10 +94,27 @@ func (r *run) houses(g *Group) []netip.Addr {
 	}
 	all := make([]netip.Addr, n)
 	for i := range all {
+		if g.Operator {
+			all[i] = r.operated()
+			continue
+		}
 		r.addresses++
 		all[i] = address(r.addresses, g.V6)
 	}
 	return all
+}
+
+// operated gives another address in the networks of the operator that has most
+// of them. It counts down, where nobody else's numbers are.
+func (r *run) operated() netip.Addr {
+	for {
+		r.downward--
+		a := address(r.downward, false)
+		var t deich.Traits
+		if place(&t, a); t[deich.TraitASN] == value(deich.TraitASN, 0) {
+			return a
+		}
+	}
 }
 
 // address spreads the numbers over the world: neighbours in number are none in the network.
