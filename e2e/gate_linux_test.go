@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -211,6 +213,73 @@ gate: {mode: xdp, pinned: true}
 	}
 	if out := b.must(t, "gate", "--data", data); !strings.Contains(out, "Nothing of a gate stands here") {
 		t.Errorf("deich gate, with nobody there: %s", out)
+	}
+}
+
+// What pinned.conf has root do before each start is enough for a service that is not root,
+// with the two capabilities of gate.conf and no other, to have its gate pinned.
+func TestPinnedGateOfTheService(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	need(t, "setpriv", "util-linux")
+	text, err := os.ReadFile("../packaging/systemd/pinned.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := regexp.MustCompile(`(?m)^ExecStartPre=-\+/bin/sh -c '(.*)'$`).FindSubmatch(text)
+	if before == nil {
+		t.Fatalf("nothing is done before a start:\n%s", text)
+	}
+	// Everything lies in a /run of the test's own, where any user may look.
+	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		syscall.Unmount("/run/deich-gate", syscall.MNT_DETACH)
+		syscall.Unmount("/run", syscall.MNT_DETACH)
+	})
+	const user, data, file, pins = 61184, "/run/var/deich", "/run/deich.yaml", "/run/deich-gate/deich_gate"
+	b, origin := build(t), platform(t, "hello")
+	program, err := os.ReadFile(string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	if err := errors.Join(
+		os.WriteFile("/run/deich", program, 0o755),
+		os.WriteFile("/run/service", fmt.Appendf(nil, "#!/bin/sh\nexec setpriv --reuid=%d --regid=%[1]d --clear-groups --bounding-set=-all,+bpf,+net_admin "+
+			"--inh-caps=-all,+bpf,+net_admin --ambient-caps=-all,+bpf,+net_admin --no-new-privs /run/deich \"$@\"\n", user), 0o755),
+		os.WriteFile(file, fmt.Appendf(nil, "listen: [\"http://%s\"]\nsites: [{origins: [%q]}]\nconsole: 127.0.0.1:0\ndata: %s\ngate: {mode: xdp, pinned: true}\n", to, origin.URL, data), 0o644),
+		os.Mkdir(filepath.Dir(data), 0o755), os.Mkdir(data, 0o700), os.Chown(data, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	service := binary("/run/service")
+	start := func() *process {
+		t.Helper()
+		line := strings.ReplaceAll(string(before[1]), "%S", "/run/var")
+		if out, err := exec.Command("/bin/sh", "-c", line).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		p := service.start(t, data, "run", "--config", file)
+		p.hear(t, "gate      xdp-generic at lo (generic), pinned in "+pins)
+		return p
+	}
+	p := start()
+	nasty := net.IPv4(127, 0, 0, 66)
+	service.untilJudged(t, data, nasty, to)
+	p.signal(t, syscall.SIGKILL)
+	<-p.ended
+	p = start()
+	if s := service.gate(t, data); s.Sources != 1 {
+		t.Errorf("%d sources were taken over", s.Sources)
+	}
+	if opens(nasty, to) {
+		t.Error("the judged source gets through to the next Deich")
+	}
+	p.stop(t)
+	if _, err := os.Lstat(pins); !os.IsNotExist(err) {
+		t.Errorf("after an end in order, the pins: %v", err)
 	}
 }
 

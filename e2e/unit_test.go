@@ -25,13 +25,16 @@ func isConfined(t *testing.T, r released) {
 		need(t, "dpkg", "dpkg")
 		room := newRoom(t, r.dir)
 		room.must(t, "dpkg", "-i", inRoom(r, the(t, r.first, firstVersion, "deb")))
-		for _, dropIn := range []string{"", "gate.conf", "certificates.conf"} {
+		for _, dropIn := range []string{"", "gate.conf", "pinned.conf", "certificates.conf"} {
 			if dropIn != "" {
 				room.must(t, "mkdir", "-p", "/etc/systemd/system/deich.service.d")
 				room.must(t, "ln", "-s", "/usr/share/deich/systemd/"+dropIn, "/etc/systemd/system/deich.service.d/")
 			}
 			if out := room.must(t, "systemd-analyze", "--man=no", "verify", "deich.service"); strings.Contains(out, "deich") {
 				t.Errorf("with %q: %s", dropIn, out)
+			}
+			if out, err := room.run(t, "systemd-analyze", "security", "--offline=yes", "--threshold=20", "deich.service"); err != nil {
+				t.Errorf("with %q more exposed than 2.0: %v\n%s", dropIn, err, out)
 			}
 		}
 	})

@@ -26,6 +26,7 @@ const (
 	saltEmpty   = 0x9e3779b97f4a7c15
 	saltAccepts = 0xc2b2ae3d27d4eb4f
 	saltNets    = 0x165667b19e3779f9
+	saltTurns   = 0x27d4eb2f85ebca77
 )
 
 func newDebts() *debts {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +17,10 @@ var errNoHandshake = errors.New("edge: too many handshakes")
 // handshakes is the budget of TLS handshakes. What one costs is spent all at once, after the
 // client's first message; it is some hundred times what the message costs its sender.
 // So only as many are computed at once as there are processors, and requests never
-// wait behind more. The others wait in two rows: those from where somebody
-// was served before go first, in turn; of strangers the newest, since who has waited
-// longest has left soonest. Whoever left is passed over. Who has to be asked for a second message,
+// wait behind more. The others wait in three rows: those from where somebody
+// was served before go first, in turn; then strangers from where hardly anybody asked
+// lately, as newcomers do and floods do not; then other strangers. Of strangers the newest goes
+// first, since who has waited longest has left soonest. Whoever left is passed over. Who has to be asked for a second message,
 // by a HelloRetryRequest (RFC 8446, 4.1.4), gives the turn back with that question, and takes
 // another one once the answer is here: only then the most is computed. Safe for concurrent use.
 type handshakes struct {
@@ -26,9 +29,16 @@ type handshakes struct {
 
 	mu      sync.Mutex
 	running int
-	known   []*handshake // oldest first
-	others  []*handshake
+	waiting [rows][]*handshake // each with the oldest first
 }
+
+// The rows that handshakes wait in. A lower one goes first.
+const (
+	rowKnown = iota // somebody there was served before
+	rowFresh        // strangers from where hardly anybody asked lately
+	rowOther
+	rows
+)
 
 // handshake is one that waits.
 type handshake struct {
@@ -38,7 +48,7 @@ type handshake struct {
 func newHandshakes() *handshakes { return &handshakes{atOnce: runtime.GOMAXPROCS(0)} }
 
 // enter waits for a turn; leave ends it. An error says that there is none.
-func (s *handshakes) enter(known bool) error {
+func (s *handshakes) enter(row int) error {
 	s.mu.Lock()
 	if s.running < s.atOnce {
 		s.running++
@@ -46,15 +56,12 @@ func (s *handshakes) enter(known bool) error {
 		return nil
 	}
 	h := &handshake{turn: make(chan bool, 1)}
-	row := &s.others
-	if known {
-		row = &s.known
+	all := &s.waiting[row]
+	if len(*all) >= handshakesWaiting { // the oldest makes room
+		(*all)[0].turn <- false
+		*all = slices.Delete(*all, 0, 1)
 	}
-	if len(*row) >= handshakesWaiting { // the oldest makes room
-		(*row)[0].turn <- false
-		*row = append((*row)[:0], (*row)[1:]...)
-	}
-	*row = append(*row, h)
+	*all = append(*all, h)
 	s.mu.Unlock()
 
 	wait := time.NewTimer(handshakeWait)
@@ -78,28 +85,30 @@ func (s *handshakes) enter(known bool) error {
 func (s *handshakes) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch n := len(s.others); {
-	case len(s.known) > 0:
-		s.known[0].turn <- true
-		s.known = append(s.known[:0], s.known[1:]...)
-	case n > 0:
-		s.others[n-1].turn <- true
-		s.others = s.others[:n-1]
-	default:
-		s.running--
+	for row := range s.waiting {
+		all := &s.waiting[row]
+		if len(*all) == 0 {
+			continue
+		}
+		next := len(*all) - 1
+		if row == rowKnown {
+			next = 0
+		}
+		(*all)[next].turn <- true
+		*all = slices.Delete(*all, next, next+1)
+		return
 	}
+	s.running--
 }
 
 // forget takes h out; false says that its turn was decided.
 func (s *handshakes) forget(h *handshake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, row := range []*[]*handshake{&s.known, &s.others} {
-		for i, other := range *row {
-			if other == h {
-				*row = append((*row)[:i], (*row)[i+1:]...)
-				return true
-			}
+	for row := range s.waiting {
+		if i := slices.Index(s.waiting[row], h); i >= 0 {
+			s.waiting[row] = slices.Delete(s.waiting[row], i, i+1)
+			return true
 		}
 	}
 	return false
@@ -109,18 +118,41 @@ func (s *handshakes) forget(h *handshake) bool {
 func (s *handshakes) short() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.known)+len(s.others) >= handshakesShort
+	n := 0
+	for _, all := range s.waiting {
+		n += len(all)
+	}
+	return n >= handshakesShort
+}
+
+// rowOf gives the row in which a handshake from peer is to wait, and notes that one was
+// begun. A stranger's address (IPv6: a /64), or its network, that begins more than one
+// in turnEvery for long is one of many, and stays so for a while after.
+func (s *conns) rowOf(peer netip.Addr) int {
+	if s.known(peer) {
+		return rowKnown
+	}
+	now := s.now()
+	address := s.debts.charge(s.debts.debtor(peer)^saltTurns, now, turnEvery)
+	network := s.debts.charge(s.debts.network(peer)^saltTurns, now, turnEvery/acceptNetwork)
+	if max(address, network) > turnFirst {
+		return rowOther
+	}
+	return rowFresh
 }
 
 // shake takes a turn for the connection's handshake, once the client's first message is
 // here, or its second where it was asked for one. The turn ends with the answer to it, or with the connection.
 // Who has left by then takes none: in a row, each of those would have to be woken to be passed over.
 func (c *conn) shake() error {
-	s := c.set
+	s, row := c.set, rowKnown
+	if !c.trusted {
+		row = s.rowOf(c.peer)
+	}
 	if hungUp(c.tcp) {
 		return errNoHandshake
 	}
-	if err := s.handshakes.enter(c.trusted || s.known(c.peer)); err != nil {
+	if err := s.handshakes.enter(row); err != nil {
 		return err
 	}
 	c.shaking.Store(true)

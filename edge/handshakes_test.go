@@ -18,20 +18,20 @@ import (
 	"github.com/deichproject/deich"
 )
 
-// TestHandshakesTurns: known ones in turn, then the newest stranger; who waits too
-// long, or is pushed out, has none.
+// TestHandshakesTurns: known ones in turn, then the newest of newcomers and then of other
+// strangers; who waits too long, or is pushed out, has none.
 func TestHandshakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newHandshakes()
 		s.atOnce = 1
-		if err := s.enter(false); err != nil {
+		if err := s.enter(rowOther); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
 		var order []string
-		wait := func(name string, known bool) {
+		wait := func(name string, row int) {
 			go func() {
-				err := s.enter(known)
+				err := s.enter(row)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -42,8 +42,9 @@ func TestHandshakesTurns(t *testing.T) {
 			synctest.Wait()
 		}
 		for _, name := range []string{"a", "b", "c"} {
-			wait("stranger "+name, false)
-			wait("known "+name, true)
+			wait("stranger "+name, rowOther)
+			wait("newcomer "+name, rowFresh)
+			wait("known "+name, rowKnown)
 		}
 		told := func(want ...string) {
 			t.Helper()
@@ -60,11 +61,11 @@ func TestHandshakesTurns(t *testing.T) {
 			}
 			order = nil
 		}
-		for range 4 {
+		for range 7 {
 			s.leave()
 			synctest.Wait()
 		}
-		told("known a", "known b", "known c", "stranger c")
+		told("known a", "known b", "known c", "newcomer c", "newcomer b", "newcomer a", "stranger c")
 		time.Sleep(handshakeWait + 1)
 		synctest.Wait()
 		if len(order) != 2 {
@@ -72,9 +73,9 @@ func TestHandshakesTurns(t *testing.T) {
 		}
 		order = nil
 		for range handshakesWaiting {
-			wait("", false)
+			wait("", rowOther)
 		}
-		wait("last", false)
+		wait("last", rowOther)
 		told(" refused") // the oldest
 		if !s.short() {
 			t.Error("not short")
@@ -84,9 +85,9 @@ func TestHandshakesTurns(t *testing.T) {
 		}
 		synctest.Wait()
 		if s.running != 0 || s.short() {
-			t.Errorf("%d run, %d and %d wait", s.running, len(s.known), len(s.others))
+			t.Errorf("%d run, %v wait", s.running, s.waiting)
 		}
-		if err := s.enter(false); err != nil {
+		if err := s.enter(rowOther); err != nil {
 			t.Error(err)
 		}
 	})
@@ -147,7 +148,7 @@ func TestSecondHelloTakesATurn(t *testing.T) {
 	state := func() (running, waiting int) {
 		budget.mu.Lock()
 		defer budget.mu.Unlock()
-		return budget.running, len(budget.known) + len(budget.others)
+		return budget.running, len(slices.Concat(budget.waiting[:]...))
 	}
 	until := func(what string, running, waiting int) {
 		t.Helper()
@@ -202,7 +203,7 @@ func TestSecondHelloTakesATurn(t *testing.T) {
 		t.Fatalf("no HelloRetryRequest: %x, %v", b, err)
 	}
 	until("after the question", 0, 0)
-	if err := budget.enter(false); err != nil {
+	if err := budget.enter(rowOther); err != nil {
 		t.Fatal(err)
 	}
 	send(nc, []byte{20, 3, 3, 0, 1, 1}) // as clients do
@@ -233,7 +234,7 @@ func TestSecondHelloTakesATurn(t *testing.T) {
 	until("after that", 0, 0)
 
 	// Who is refused at the second has no answer.
-	budget.enter(false)
+	budget.enter(rowOther)
 	nc = dial()
 	go func() { time.Sleep(50 * time.Millisecond); budget.leave() }()
 	send(nc, first)
@@ -241,7 +242,7 @@ func TestSecondHelloTakesATurn(t *testing.T) {
 		t.Fatalf("no HelloRetryRequest: %x, %v", b, err)
 	}
 	until("after the question", 0, 0)
-	budget.enter(false)
+	budget.enter(rowOther)
 	before := budget.refused.Load()
 	send(nc, second)
 	until("it waits", 1, 1)
@@ -441,5 +442,54 @@ func TestEmptyConnections(t *testing.T) {
 	s.known = func(netip.Addr) bool { return true }
 	if n := taken(netip.MustParseAddr("203.0.113.1")); n < one*acceptKnown || n > one*acceptKnown+acceptKnown {
 		t.Errorf("a known address connects %d times", n)
+	}
+}
+
+// Who hardly begins handshakes goes before those who begin many, by address or by network,
+// and after those known.
+func TestRowsOfHandshakes(t *testing.T) {
+	now := deich.Time(1 << 40)
+	s := newConns(Config{}.Defaults().Limits, func() deich.Time { return now }, false)
+	fresh := func(a netip.Addr) (n int) {
+		for n < 1<<12 && s.rowOf(a) == rowFresh {
+			n++
+		}
+		return n
+	}
+	one := int(turnFirst / turnEvery)
+	a := netip.MustParseAddr("192.0.2.1")
+	if n := fresh(a); n != one {
+		t.Errorf("one address is a newcomer for %d, want %d", n, one)
+	}
+	if n := fresh(netip.MustParseAddr("192.0.2.2")); n != one {
+		t.Errorf("its neighbour for %d, want %d", n, one)
+	}
+	all := 0
+	for host := range byte(200) {
+		all += fresh(netip.AddrFrom4([4]byte{198, 51, 100, host}))
+	}
+	if want := one * acceptNetwork; all < want/2 || all > want {
+		t.Errorf("one network for %d, want at most %d", all, want)
+	}
+	v6 := netip.MustParseAddr("2001:db8::1")
+	fresh(v6)
+	if n := fresh(netip.MustParseAddr("2001:db8::2")); n != 0 {
+		t.Errorf("another address of the same /64 for %d", n)
+	}
+	// It takes a while to become one again, the longer the more were begun.
+	for range 100 {
+		s.rowOf(a)
+	}
+	now = now.Add(turnFirst + turnEvery)
+	if s.rowOf(a) != rowOther {
+		t.Error("who begins many is a newcomer again at once")
+	}
+	now = now.Add(200 * turnEvery)
+	if s.rowOf(a) != rowFresh {
+		t.Error("who began many is never a newcomer again")
+	}
+	s.known = func(netip.Addr) bool { return true }
+	if s.rowOf(a) != rowKnown {
+		t.Error("who is known is not")
 	}
 }

@@ -40,7 +40,7 @@ func (c Config) quicWanted() bool {
 func (s *Server) makeQUIC() {
 	c := s.options.Config
 	isTrusted := func(a netip.Addr) bool { return s.state.Load().trusted.has(a) }
-	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns.orders, s.conns.debts, isTrusted, s.now), serve: s.serve, log: s.log}
+	q := &quicEdge{conns: newQUICConns(c.Limits, s.conns, isTrusted, s.now), serve: s.serve, log: s.log}
 	q.conns.abused = s.abusedBy
 	q.server = &http3.Server{
 		Handler:        http.HandlerFunc(q.handle),

@@ -274,7 +274,8 @@ func TestHTTP3Shutdown(t *testing.T) {
 
 func TestQUICConnsAreBounded(t *testing.T) {
 	now := deich.Time(0)
-	set := newQUICConns(Limits{Connections: 100, PeerConnections: 2}, newOrders(), newDebts(), func(netip.Addr) bool { return false }, func() deich.Time { return now })
+	limits, clock := Limits{Connections: 100, PeerConnections: 2}, func() deich.Time { return now }
+	set := newQUICConns(limits, newConns(limits, clock, false), func(netip.Addr) bool { return false }, clock)
 	come := func(i byte) (context.CancelFunc, error) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := set.admit(ctx, &quic.ClientInfo{RemoteAddr: &net.UDPAddr{IP: net.IPv4(192, 0, 2, i)}})

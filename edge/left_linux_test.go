@@ -44,7 +44,7 @@ func TestWhoLeftIsNoneOfTLS(t *testing.T) {
 func TestWhoLeftWaitsForNoTurn(t *testing.T) {
 	l, set, got := accepts(t, "https")
 	set.handshakes.atOnce = 1
-	if err := set.handshakes.enter(false); err != nil {
+	if err := set.handshakes.enter(rowOther); err != nil {
 		t.Fatal(err)
 	}
 	nc, err := dialFrom(t, "127.0.0.3", l)

@@ -224,12 +224,21 @@ const (
 	// count as one that carries something.
 	dataTelling = 16
 
-	// handshakesWaiting bounds the TLS handshakes that wait for their turn in each of two
-	// rows, of those known and of strangers; one more, and the oldest is refused. So is one that
+	// handshakesWaiting bounds the TLS handshakes that wait for their turn in each of three
+	// rows, QUIC's among them: of those known, of strangers who hardly asked lately, and of
+	// other strangers; one more, and the oldest is refused. So is one that
 	// has waited for handshakeWait. From handshakesShort on they count as short.
 	handshakesWaiting = 1024
 	handshakeWait     = 3 * time.Second
 	handshakesShort   = 64
+	// turnEvery is how often a stranger's address may begin a handshake, turnFirst what it may do
+	// so at once, to count as one who hardly asks: once in two seconds, four at once. Its
+	// network may acceptNetwork times that. More, and it waits behind those who do not.
+	turnEvery = 2 * time.Second
+	turnFirst = 4 * turnEvery
+	// quicTurnMost is how long a QUIC handshake has its turn where its library does not tell
+	// that it is computed: one that resumes an earlier session, or is asked for a second ClientHello.
+	quicTurnMost = 2 * time.Millisecond
 	// emptyEvery is how often an address may open a connection and close it without a request,
 	// emptyFirst what it may do so at once: twenty a second, two hundred at once. More counts
 	// as what is no request.

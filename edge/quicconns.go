@@ -21,7 +21,8 @@ var errNotTaken = errors.New("edge: quic: connection not taken")
 // concurrent use.
 type quicConns struct {
 	max     int
-	peerMax int // of one address, when connections are short
+	peerMax int    // of one address, when connections are short
+	beside  *conns // those of TCP, whose turns for handshakes these take, too
 	orders  *orders
 	debts   *debts
 	trusted func(netip.Addr) bool
@@ -42,18 +43,20 @@ type quicConns struct {
 type quicConn struct {
 	set         *quicConns
 	first       netip.Addr // where its first packet came from
+	verified    bool       // it has proved that address before anything was kept for it
 	proven      bool       // guarded by set.mu
 	conn        atomic.Pointer[quic.Conn]
 	busy        atomic.Int32
 	waiting     atomic.Int64
 	fingerprint string // written during the handshake, read after it
+	turn        turn
 	tab         tab
 }
 
-func newQUICConns(l Limits, orders *orders, debts *debts, trusted func(netip.Addr) bool, now func() deich.Time) *quicConns {
+func newQUICConns(l Limits, beside *conns, trusted func(netip.Addr) bool, now func() deich.Time) *quicConns {
 	return &quicConns{
 		max: min(l.Connections, quicConnectionsMax), peerMax: l.PeerConnections,
-		orders: orders, debts: debts, trusted: trusted, now: now, abused: func(netip.Addr) {},
+		beside: beside, orders: beside.orders, debts: beside.debts, trusted: trusted, now: now, abused: func(netip.Addr) {},
 		open: make(map[*quicConn]struct{}), peers: make(map[netip.Addr]int32),
 	}
 }
@@ -85,11 +88,13 @@ func udpAddr(a net.Addr) netip.Addr {
 
 // doubts says, for a first packet without a token, whether its sender has to
 // prove its address before anything is kept for it (RFC 9000, 8.1.2): while
-// many handshakes hang, or connections are short. It costs those one round trip.
+// many handshakes hang or wait for their turn, or connections are short. It costs
+// those one round trip.
 func (s *quicConns) doubts(net.Addr) bool {
 	s.mu.Lock()
 	pressed := s.unproven >= quicUnprovenMax || len(s.open) >= s.max/2
 	s.mu.Unlock()
+	pressed = pressed || s.beside.handshakes.short()
 	if pressed {
 		s.retried.Add(1)
 	}
@@ -100,16 +105,25 @@ func (s *quicConns) doubts(net.Addr) bool {
 // anything is made for it.
 func (s *quicConns) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	from := udpAddr(info.RemoteAddr)
-	if !s.trusted(from) && s.orders.refuses(s.now(), from) {
+	switch {
+	case s.trusted(from):
+	case s.orders.refuses(s.now(), from):
 		s.refused.Add(1)
 		return nil, errNotTaken
+	// Only who has proved its address is held to what that may: others name anybody's.
+	case info.AddrVerified && s.beside.handshakes.short() && s.beside.overdrawn(s.now(), from):
+		s.full.Add(1)
+		return nil, errNotTaken
 	}
-	c := &quicConn{set: s, first: from, tab: tab{debts: s.debts, debtor: s.debts.debtor(from)}}
+	c := &quicConn{set: s, first: from, verified: info.AddrVerified, tab: tab{debts: s.debts, debtor: s.debts.debtor(from)}}
 	if !s.add(c) {
 		s.full.Add(1)
 		return nil, errNotTaken
 	}
-	context.AfterFunc(ctx, func() { s.remove(c) })
+	context.AfterFunc(ctx, func() {
+		c.shaken()
+		s.remove(c)
+	})
 	return context.WithValue(ctx, quicKey{}, c), nil
 }
 
@@ -147,6 +161,7 @@ func (s *quicConns) remove(c *quicConn) {
 func (s *quicConns) proved(c *quicConn, conn *quic.Conn) {
 	c.waiting.Store(int64(s.now()))
 	c.conn.Store(conn)
+	c.shaken()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !c.proven {

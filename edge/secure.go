@@ -34,11 +34,20 @@ func (s *Server) tlsConfig() *tls.Config {
 // tlsConfigQUIC is for QUIC, which knows no older TLS than 1.3.
 func (s *Server) tlsConfigQUIC() *tls.Config {
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS13,
-		GetCertificate: s.certificate,
+		MinVersion: tls.VersionTLS13,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := s.certificate(hello)
+			if c := quicIn(hello.Context()); c != nil && err == nil {
+				cert = c.inTurn(cert)
+			}
+			return cert, err
+		},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c := quicIn(hello.Context()); c != nil {
 				c.fingerprint = ja4(hello, 'q')
+				if err := c.shake(); err != nil {
+					return nil, err
+				}
 			}
 			return nil, nil
 		},

@@ -107,7 +107,7 @@ func (p *pins) find(look bool) error {
 		if errors.As(err, &of) {
 			err = of.Err
 		}
-		refused = cmp.Or(refused, fmt.Errorf("this user cannot make %s: %w", p.path, err))
+		refused = cmp.Or(refused, fmt.Errorf("this user cannot make %s (in the unit: link pinned.conf): %w", p.path, err))
 	}
 	return cmp.Or(refused, errors.New("no bpf filesystem is mounted: mount -t bpf bpf /sys/fs/bpf"))
 }

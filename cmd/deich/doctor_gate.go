@@ -12,7 +12,7 @@ import (
 
 // How to get what a gate needs.
 const (
-	gateRights = "with the packages' unit, link /usr/share/deich/systemd/gate.conf; else setcap cap_bpf,cap_net_admin,cap_net_bind_service=+ep on the binary."
+	gateRights = "with the packages' unit, link /usr/share/deich/systemd/gate.conf; in a container --network host --user 0 --cap-add BPF --cap-add NET_ADMIN; else setcap cap_bpf,cap_net_admin,cap_net_bind_service=+ep on the binary."
 	gateOther  = "deich gate tells what is missing; gate.mode off goes without, and sources are refused at accept."
 )
 

@@ -180,14 +180,15 @@ struct packet {
 
 inlined int tell(struct xdp_md *ctx, struct packet *p, __u32 why) {
 	struct count *c = map_lookup(&counts, &why);
-	__u64 bytes = xdp_length(ctx);
+	__u64 bytes = xdp_length(ctx), before = 0;
 	if (likely(c)) {
-		c->packets++;
+		before = c->packets++;
 		c->bytes += bytes;
 	}
 	if (why < DROP_SOURCE)
 		return XDP_PASS;
-	if ((prandom() & (sampled - 1)) == 0) {
+	// By count, the first of each kind among them: a drawn number costs more.
+	if ((before & (sampled - 1)) == 0) {
 		struct sample *s = ringbuf_reserve(&samples, sizeof *s, 0);
 		if (s) {
 			s->at = ktime_coarse();
