@@ -87,6 +87,7 @@ type Handler struct {
 	silent   atomic.Int64 // refusals not logged since the last one that was
 	counts   counts
 	networks networks
+	missed   missed
 	examples examples
 	visits   sync.Pool
 	rooms    sync.Pool
@@ -137,6 +138,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		h.now = clock()
 	}
 	h.networks.init(h.now())
+	h.missed.init()
 	for i := range h.routes {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}
