@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"gate":                 {""},
 	"desk":                 {"", "desk/incident", "desk/record", "desk/dossier", "desk/status", "desk/probe", "desk/alert"},
 	"desk/alert":           {},
-	"desk/incident":        {},
+	"desk/incident":        {"sketch"},
 	"desk/record":          {},
 	"desk/probe":           {},
 	"desk/dossier":         {"desk/incident"},
