@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"desk":                 {"", "desk/incident", "desk/record", "desk/dossier", "desk/status", "desk/probe", "desk/alert"},
 	"desk/alert":           {},
 	"desk/derive":          {},
-	"desk/incident":        {},
+	"desk/incident":        {"sketch"},
 	"desk/record":          {},
 	"desk/probe":           {},
 	"desk/dossier":         {"desk/incident"},

@@ -85,6 +85,15 @@ func contests() []*contest {
 			{name: "HAProxy", peer: peerHAProxy, config: "haproxy-http.cfg"},
 		},
 		over: "HAProxy", target: 1.3, trial: half.trial,
+	}, {
+		name: "status", title: "Users while the status page is asked by everybody", figure: "p99 ms",
+		asks: fmt.Sprintf("%d connections of users ask %d times a second, evenly; %d more ask the status page, a process of its own on the same core, %d times a second, or once",
+			peaceConnections, statusUsers, statusConnections, statusRate),
+		contenders: []contender{
+			{name: "Deich, page asked", peer: peerDeich, asked: statusRate},
+			{name: "Deich, page quiet", peer: peerDeich, asked: 1},
+		},
+		over: "Deich, page quiet", target: 1.2, trial: statusTrial,
 	}}
 }
 
@@ -231,6 +240,24 @@ func (h *halfLoad) trial(ctx context.Context, b *bench, c contender) (trial, err
 		return p, err
 	}, func(t *tally, _ *metered) (float64, error) {
 		return float64(t.quantile(.99)) / float64(time.Millisecond), served(t)
+	})
+}
+
+// statusTrial measures how long users wait while others ask for the status page.
+func statusTrial(ctx context.Context, b *bench, c contender) (trial, error) {
+	return b.loopTrial(ctx, c, 0, func(s *stand) (plan, error) {
+		p, err := peacePlan(s)
+		p.rate, p.measure = statusUsers, statusFor
+		p.beside = &plan{
+			to: s.page, sources: sources(5, statusConnections), connections: statusConnections, rate: float64(c.asked),
+			request: fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nAccept: %s\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip\r\n\r\n", s.page, userAgent, acceptPage),
+		}
+		return p, err
+	}, func(t *tally, _ *metered) (float64, error) {
+		if t.beside.held*100 > t.beside.total() {
+			return 0, fmt.Errorf("the page was asked too seldom: %d times, and %d times no connection was free", t.beside.total(), t.beside.held)
+		}
+		return float64(t.quantile(.99)) / float64(time.Millisecond), errors.Join(served(t), served(t.beside))
 	})
 }
 

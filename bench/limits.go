@@ -29,6 +29,12 @@ const (
 	floodConnections = 400
 	floodRate        = 3000
 	originRate       = 300
+	// statusUsers is how often a second users ask while statusConnections ask for the
+	// status page at statusRate a second, for statusFor.
+	statusUsers       = 1000
+	statusConnections = 200
+	statusRate        = 5000
+	statusFor         = 6 * time.Second
 	// eachConnections is how many connections with one request each are open at once.
 	eachConnections = 256
 

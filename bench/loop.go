@@ -23,6 +23,9 @@ type plan struct {
 	each        bool    // a connection for each request; else connections are kept
 	warm        time.Duration
 	measure     time.Duration
+	// beside is asked meanwhile, paced, by the same thread; nil: nothing is. Of it,
+	// only whom, what and how often is looked at.
+	beside *plan
 	// warmUntil may end the warming later than warm says; nil: it does not.
 	warmUntil func(*tally) bool
 	// begin and end are called when what counts begins and ends.
@@ -35,40 +38,61 @@ type loop struct {
 	epoll   int
 	clients []*client
 	idle    []*client
+	beside  *loop // nil: nothing is asked beside
+	asked   int   // what was due since it began to ask
+	swept   time.Time
 	tally   tally
-	inside  bool // what happens now counts
 	total   int
 	scratch []byte
 }
 
 // run does what the plan says, and ends when its time is over.
 func (p plan) run() (*tally, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	l, err := newLoop(p)
 	if err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
+		return nil, err
 	}
-	l := &loop{plan: p, epoll: epoll, scratch: make([]byte, answerMax)}
-	l.tally.reset()
 	defer l.close()
-	for i := range p.connections {
-		c := &client{loop: l, fd: -1, source: p.sources[i%len(p.sources)], index: i}
-		l.clients = append(l.clients, c)
-		l.idle = append(l.idle, c)
+	if p.beside != nil {
+		other := *p.beside
+		other.ctx = p.ctx
+		if l.beside, err = newLoop(other); err != nil {
+			return nil, err
+		}
+		defer l.beside.close()
+		l.tally.beside = &l.beside.tally
 	}
 	if err := l.spend(p.warm, p.warmUntil); err != nil {
 		return nil, err
 	}
 	l.tally.reset()
+	if l.beside != nil {
+		l.beside.tally.reset()
+	}
 	if err := p.begin(); err != nil {
 		return nil, err
 	}
-	l.inside = true
 	begun := time.Now()
 	if err := l.spend(p.measure, nil); err != nil {
 		return nil, err
 	}
 	l.tally.took = time.Since(begun)
 	return &l.tally, p.end()
+}
+
+func newLoop(p plan) (*loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	l := &loop{plan: p, epoll: epoll, scratch: make([]byte, answerMax)}
+	l.tally.reset()
+	for i := range p.connections {
+		c := &client{loop: l, fd: -1, source: p.sources[i%len(p.sources)], index: i}
+		l.clients = append(l.clients, c)
+		l.idle = append(l.idle, c)
+	}
+	return l, nil
 }
 
 func (l *loop) close() {
@@ -82,7 +106,10 @@ func (l *loop) close() {
 func (l *loop) spend(d time.Duration, until func(*tally) bool) error {
 	events := make([]unix.EpollEvent, 256)
 	begun := time.Now()
-	asked, swept := 0, begun
+	l.from(begun)
+	if l.beside != nil {
+		l.beside.from(begun)
+	}
 	for {
 		now := time.Now()
 		spent := now.Sub(begun)
@@ -95,34 +122,50 @@ func (l *loop) spend(d time.Duration, until func(*tally) bool) error {
 		if spent > d+orderWithin {
 			return fmt.Errorf("after %s what was to be measured had not begun: %v", spent.Round(time.Second), l.tally.outcomes)
 		}
-		if l.total > requestsMax {
-			return errors.New("more requests than requestsMax")
+		if err := l.turn(now, begun, events); err != nil {
+			return err
 		}
-		if l.rate == 0 {
-			for len(l.idle) > 0 {
-				l.ask(now)
+		if l.beside != nil {
+			if err := l.beside.turn(time.Now(), begun, events); err != nil {
+				return err
 			}
-		} else {
-			for due := int(l.rate * spent.Seconds()); asked < due; asked++ {
-				l.askPaced(begun.Add(time.Duration(float64(asked) / l.rate * float64(time.Second))))
-			}
-		}
-		if now.Sub(swept) > 50*time.Millisecond {
-			l.sweep(now)
-			swept = now
-		}
-		wait := 0 // paced: the next request is due in no time, and this core is ours
-		if l.rate == 0 {
-			wait = 10
-		}
-		n, err := unix.EpollWait(l.epoll, events, wait)
-		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("epoll: %w", err)
-		}
-		for _, e := range events[:max(n, 0)] {
-			l.clients[e.Fd].ready()
 		}
 	}
+}
+
+// from begins to ask anew.
+func (l *loop) from(begun time.Time) { l.asked, l.swept = 0, begun }
+
+// turn asks what is due and takes what was answered.
+func (l *loop) turn(now, begun time.Time, events []unix.EpollEvent) error {
+	if l.total > requestsMax {
+		return errors.New("more requests than requestsMax")
+	}
+	if l.rate == 0 {
+		for len(l.idle) > 0 {
+			l.ask(now)
+		}
+	} else {
+		for due := int(l.rate * now.Sub(begun).Seconds()); l.asked < due; l.asked++ {
+			l.askPaced(begun.Add(time.Duration(float64(l.asked) / l.rate * float64(time.Second))))
+		}
+	}
+	if now.Sub(l.swept) > 50*time.Millisecond {
+		l.sweep(now)
+		l.swept = now
+	}
+	wait := 0 // paced: the next request is due in no time, and this core is ours
+	if l.rate == 0 && l.beside == nil {
+		wait = 10
+	}
+	n, err := unix.EpollWait(l.epoll, events, wait)
+	if err != nil && err != unix.EINTR {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	for _, e := range events[:max(n, 0)] {
+		l.clients[e.Fd].ready()
+	}
+	return nil
 }
 
 // askPaced sends what is due, or counts that all connections were busy.

@@ -66,7 +66,7 @@ func usage() {
 	w := flag.CommandLine.Output()
 	fmt.Fprintln(w, "Usage: bench [flags] [CONTEST…]")
 	fmt.Fprintln(w, "\nHolds Deich against its peers, side by side on this machine, and writes the")
-	fmt.Fprintln(w, "table, the plot and every trial. Without names: all contests, about four minutes.")
+	fmt.Fprintln(w, "table, the plot and every trial. Without names: all contests, about five minutes.")
 	fmt.Fprintln(w, "\nContests:")
 	for _, c := range contests() {
 		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.title)

@@ -38,6 +38,7 @@ type contender struct {
 	config string   // of a peer, in config/
 	flags  []string // of Deich
 	tls    bool
+	asked  int // how often a second its status page is asked; 0: it has none
 }
 
 // stand is one trial's processes: an origin, and a proxy in front of it.
@@ -47,6 +48,7 @@ type stand struct {
 	dir    string // its own, removed at the end
 	addr   netip.AddrPort
 	at     netip.AddrPort // the origin
+	page   netip.AddrPort // the status page
 	origin *child
 	proxy  *child
 }
@@ -78,6 +80,11 @@ func (b *bench) open(ctx context.Context, c contender, rate int) (s *stand, err 
 	if s.addr, err = freePort(); err != nil {
 		return nil, err
 	}
+	if c.asked > 0 {
+		if s.page, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
 	if c.tls {
 		if err = writeCert(s.dir); err != nil {
 			return nil, err
@@ -90,14 +97,21 @@ func (b *bench) open(ctx context.Context, c contender, rate int) (s *stand, err 
 	if s.proxy, err = start(s.dir, proxyCore, name, args...); err != nil {
 		return nil, err
 	}
-	return s, s.proxy.listens(ctx, s.addr)
+	if err = s.proxy.listens(ctx, s.addr); err == nil && c.asked > 0 {
+		err = s.proxy.listens(ctx, s.page)
+	}
+	return s, err
 }
 
 // command is what starts the proxy.
 func (s *stand) command(b *bench) (string, []string, error) {
 	if s.peer == peerDeich {
+		page := "off"
+		if s.asked > 0 {
+			page = s.page.String()
+		}
 		args := []string{"protect", "--to", "http://" + s.at.String(), "--listen", s.addr.String(),
-			"--data", filepath.Join(s.dir, "data"), "--console", "off", "--status", "off"}
+			"--data", filepath.Join(s.dir, "data"), "--console", "off", "--status", page}
 		if s.tls {
 			args = append(args, "--cert", filepath.Join(s.dir, "cert.pem"), "--key", filepath.Join(s.dir, "key.pem"))
 		}

@@ -21,6 +21,7 @@ type tally struct {
 	held     int // paced requests that were not sent, since all connections were busy
 	took     time.Duration
 	waits    []time.Duration // of answered ones, from when they were due
+	beside   *tally          // what those beside got; nil: nobody is
 }
 
 func (t *tally) reset() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/incident"
 	"golang.org/x/net/netutil"
 )
 
@@ -27,6 +28,9 @@ type Options struct {
 	// Find says what is known of a reference, an address or a network; false where
 	// it is none of them. nil: nothing can be looked up.
 	Find func(what string) (Found, bool)
+	// Missed gives who could not read or send since it was last called; Run alone
+	// calls it, once a second. nil: nobody is counted.
+	Missed func() incident.Marks
 }
 
 // Desk is the private server. It is safe for concurrent use.
@@ -37,6 +41,7 @@ type Desk struct {
 	state    func() State
 	now      func() time.Time
 	find     func(what string) (Found, bool)
+	missed   func() incident.Marks
 	mux      *http.ServeMux
 	pages    *template.Template
 	// style is the style sheet, for the page that asks for the token, and
@@ -62,7 +67,7 @@ func New(o Options) (*Desk, error) {
 	}
 	d := &Desk{
 		token: o.Token, tokenSum: sha256.Sum256([]byte(o.Token)),
-		state: o.State, now: o.Now, find: o.Find, mux: http.NewServeMux(), pages: templates(),
+		state: o.State, now: o.Now, find: o.Find, missed: o.Missed, mux: http.NewServeMux(), pages: templates(),
 	}
 	for _, n := range o.Names {
 		d.names = append(d.names, strings.ToLower(n))

@@ -145,10 +145,10 @@ var tables = map[string]func(*Desk, *Live) table{
 		return t
 	},
 	"incidents": func(d *Desk, _ *Live) table {
-		t := table{columns: []string{"id", "life", "begin", "mitigated", "restored", "end", "hurt", "asked", "lost", "cause", "sure", "approved"}}
+		t := table{columns: []string{"id", "life", "begin", "mitigated", "restored", "end", "hurt", "asked", "lost", "missed", "cause", "sure", "approved"}}
 		if d.incidents != nil {
 			for _, i := range d.incidents.list() {
-				t.add(i.ID, string(i.Life), i.Begin, i.Mitigated, i.Restored, i.End, i.Hurt, i.Asked, i.Lost, i.Cause, i.Sure, i.Approved)
+				t.add(i.ID, string(i.Life), i.Begin, i.Mitigated, i.Restored, i.End, i.Hurt, i.Asked, i.Lost, i.Missed.All, i.Cause, i.Sure, i.Approved)
 			}
 		}
 		return t

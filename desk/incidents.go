@@ -35,12 +35,14 @@ type IncidentLine struct {
 	Hurt      bool          `json:"hurt"`
 	Asked     uint32        `json:"asked"` // by users, while something was off
 	Lost      uint32        `json:"lost"`
-	Cause     string        `json:"cause"`
-	Sure      float64       `json:"sure"`
-	Approved  string        `json:"approved,omitempty"` // the cause that a person approved
-	Claims    int           `json:"claims"`
-	Into      string        `json:"into,omitempty"`
-	Imported  bool          `json:"imported,omitempty"`
+	// Missed is how many different people could not read or send.
+	Missed   incident.Missed `json:"missed,omitzero"`
+	Cause    string          `json:"cause"`
+	Sure     float64         `json:"sure"`
+	Approved string          `json:"approved,omitempty"` // the cause that a person approved
+	Claims   int             `json:"claims"`
+	Into     string          `json:"into,omitempty"`
+	Imported bool            `json:"imported,omitempty"`
 }
 
 // The forms that people send.
@@ -362,7 +364,7 @@ func (k *Keeper) list() []IncidentLine {
 		cause, sure := i.Cause()
 		l := IncidentLine{
 			ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt,
-			Asked: i.Toll.Users.Asked, Lost: i.Toll.Users.Lost(), Cause: cause, Sure: sure, Claims: len(i.Claims), Into: i.Into, Imported: !i.Measured(),
+			Asked: i.Toll.Users.Asked, Lost: i.Toll.Users.Lost(), Missed: i.Toll.Missed, Cause: cause, Sure: sure, Claims: len(i.Claims), Into: i.Into, Imported: !i.Measured(),
 		}
 		if i.Approval != nil {
 			l.Approved = i.Approval.Cause
@@ -423,6 +425,9 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 		say(" Users are affected: %d of %d requests were not served.", " Nutzer sind betroffen: %d von %d Anfragen wurden nicht bedient.", lost, asked)
 	default:
 		say(" Users were served again at %s; %d of %d requests were not.", " Ab %s wurden Nutzer wieder bedient; %d von %d Anfragen wurden es nicht.", clock(i.Mitigated), lost, asked)
+	}
+	if i.Hurt && i.Toll.Missed.All > 0 {
+		say(" That met %s.", " Das traf %s.", i.Toll.Missed.People())
 	}
 	if !i.Restored.IsZero() {
 		say(" Everybody since %s.", " Alle seit %s.", clock(i.Restored))

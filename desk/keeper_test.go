@@ -314,7 +314,11 @@ func send(d *Desk, method, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// aMillion writes a record of a million lines: years of minutes, and incidents.
+// incidentsOfAMillion are in that record: nearly as many as are remembered.
+const incidentsOfAMillion = incident.IncidentsMax - 1
+
+// aMillion writes a record of a million lines: a year of measurements, incidents,
+// and what people did. id is the first incident, with its seconds.
 func aMillion(b *testing.B) (dir string, id string) {
 	b.Helper()
 	dir = b.TempDir()
@@ -324,10 +328,22 @@ func aMillion(b *testing.B) (dir string, id string) {
 	id = o.k.list()[0].ID
 	row := incident.Row{Span: 60, Groups: [incident.Groups]incident.Group{2: {Asked: 1200, Served: 1200, P50: 40, P99: 90}}, P50: 40, P99: 90, Acts: [6]uint32{1200}}
 	at := o.at.Add(incident.QuietFor)
-	for range 250 {
+	for n := range 250 {
 		var facts []incident.Fact
-		for range 4000 {
-			at = at.Add(time.Second)
+		for k := range 2 {
+			if n == 0 {
+				break // the first one is there
+			}
+			id := fmt.Sprintf("%s-%d", at.Format(time.DateOnly), 10+k)
+			facts = append(facts,
+				incident.Fact{At: at, Kind: incident.Opened, Incident: id, Time: at},
+				incident.Fact{At: at, Kind: incident.Affected, Incident: id, Time: at},
+				incident.Fact{At: at, Kind: incident.CauseIs, Incident: id, Origin: "origin", Cause: "flood", Sure: .9},
+				incident.Fact{At: at, Kind: incident.Noted, Incident: id, By: "ada", Text: incident.Text{English: "Looked at it."}},
+				incident.Fact{At: at, Kind: incident.Closed, Incident: id, Time: at})
+		}
+		for len(facts) < 4000 {
+			at = at.Add(34 * time.Second)
 			r := row
 			r.At, r.Span = at, 1
 			facts = append(facts, incident.Fact{At: at, Kind: incident.Minute, Row: &r})
@@ -350,7 +366,7 @@ func BenchmarkAMillionEvents(b *testing.B) {
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
 			k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
-			if err != nil || len(k.list()) != 1 {
+			if err != nil || len(k.list()) != incidentsOfAMillion {
 				b.Fatal(err)
 			}
 			k.log.Close()

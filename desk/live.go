@@ -146,6 +146,9 @@ func (d *Desk) Run(ctx context.Context) {
 	defer each.Stop()
 	for {
 		now, s := d.sample()
+		if d.missed != nil {
+			s.Missed = d.missed()
+		}
 		if d.incidents != nil {
 			d.incidents.see(now, &s)
 		}

@@ -109,7 +109,7 @@ func sampleBetween(before, now *counted, s *State) incident.Sample {
 		row.Acts[i] = count32(now.acts[i], before.acts[i])
 	}
 	row.Ruled, row.Gate = count32(now.ruled, before.ruled), count32(now.gate, before.gate)
-	sample := incident.Sample{}
+	sample := incident.Sample{Marks: s.Missed}
 	for _, o := range s.Origins {
 		row.Demand += float32(o.Demand)
 		row.Good += float32(o.Goodput)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // State is what is so now, filled by whoever runs Deich. Counters count from
@@ -47,6 +48,9 @@ type State struct {
 	BadProofs uint64 `json:"bad_proofs"` // and those that did not
 	Gone      uint64 `json:"gone"`       // clients that left while queued
 	BodyBytes int64  `json:"body_bytes"` // of bodies held
+
+	// Missed are those who could not read or send since the last sample.
+	Missed incident.Marks `json:"-"`
 
 	Connections Connections `json:"connections"`
 	Spool       *Spool      `json:"spool,omitempty"` // nil: no messages are kept

@@ -89,7 +89,14 @@ func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Findin
 	if err := r.play(ctx); err != nil {
 		return f, err
 	}
+	var recorded []Recorded
+	if r.shielded && r.with == nil {
+		if recorded, err = r.recorded(ctx); err != nil {
+			r.notes = append(r.notes, "what Deich recorded is not known: "+err.Error())
+		}
+	}
 	f = r.found()
+	f.Recorded = recorded
 	if stay != nil {
 		return f, stay(f)
 	}

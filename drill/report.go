@@ -47,6 +47,7 @@ type Finding struct {
 	Seconds    []Second           `json:"seconds"`
 	Checks     []Check            `json:"checks,omitempty"`
 	LeftOut    int                `json:"left_out,omitempty"` // samples beyond SamplesMax
+	Recorded   []Recorded         `json:"recorded,omitempty"` // the incidents that Deich recorded
 	Notes      []string           `json:"notes,omitempty"`
 }
 

@@ -146,6 +146,7 @@ func TestIncidentIsMeasuredAndTold(t *testing.T) {
 		}
 	})
 	t.Run("looks", func(t *testing.T) { deskLooks(t, b, p, page, data) })
+	t.Run("prints", func(t *testing.T) { deskPrints(t, p, page) })
 	t.Run("outlives", func(t *testing.T) { outlives(t, b, p, page, data, origin) })
 	t.Run("verify", func(t *testing.T) { changedByte(t, b, data) })
 }

@@ -76,6 +76,7 @@ func (h *Handler) finish(v *visit, w *writer, o deich.Outcome) {
 	ok := !o.Failed && !o.Aborted && o.Status < 500
 	h.counts.verdict(v)
 	h.counts.served(v, ok, took)
+	h.missed.ended(v, o, ok, took)
 	if ok && o.Status >= 200 && o.Status < 400 {
 		h.routes[v.req.Origin].Load().learn(v.req.Path, v.req.Safe)
 	}

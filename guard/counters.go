@@ -121,6 +121,7 @@ func newCounts() counts {
 func (c *counts) verdict(v *visit) {
 	d := &v.verdict
 	v.h.noteWhence(v.req.Client, v.operator, v.country, int(d.Act), 1)
+	v.h.missed.refused(&v.req, *d)
 	c.verdicts[(int(d.Act)*c.reasons+int(d.Reason))*c.tiers+int(d.Tier)].Add(1)
 }
 

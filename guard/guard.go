@@ -93,6 +93,7 @@ type Handler struct {
 	silent    atomic.Int64 // refusals not logged since the last one that was
 	counts    counts
 	networks  networks
+	missed    missed
 	operators networks
 	countries networks
 	examples  examples
@@ -147,6 +148,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 	h.networks.init(h.now(), networksMax)
 	h.operators.init(h.now(), placesMax)
 	h.countries.init(h.now(), placesMax)
+	h.missed.init()
 	for i := range h.routes {
 		h.routes[i].Store(newRoutes(o.Keys.ring.Load().route))
 	}

@@ -111,6 +111,10 @@ const (
 
 	// detachAfter is how long an answer may run before it counts as long-lived.
 	detachAfter = 5 * time.Second
+	// lateAfter is how long an answer may take before whoever waits for it has missed it.
+	lateAfter = 5 * time.Second
+	// leftAfter is how long a client must have waited before leaving counts as having missed the answer.
+	leftAfter = time.Second
 	// sweepEvery is how often running answers are looked at, in ticks.
 	sweepEvery = 10
 	// wakesPerCall is how many woken requests one call brings; the rest come

@@ -21,6 +21,10 @@ const (
 	BloomMin = 1 << 9
 	BloomMax = 1 << 30
 
+	// DistinctRegisters is how many registers a [Distinct] and a [Count] have, a byte each.
+	// It is never full: more hashes than it can tell apart are counted less surely.
+	DistinctRegisters = 1 << 14
+
 	// LevelMax is the highest level a bucket can hold; more is cut to it.
 	LevelMax = 24 * time.Hour
 

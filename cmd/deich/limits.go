@@ -8,4 +8,6 @@ const (
 	// With GOGC in the environment nothing is changed, and GOMEMLIMIT bounds
 	// the whole as ever.
 	heapRoom = 64 << 20
+	// pageNice is how far the status page's process gives way to others that want the processor, as nice(1) counts it; on Linux.
+	pageNice = 10
 )

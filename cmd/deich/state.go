@@ -8,6 +8,7 @@ import (
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/atlas"
 	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -65,6 +66,9 @@ func (s *station) state() (state desk.State) {
 	}
 	return state
 }
+
+// missed are those who could not read or send since it was last asked.
+func (s *station) missed() incident.Marks { return incident.Marks(s.edge.Guard().Missed()) }
 
 // networks are where requests came from lately, each with how many of its sources
 // are refused at accept.

@@ -91,7 +91,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 	if s.token, s.fresh, err = desk.OpenToken(s.data.path); err != nil {
 		return nil, err
 	}
-	if s.desk, err = desk.New(desk.Options{Token: s.token, Names: first.ConsoleNames, State: s.state, Find: s.find}); err != nil {
+	if s.desk, err = desk.New(desk.Options{Token: s.token, Names: first.ConsoleNames, State: s.state, Find: s.find, Missed: s.missed}); err != nil {
 		return nil, err
 	}
 	s.mount(s.desk)

@@ -75,6 +75,9 @@ func (c *statusServeCommand) Run(t *terminal) error {
 		defer lock.Close()
 		defer os.Remove(name) // first, lest it be the next one's
 		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+		if err := yieldCPU(); err != nil {
+			t.warn("%v", err)
+		}
 		fmt.Fprintln(t.out, l.Addr())
 	} else {
 		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))

@@ -182,6 +182,9 @@ func (b *builder) measured() {
 	b.fact(w.KnownAsked, b.number(fair))
 	b.fact(w.KnownServed, fmt.Sprintf(w.OfThem, b.number(uint64(known.Served)), b.percent(uint64(known.Served), fair)))
 	b.fact(w.KnownLost, fmt.Sprintf(w.OfThem, b.number(uint64(known.Lost())), b.percent(uint64(known.Lost()), fair)))
+	if m := i.Toll.Missed; m.All > 0 {
+		b.fact(w.Missed, fmt.Sprintf(w.MissedOf, b.in(m.People()), b.in(m.Readers()), b.in(m.Senders())))
+	}
 	if i.Toll.Worst < 1 {
 		b.fact(w.Worst, b.decimal(100*i.Toll.Worst, 1)+" %")
 	}
@@ -242,6 +245,9 @@ func (b *builder) summary() {
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumStill, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair)))
 	default:
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumUnhurt, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
+	}
+	if m := i.Toll.Missed; i.Hurt && m.All > 0 {
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumMissed, b.in(m.People())))
 	}
 	if n := i.Toll.New.Held; n > 0 {
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHeld, b.number(uint64(n))))

@@ -9,6 +9,7 @@ type words struct {
 	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                  string
 	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                       string
 	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                    string
+	Missed, MissedOf, SumMissed                                                                                               string
 	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                                        string
 	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure                       string
 	KnownHeld, KnownOwn, KnownFailed, ByRule, AtAccept                                                                        string
@@ -44,7 +45,7 @@ var english = words{
 	OpenUntold:  "How many users were affected, how much was asked of the platform, and what its own health was before and during the outage: that would have to be measured at the operator’s.",
 	Affected:    "Users affected since", NeverAffected: "at no time", Mitigated: "Users served again", Restored: "Newcomers served again", End: "Nothing off any more",
 	NotYet: "not yet", After: "%s, after %s", OfThem: "%s (%s)", PerSecond: "%s requests a second",
-	KnownAsked: "Requests of users meanwhile", KnownServed: "Of them served within 5 seconds", KnownLost: "Of them not served", Worst: "Served in the worst second",
+	KnownAsked: "Requests of users meanwhile", KnownServed: "Of them served within 5 seconds", KnownLost: "Of them not served", Missed: "Different users who could not read or send", MissedOf: "%s; reading: %s; sending: %s", SumMissed: "That met %s.", Worst: "Served in the worst second",
 	HurtSeconds: "Time in which users were affected", NewHeld: "Requests of newcomers (attackers among them) held back", Peak: "Highest demand", Relapses: "Relapses", Draft: "by itself",
 	SumOver: "It began on %s and lasted %s.", SumOpen: "It began on %s and has lasted %s so far.",
 	SumNobody:  "No user asked for anything meanwhile.",
@@ -60,7 +61,7 @@ var english = words{
 	Noticed: "It was noticed %s after it began.", FirstWord: "The first public word was there %s after it began.", HeldUp: "Users were served throughout.",
 	Quick: "Users were served again after %s.", Slow: "It took %s until users were served again.",
 	RulesActed: "%d rules were found; the first one acted %s after the begin.", Relapsed: "Users were affected again %d times after they had been served.",
-	OpenUsers:   "How many persons the requests stand for: requests are counted, not people. Users are who is known by a pass or a login, and strangers as long as no more was asked than the platform can do; under pressure attackers are among those, and they are counted apart.",
+	OpenUsers:   "Exactly how many persons were met: a user is an account, or else a pass, or else an address, so that one person with two browsers counts twice unless logged in, and two behind one address once; and the number is an estimate, about 1 % off. Users are who is known by a pass or a login, and strangers as long as no more was asked than the platform can do; under pressure attackers are among those, and they are counted apart.",
 	OpenSources: "Who sent what was refused. Sources are not part of this record, and would not name anyone.",
 	NoLessons:   "None has been written down yet.", NoRules: "None acted.",
 	PlotUsers: "Users’ requests, asked and served", PlotActs: "All requests, by what was done with them", PlotLatency: "How long users waited", PerSecondUnit: "requests per second", Milliseconds: "milliseconds",
@@ -90,7 +91,7 @@ var german = words{
 	OpenUntold:  "Wie viele Nutzer betroffen waren, wie viel von der Plattform verlangt wurde und wie es ihr vor und während der Störung ging: Das müsste beim Betreiber gemessen worden sein.",
 	Affected:    "Nutzer betroffen seit", NeverAffected: "zu keiner Zeit", Mitigated: "Nutzer wieder bedient", Restored: "Auch Neue wieder bedient", End: "Nichts mehr auffällig",
 	NotYet: "noch nicht", After: "%s, nach: %s", OfThem: "%s (%s)", PerSecond: "%s Anfragen je Sekunde",
-	KnownAsked: "Anfragen von Nutzern in dieser Zeit", KnownServed: "Davon binnen 5 Sekunden bedient", KnownLost: "Davon nicht bedient", Worst: "Bedient in der schlechtesten Sekunde",
+	KnownAsked: "Anfragen von Nutzern in dieser Zeit", KnownServed: "Davon binnen 5 Sekunden bedient", KnownLost: "Davon nicht bedient", Missed: "Verschiedene Nutzer, die nicht lesen oder senden konnten", MissedOf: "%s; beim Lesen: %s; beim Senden: %s", SumMissed: "Das traf %s.", Worst: "Bedient in der schlechtesten Sekunde",
 	HurtSeconds: "Zeit, in der Nutzer betroffen waren", NewHeld: "Zurückgehaltene Anfragen von Neuen (Angreifer darunter)", Peak: "Höchste Nachfrage", Relapses: "Rückfälle", Draft: "von selbst",
 	SumOver: "Es begann am %s und dauerte %s.", SumOpen: "Es begann am %s und dauert bisher %s.",
 	SumNobody:  "Kein Nutzer fragte in dieser Zeit.",
@@ -106,7 +107,7 @@ var german = words{
 	Noticed: "Bemerkt wurde es nach: %s.", FirstWord: "Die erste öffentliche Meldung stand nach: %s.", HeldUp: "Nutzer wurden durchgehend bedient.",
 	Quick: "Nutzer wurden wieder bedient nach: %s.", Slow: "Bis Nutzer wieder bedient wurden, dauerte es: %s.",
 	RulesActed: "%d Regeln wurden gefunden; die erste griff nach: %s.", Relapsed: "Nutzer waren danach noch %d-mal betroffen.",
-	OpenUsers:   "Für wie viele Menschen die Anfragen stehen: Gezählt werden Anfragen, nicht Menschen. Nutzer sind, wer durch einen Pass oder eine Anmeldung bekannt ist, und Fremde, solange nicht mehr verlangt wurde, als die Plattform kann; unter Druck sind Angreifer darunter, und sie werden getrennt gezählt.",
+	OpenUsers:   "Wie viele Menschen es genau traf: Ein Nutzer ist ein Konto, sonst ein Pass, sonst eine Adresse; ein Mensch mit zwei Browsern zählt ohne Anmeldung doppelt, zwei hinter einer Adresse zählen einmal; und die Zahl ist eine Schätzung, auf etwa 1 % genau. Nutzer sind, wer durch einen Pass oder eine Anmeldung bekannt ist, und Fremde, solange nicht mehr verlangt wurde, als die Plattform kann; unter Druck sind Angreifer darunter, und sie werden getrennt gezählt.",
 	OpenSources: "Wer gesendet hat, was abgewiesen wurde. Quellen stehen nicht in dieser Aufzeichnung, und sie nennten niemanden.",
 	NoLessons:   "Noch ist nichts aufgeschrieben.", NoRules: "Keine griff.",
 	PlotUsers: "Anfragen von Nutzern, gestellt und bedient", PlotActs: "Alle Anfragen, nach dem, was mit ihnen geschah", PlotLatency: "Wie lange Nutzer warteten", PerSecondUnit: "Anfragen je Sekunde", Milliseconds: "Millisekunden",

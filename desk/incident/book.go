@@ -125,6 +125,12 @@ func (b *Book) Apply(f Fact) {
 		i.measure(f)
 		return
 	}
+	if f.Kind == Counted {
+		if f.Missed != nil {
+			i.Toll.Missed.join(*f.Missed)
+		}
+		return
+	}
 	i.note(f)
 	switch f.Kind {
 	case Merged:

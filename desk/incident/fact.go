@@ -38,6 +38,7 @@ const (
 	Claimed    Kind = "claimed"
 	Held       Kind = "held" // a claim was held against the record
 	Imported   Kind = "imported"
+	Counted    Kind = "counted" // so many different people so far: Missed
 
 	Planned   Kind = "planned"   // Plan
 	Cancelled Kind = "cancelled" // the plan of that name
@@ -100,6 +101,7 @@ type Fact struct {
 	Finding  *Finding  `json:"finding,omitempty"`  //
 	Case     *Case     `json:"case,omitempty"`     // what was imported
 	Plan     *Plan     `json:"plan,omitempty"`     //
+	Missed   *Missed   `json:"missed,omitempty"`   //
 	Newcomer bool      `json:"newcomer,omitempty"` // Opened: newcomers alone are affected so far
 }
 
@@ -234,6 +236,7 @@ type Sample struct {
 	Row     Row // of this second
 	Origins []Origin
 	Rules   []Rule
+	Marks   Marks // of this second
 	// Whence says where most of what was refused lately came from; empty where
 	// little was, or that is not known.
 	Whence Text

@@ -18,6 +18,8 @@ type Toll struct {
 	Demand  float32 `json:"demand"`  // the highest, requests a second
 	Worst   float64 `json:"worst"`   // the lowest share of users' requests served in a second with ten or more
 	Rows    int     `json:"rows"`    // seconds counted
+	// Missed is how many different people could not read or send.
+	Missed Missed `json:"missed,omitzero"`
 }
 
 // Count adds a row.
@@ -74,6 +76,9 @@ func (t *Toll) add(o Toll) {
 		t.Worst = min(t.Worst, o.Worst)
 	}
 	t.Rows += o.Rows
+	both := t.Missed.All > 0 && o.Missed.All > 0
+	t.Missed.join(o.Missed)
+	t.Missed.Least = t.Missed.Least || both // who was met by both is not known
 }
 
 // Verdict is the engine's judgement of an origin from a time on.

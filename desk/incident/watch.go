@@ -10,8 +10,10 @@ import (
 // concurrent use, and a function of what it was shown alone.
 type Watch struct {
 	zone   *time.Location
-	buffer []Row // the last bufferSeconds, oldest first
-	kept   int   // how many of the oldest of them were said as seconds already
+	buffer []Row   // the last bufferSeconds, oldest first
+	kept   int     // how many of the oldest of them were said as seconds already
+	marks  []Marks // beside buffer, while no incident is open
+	people *people // of the one that is open
 	minute Row
 	usual  usual
 
@@ -68,6 +70,7 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 			w.lastOff, w.due = i.lastOff(), i.Promised
 			w.wholeAt, w.told = i.Restored, w.over
 			w.placed = i.Whence != (Text{})
+			w.people = &people{least: true} // who was met before is not known any more
 		}
 	}
 	return w
@@ -86,6 +89,7 @@ func (w *Watch) Took(b *Book) {
 	for _, i := range b.Incidents() {
 		if i.Measured() && i.Into == "" && i.Life != Resolved && len(i.Updates)+len(i.Verdicts)+len(i.Parts) > 0 {
 			w.open, w.begin = i.ID, i.Begin
+			w.people = &people{least: true}
 			return
 		}
 	}
@@ -114,11 +118,12 @@ func (w *Watch) See(s Sample) (facts []Fact) {
 	}
 	row := s.Row
 	w.mark(&row, &s)
-	w.take(row)
+	w.take(row, s.Marks)
 	if w.open == "" && w.opens() {
 		w.start(at, say)
 		w.compare(&s, say) // what held already is news to the incident
 	} else {
+		w.meet(len(w.buffer) - 1)
 		w.compare(&s, say)
 	}
 	if w.open != "" {
@@ -143,10 +148,13 @@ func (w *Watch) mark(r *Row, s *Sample) {
 		r.Hurt = r.Span
 	}
 	w.empty = either(slices.ContainsFunc(s.Origins, func(o Origin) bool { return o.Cause == upstream }), w.empty+1, 0)
-	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 {
+	caused := r.Fail || slices.ContainsFunc(s.Origins, named)
+	// What goes on slowly, and is named, is not over, even where nobody waits for long.
+	drags := w.open != "" && caused && w.slower(r)
+	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 || drags {
 		r.Off = r.Span
 	}
-	if r.Fail || slices.ContainsFunc(s.Origins, named) {
+	if caused {
 		w.caused++
 	} else {
 		w.caused = 0
@@ -169,7 +177,11 @@ func (w *Watch) hurts(r *Row) bool {
 }
 
 func (w *Watch) slow(r *Row) bool {
-	return w.usual.p50 > 0 && r.P50 >= slowLeast && float64(r.P50) > slowTimes*w.usual.p50
+	return r.P50 >= slowLeast && w.slower(r)
+}
+
+func (w *Watch) slower(r *Row) bool {
+	return w.usual.p50 > 0 && float64(r.P50) > slowTimes*w.usual.p50
 }
 
 // holds says whether newcomers were held back in a row.
@@ -182,12 +194,23 @@ func (w *Watch) holds(r *Row) bool {
 // answer: their requests hang, or do not arrive.
 func (w *Watch) still(r *Row) bool { return w.usual.asked >= stillRate && r.Users().Asked == 0 }
 
-func (w *Watch) take(r Row) {
+func (w *Watch) take(r Row, m Marks) {
 	if len(w.buffer) == bufferSeconds {
-		w.buffer = slices.Delete(w.buffer, 0, 1)
+		w.buffer, w.marks = slices.Delete(w.buffer, 0, 1), slices.Delete(w.marks, 0, 1)
 		w.kept = max(0, w.kept-1)
 	}
-	w.buffer = append(w.buffer, r)
+	w.buffer, w.marks = append(w.buffer, r), append(w.marks, m)
+}
+
+// meet counts who was met from a row on, if an incident is open.
+func (w *Watch) meet(first int) {
+	if w.open == "" {
+		return
+	}
+	for i := first; i < len(w.buffer); i++ {
+		w.people.take(&w.buffer[i], &w.marks[i])
+		w.marks[i] = Marks{}
+	}
 }
 
 // last gives the newest n rows.
@@ -265,6 +288,8 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 		}
 		w.hurt = w.hurt || r.Hurt > 0
 	}
+	w.people = new(people)
+	w.meet(first)
 	// Losses too small to open anything do not count as known users' being affected.
 	lost, share, _, slow := w.loss(w.buffer[first:])
 	w.hurt = w.hurt && (lost >= lostMin && share > relapseTimes*lossTarget || slow > 0)
@@ -477,6 +502,11 @@ func (w *Watch) write(at time.Time, say func(Fact)) {
 		w.kept = len(w.buffer)
 	}
 	w.minute.add(&newest)
+	if w.open != "" && (w.seconds <= SecondsMax || w.minute.Span >= 60) {
+		if m, news := w.people.count(); news {
+			say(Fact{Kind: Counted, Missed: &m})
+		}
+	}
 	if w.minute.Span >= 60 || dayOf(w.minute.From(), w.zone) != dayOf(at, w.zone) {
 		m := w.minute
 		f := Fact{Kind: Minute, Row: &m}

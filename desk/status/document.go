@@ -60,7 +60,9 @@ type Incident struct {
 	Restored  time.Time     `json:"restored,omitzero"`
 	End       time.Time     `json:"end,omitzero"`
 	Hurt      bool          `json:"hurt"`
-	Updates   []Update      `json:"updates"` // newest first
+	// Missed is how many different people could not read or send, about.
+	Missed  incident.Missed `json:"missed,omitzero"`
+	Updates []Update        `json:"updates"` // newest first
 }
 
 // Document is all that the page tells.
@@ -104,6 +106,9 @@ func From(b *incident.Book, components []Component, now time.Time, zone *time.Lo
 
 func public(i *incident.Incident) Incident {
 	p := Incident{ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt}
+	if m := i.Toll.Missed; i.Hurt {
+		p.Missed = incident.Missed{Read: incident.About(m.Read), Send: incident.About(m.Send), All: incident.About(m.All), Least: m.Least}
+	}
 	// That a cause was found is a word on the cause: a person says it.
 	stage := func(l incident.Life) incident.Life {
 		if l == incident.Identified && i.Approval == nil {

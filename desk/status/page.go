@@ -87,7 +87,7 @@ type told struct {
 
 type fact struct {
 	Name, Text string
-	At         time.Time
+	At         time.Time // zero: it is no time
 }
 
 type update struct {
@@ -242,6 +242,9 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 	}
 	if !i.End.IsZero() {
 		t.Facts = append(t.Facts, fact{w.End, incident.ClockSeconds(i.End, zone).In(lang), i.End})
+	}
+	if i.Missed.All > 0 {
+		t.Facts = append(t.Facts, fact{w.Missed, i.Missed.People().In(lang), time.Time{}})
 	}
 	for _, u := range i.Updates {
 		other := ""

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,15 +33,19 @@ type Server struct {
 	subscribers *Subscribers
 
 	mu     sync.Mutex
-	second int64 // of what is kept
+	second int64 // when the file was last looked at
+	file   os.FileInfo
 	doc    *Document
 	err    error
-	pages  map[string]answer
+	pages  map[string]answer // by path and language
 }
 
+// answer is a page as it is given to everyone, plain and small by gzip, each with
+// its entity tag.
 type answer struct {
-	kind        string
-	body, small []byte
+	kind          string
+	body, small   []byte
+	tag, smallTag string
 }
 
 // NewServer makes one. url is where the public finds the page ("": not known;
@@ -103,15 +111,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "public, max-age=30")
 	}
 	h.Set("Vary", "Accept-Language, Accept-Encoding")
-	body := a.body
+	body, tag := a.body, a.tag
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = a.small
+		body, tag = a.small, a.smallTag
 	}
-	h.Set("Content-Length", fmt.Sprint(len(body)))
+	h.Set("ETag", tag)
+	if had(r.Header.Get("If-None-Match"), tag) {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
 		w.Write(body)
 	}
+}
+
+// had says whether a client has what it asks for already, by RFC 9110, 13.1.2.
+func had(header, tag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		if part = strings.TrimPrefix(strings.TrimSpace(part), "W/"); part == tag || part == "*" {
+			return true
+		}
+	}
+	return false
 }
 
 var errNoPage = errors.New("status: no such page")
@@ -120,7 +144,7 @@ var errNoPage = errors.New("status: no such page")
 var paths = []string{"/", "/feed.atom", "/feed.json", "/badge.svg", "/calendar.ics"}
 
 // answer gives a page as of this second: everyone who asks within it gets the
-// same bytes.
+// same bytes. What tells no age stays until the file says something else.
 func (s *Server) answer(path, lang string) (answer, error) {
 	if !slices.Contains(paths, path) {
 		return answer{}, errNoPage
@@ -129,13 +153,8 @@ func (s *Server) answer(path, lang string) (answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Unix() != s.second || s.pages == nil {
-		doc, err := Read(s.dir)
-		if err == nil {
-			s.doc, s.err = doc, nil
-		} else if s.doc == nil { // else what was last heard stands, with its age
-			s.err = err
-		}
-		s.second, s.pages = now.Unix(), map[string]answer{}
+		s.look()
+		s.second = now.Unix()
 	}
 	if s.doc == nil {
 		return answer{}, s.err
@@ -148,6 +167,25 @@ func (s *Server) answer(path, lang string) (answer, error) {
 		s.pages[path+lang] = a
 	}
 	return a, err
+}
+
+// look reads the file where it is another one than last time, and forgets the
+// pages that are not true any more; s.mu is held.
+func (s *Server) look() {
+	maps.DeleteFunc(s.pages, func(key string, _ answer) bool {
+		return strings.HasPrefix(key, "/badge.svg") || !strings.Contains(key, ".")
+	})
+	info, err := os.Stat(filepath.Join(s.dir, File))
+	if err == nil && s.file != nil && os.SameFile(info, s.file) && info.ModTime().Equal(s.file.ModTime()) && info.Size() == s.file.Size() {
+		return
+	}
+	doc, err := Read(s.dir)
+	switch {
+	case err == nil:
+		s.doc, s.err, s.file, s.pages = doc, nil, info, map[string]answer{}
+	case s.doc == nil: // else what was last heard stands, with its age
+		s.err = err
+	}
 }
 
 func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.Location, live bool, l links) (a answer, err error) {
@@ -176,17 +214,19 @@ func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.L
 	z.Write(a.body) // to memory: it cannot fail
 	z.Close()
 	a.small = b.Bytes()
+	sum := sha256.Sum256(a.body)
+	name := base64.RawURLEncoding.EncodeToString(sum[:12])
+	a.tag, a.smallTag = `"`+name+`"`, `"`+name+`-gz"`
 	return a, nil
 }
 
 // Language is what was chosen by ?lang=, or what the browser prefers: German
 // where it ranks before English; "de" or "en".
 func Language(r *http.Request) string {
-	switch r.URL.Query().Get("lang") {
-	case "de":
-		return "de"
-	case "en":
-		return "en"
+	if r.URL.RawQuery != "" {
+		if lang := r.URL.Query().Get("lang"); lang == "de" || lang == "en" {
+			return lang
+		}
 	}
 	best, lang := -1., "en"
 	for i, part := range strings.Split(r.Header.Get("Accept-Language"), ",") {
@@ -197,7 +237,8 @@ func Language(r *http.Request) string {
 		name, _, _ = strings.Cut(name, "-")
 		q := 1.
 		if v, ok := strings.CutPrefix(strings.TrimSpace(rest), "q="); ok {
-			if _, err := fmt.Sscanf(v, "%g", &q); err != nil {
+			var err error
+			if q, err = strconv.ParseFloat(v, 64); err != nil {
 				q = 0
 			}
 		}

@@ -6,7 +6,7 @@ import "github.com/deichproject/deich/desk/incident"
 type words struct {
 	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt                      string
 	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted                                   string
-	Begin, Mitigated, Restored, End, Skip, Figures, Legend, Updates, Foot                                   string
+	Begin, Mitigated, Restored, End, Missed, Skip, Figures, Legend, Updates, Foot                           string
 	Again, Good, Some, Bad, None, Disturbed, Partly, Needs, Planned, Working, Runs, To, Calendar, Subscribe string
 	States, Badge                                                                                           map[State]string
 	Sentences                                                                                               map[State]string
@@ -22,7 +22,7 @@ var english = words{
 	Ended:    "The system that measures was switched off at %s. What stands here was true then.",
 	Draft:    "Written by the system from its measurements; no person has looked at it yet.",
 	Affected: "Users were affected", Held: "More requests than usual", Lasting: "for %s so far", Lasted: "lasted %s",
-	Begin: "Began", Mitigated: "Users served again", Restored: "Everybody served again", End: "Over", Skip: "Skip to what is so now",
+	Begin: "Began", Mitigated: "Users served again", Restored: "Everybody served again", End: "Over", Missed: "Could not read or send", Skip: "Skip to what is so now",
 	Figures: "The days in words", Legend: "Each bar is a day.", Updates: "Updates, newest first",
 	Foot:  "Times are measured, not estimated. This page does not depend on the site that it tells about.",
 	Again: "It works again since %s. We keep watching.",
@@ -45,7 +45,7 @@ var german = words{
 	Ended:    "Das System, das misst, wurde am %s abgeschaltet. Was hier steht, galt zu dieser Zeit.",
 	Draft:    "Vom System aus seinen Messungen geschrieben; noch hat kein Mensch es angesehen.",
 	Affected: "Nutzer waren betroffen", Held: "Mehr Anfragen als sonst", Lasting: "bisher %s", Lasted: "dauerte %s",
-	Begin: "Begann", Mitigated: "Nutzer wieder bedient", Restored: "Alle wieder bedient", End: "Vorbei", Skip: "Zum jetzigen Stand springen",
+	Begin: "Begann", Mitigated: "Nutzer wieder bedient", Restored: "Alle wieder bedient", End: "Vorbei", Missed: "Konnten nicht lesen oder senden", Skip: "Zum jetzigen Stand springen",
 	Figures: "Die Tage in Worten", Legend: "Jeder Balken ist ein Tag.", Updates: "Meldungen, neueste zuerst",
 	Foot:  "Zeiten sind gemessen, nicht geschätzt. Diese Seite hängt nicht von der Website ab, über die sie berichtet.",
 	Again: "Seit %s funktioniert es wieder. Wir beobachten weiter.",

@@ -157,6 +157,7 @@ func (r *run) fire(ai int, n uint32, route uint16, status int16) {
 	refused := r.refused.hit(a, deich.Time(r.now))
 	r.cover(f, refused)
 	if refused {
+		r.sawGated(f)
 		r.stats.dropped(ai)
 		r.land(fi)
 		return

@@ -22,6 +22,7 @@ func (r *run) judge(fi uint32) {
 	f.v = r.engine.Decide(&f.req)
 	r.note(f, f.v.Act, f.v.Reason, 0)
 	if f.v.Refused() {
+		r.sawRefused(f)
 		r.turnedAway(fi)
 		return
 	}
@@ -36,6 +37,7 @@ func (r *run) enter(fi uint32) {
 		r.handle()
 		f.v = r.engine.Turn(&f.req, f.v, why)
 		r.note(f, f.v.Act, why, 1)
+		r.sawRefused(f)
 		r.turnedAway(fi)
 		return
 	}
@@ -66,6 +68,9 @@ func (r *run) handle() {
 		r.fail(r.refused.take(o))
 		r.ordered(o)
 	}
+	if r.witness != nil {
+		r.witness.Events(r.out.Events)
+	}
 	for _, ev := range r.out.Events {
 		r.stats.event(ev)
 		r.ruleEvent(ev)
@@ -92,6 +97,7 @@ func (r *run) wake(w deich.Wake) {
 	f.req.At = deich.Time(r.now)
 	f.v = r.engine.Turn(&f.req, f.v, w.Reason)
 	r.note(f, f.v.Act, w.Reason, 2)
+	r.sawRefused(f)
 	r.turnedAway(fi)
 }
 
@@ -126,6 +132,7 @@ func (r *run) answered(fi uint32, failed bool) {
 		return
 	}
 	r.note(f, f.v.Act, f.v.Reason, uint64(status))
+	r.sawEnded(f, status < 500)
 	r.leave(fi, deich.Outcome{Status: status, Wait: took, Failed: failed, Credential: f.req.Credential != 0})
 	f.stage = stageReturns
 	if status >= 500 {
@@ -186,6 +193,7 @@ func (r *run) giveUp(fi uint32) {
 		r.land(fi)
 	case stagePlaced:
 		r.note(f, f.v.Act, f.v.Reason, 5)
+		r.sawEnded(f, false)
 		r.abandoned(fi)
 		f.gone = true
 		r.leave(fi, deich.Outcome{Wait: time.Duration(r.now - f.placed), Aborted: true})
@@ -206,6 +214,7 @@ func (r *run) tick() {
 	r.askCause()
 	r.calmTick()
 	r.stats.pulse(r.now, r.engine.Pulse(0))
+	r.sawTick()
 	if r.now < r.end || r.places.placed+r.places.parked > 0 || r.open > 0 {
 		r.events.push(r.now+int64(deich.TickEvery), evTick, 0, 0)
 	}

@@ -56,6 +56,7 @@ type run struct {
 	downward  uint32 // numbers of addresses in one operator's networks
 	open      int    // users' requests that have not come to their end
 	stats     *stats
+	witness   Witness // nil: nobody looks
 	trace     hash.Hash64
 	record    [24]byte
 	handled   uint64
@@ -65,7 +66,9 @@ type run struct {
 // Run rehearses a scenario. The same scenario and seed give the same report,
 // but for how long it took; an error says what the scenario asks for that
 // cannot be, or which promise the engine broke.
-func Run(s Scenario, seed uint64) (Report, error) {
+func Run(s Scenario, seed uint64) (Report, error) { return rehearsed(s, seed, nil) }
+
+func rehearsed(s Scenario, seed uint64, w Witness) (Report, error) {
 	began := time.Now()
 	if err := s.Validate(); err != nil {
 		return Report{}, err
@@ -74,6 +77,7 @@ func Run(s Scenario, seed uint64) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	r.witness = w
 	r.loop()
 	if r.err == nil {
 		r.err = r.settled()

@@ -219,6 +219,7 @@ func (r *run) arrives(fi uint32) {
 	if r.refused.hit(f.req.Client, deich.Time(r.now)) {
 		f.v = deich.Verdict{Act: deich.Drop, Reason: deich.OverBudget, RetryAfter: 2 * time.Second}
 		r.note(f, f.v.Act, f.v.Reason, 3)
+		r.sawGated(f)
 		r.turnedAway(fi)
 		return
 	}
@@ -234,6 +235,7 @@ func (r *run) turnedAway(fi uint32) {
 		return
 	}
 	c := &r.clients[f.who]
+	r.sawMissed(f)
 	r.stats.act(f, r.phaseAt(f.began))
 	if f.v.Act == deich.Deny || f.v.Act == deich.Drop {
 		c.denied = c.denied || !f.asset
@@ -350,6 +352,7 @@ func (r *run) abandoned(fi uint32) {
 	if _, ok := f.attack(); ok {
 		return
 	}
+	r.sawMissed(f)
 	if f.asset {
 		r.lostAsset(f)
 		return
