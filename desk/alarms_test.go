@@ -54,7 +54,7 @@ func TestAlertsAreSentAndTaken(t *testing.T) {
 	defer hook.Close()
 	s := State{Panics: 1}
 	d := newDesk(t, func() State { return s })
-	sender, err := alert.NewSender(alert.Config{Webhooks: []string{hook.URL}}, time.Now)
+	sender, err := alert.NewSender(alert.Config{Webhooks: []string{hook.URL}}, nil, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,6 +128,8 @@ func (d *Desk) mountClaimForm(k *Keeper) {
 		if err != nil {
 			wrong = strings.Split(err.Error(), "\n")
 		}
+		// Without a referrer browsers send a form with the origin "null", which is nobody's.
+		w.Header().Set("Referrer-Policy", "same-origin")
 		d.render(w, status, "claim.html", struct {
 			ID     string
 			Wrong  []string

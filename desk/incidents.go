@@ -351,6 +351,7 @@ func (k *Keeper) copyOf(id string) (*IncidentView, error) {
 	c := *i
 	c.Timeline, c.Updates, c.Verdicts = slices.Clone(i.Timeline), slices.Clone(i.Updates), slices.Clone(i.Verdicts)
 	c.Rules, c.Claims, c.Origins, c.Parts = slices.Clone(i.Rules), slices.Clone(i.Claims), slices.Clone(i.Origins), slices.Clone(i.Parts)
+	c.Outside = slices.Clone(i.Outside)
 	cause, sure := c.Cause()
 	return &IncidentView{&c, cause, sure}, nil
 }
@@ -418,6 +419,14 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 	say("Began at %s.", "Begann um %s.", clock(i.Begin))
 	lost, asked := i.Toll.Users.Lost(), i.Toll.Users.Asked-min(i.Toll.Users.Own, i.Toll.Users.Asked)
 	switch {
+	case i.FromOutside():
+		var names []string
+		for _, o := range i.Outside {
+			if !slices.Contains(names, o.Name) {
+				names = append(names, o.Name)
+			}
+		}
+		say(" Probes elsewhere could not reach: %s.", " Sonden anderswo erreichten nicht: %s.", strings.Join(names, ", "))
 	case !i.Hurt && asked > 0:
 		say(" Users were served throughout: %d of %d requests.", " Nutzer wurden durchgehend bedient: %d von %d Anfragen.", asked-min(lost, asked), asked)
 	case !i.Hurt:

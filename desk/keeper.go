@@ -332,6 +332,7 @@ func (k *Keeper) see(now time.Time, s *State) {
 		return
 	}
 	sample := sampleBetween(last, is, s)
+	sample.Outside = ofOutside(k.outside(now))
 	facts := k.watch.See(sample)
 	if err := k.keep(facts); err == nil {
 		k.hold(facts, now)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/probe"
 	"github.com/deichproject/deich/desk/record"
 	"github.com/deichproject/deich/desk/status"
 )
@@ -491,6 +492,62 @@ func TestProbesAgreeOnTheStatusPage(t *testing.T) {
 	o.play(200, 20, 0, false)
 	if got, want := parts(), "www.example.org up false, mail unknown true, pay unknown true"; got != want {
 		t.Errorf("nobody lately: %s, want %s", got, want)
+	}
+}
+
+// Where several probes agree and nothing is open, an incident opens, since the
+// first failed check, and says who found what; one alone opens none.
+func TestProbesOpenAnIncident(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	look := func(ok bool, all ...string) {
+		t.Helper()
+		r := probe.Result{Name: "pay", Target: "tcp://192.0.2.1:443", OK: ok, Text: "connection refused"}
+		for _, by := range all {
+			if err := probe.Write(dir, probe.Report{By: by, At: o.at, Results: []probe.Result{r}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.play(30, 20, 0, false)
+	}
+	look(true, "berlin", "paris")
+	first := o.at
+	look(false, "berlin")
+	look(false, "berlin")
+	if all := o.k.list(); len(all) != 0 {
+		t.Fatalf("one probe alone opens %+v", all)
+	}
+	look(false, "berlin", "paris")
+	v, err := o.k.view(Latest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.Begin.Equal(first) || v.Hurt || v.Cause != "unknown" || len(v.Outside) != 1 || v.Outside[0].Name != "pay" || !v.Outside[0].To.IsZero() ||
+		v.Outside[0].Text.English != "2 of 2 probes find it down: berlin (connection refused), paris (connection refused)." {
+		t.Errorf("begin %s, want %s; %+v", v.Begin, first, v)
+	}
+	d, err := status.Read(dir)
+	if err != nil || len(d.Current) != 1 || !d.Current[0].Outside || !strings.Contains(d.Current[0].Updates[0].Text.English, "pay cannot be reached from outside.") {
+		t.Errorf("%v, the public is told %+v", err, d)
+	}
+	if b, _ := os.ReadFile(filepath.Join(dir, status.File)); bytes.Contains(b, []byte("berlin")) {
+		t.Error("the status page's file names a probe")
+	}
+	o.k.log.Close()
+	o.open(t, dir) // as after a kill
+	look(true, "paris")
+	if v, err = o.k.view(Latest); err != nil || len(v.Outside) != 1 || !v.Outside[0].To.IsZero() {
+		t.Errorf("in doubt: %v, %+v", err, v.Outside)
+	}
+	back := o.at
+	for o.at.Sub(back) < incident.QuietFor+2*time.Minute {
+		look(true, "berlin", "paris")
+	}
+	if v, err = o.k.view(Latest); err != nil || v.Life != incident.Resolved || v.End.Sub(back) > 10*time.Second || v.Outside[0].To.IsZero() {
+		t.Errorf("%v, %s, over at %s, back since %s: %+v", err, v.Life, v.End, back, v.Outside)
+	}
+	if all := o.k.list(); len(all) != 1 {
+		t.Errorf("%d incidents", len(all))
 	}
 }
 

@@ -63,8 +63,10 @@ const (
 	claimWindowMax = 7 * 24 * time.Hour
 	// postEvery is how often the status page's file is written, so that the page knows when it was last heard.
 	postEvery = 5 * time.Second
-	// outsideEvery is how often the reports of probes are read for the status page.
+	// outsideEvery is how often the reports of probes are read, for the status page and for incidents.
 	outsideEvery = 5 * time.Second
+	// foundNamed bounds the probes that an incident's evidence names with what they saw; of more it says how many.
+	foundNamed = 8
 	// nameMax bounds a person's name, in bytes; longer is 422.
 	nameMax = 100
 )

@@ -1,10 +1,13 @@
 package desk
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/desk/probe"
 	"github.com/deichproject/deich/desk/status"
 )
@@ -44,15 +47,42 @@ func (k *Keeper) outside(now time.Time) []probe.View {
 	return k.views
 }
 
-// nameless is what probes call a site that has no name.
-const nameless = "website"
+// ofOutside is what incidents see of that.
+func ofOutside(views []probe.View) (all []incident.Outside) {
+	for _, v := range views {
+		o := incident.Outside{Name: v.Name, Down: v.Agreed, Up: v.Well, Since: v.Since}
+		if v.Agreed {
+			o.Text = evidence(&v)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// evidence says which probes found something down, and what they saw.
+func evidence(v *probe.View) incident.Text {
+	var said []string
+	for _, f := range v.Found[:min(len(v.Found), foundNamed)] {
+		said = append(said, f.By+" ("+f.Text+")")
+	}
+	all, n := strings.Join(said, ", "), len(v.Found)
+	t := incident.Text{
+		English: fmt.Sprintf("%d of %d probes find it down: %s.", n, v.Probes, all),
+		German:  fmt.Sprintf("%d von %d Sonden finden es ausgefallen: %s.", n, v.Probes, all),
+	}
+	if more := n - len(said); more > 0 {
+		t.English += fmt.Sprintf(" So do %d more.", more)
+		t.German += fmt.Sprintf(" So auch %d weitere.", more)
+	}
+	return t
+}
 
 // seenFromOutside puts in what probes say: of what Deich stands in front of, that
 // it is down, and all else that they look at as what the platform needs.
 func seenFromOutside(parts []status.Component, views []probe.View) []status.Component {
 	for _, v := range views {
 		at := slices.IndexFunc(parts, func(c status.Component) bool {
-			return c.Name == v.Name || c.Name == "" && v.Name == nameless
+			return c.Name == v.Name || c.Name == "" && v.Name == incident.Nameless
 		})
 		if at < 0 {
 			c := status.Component{Name: v.Name, State: status.Up, Needed: true}

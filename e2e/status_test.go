@@ -1,10 +1,17 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deichproject/deich/desk/mail/mailtest"
 )
 
 // What people announce, and what several probes agree on, stands on the status
@@ -38,6 +45,9 @@ func TestStatusPageTells(t *testing.T) {
 	if out := b.must(t, "probe", "--list", "--data", data); !strings.Contains(out, "DOWN  pay") || !strings.Contains(out, "well  website") {
 		t.Error(out)
 	}
+	if out := b.must(t, "incident", "show", "latest", "--data", data); !strings.Contains(out, "pay cannot be reached from outside since") || !strings.Contains(out, "2 of 2 probes find it down: a (") {
+		t.Error(out)
+	}
 	for path, want := range map[string]string{
 		"/feed.atom": "application/atom+xml; charset=utf-8", "/feed.json": "application/feed+json; charset=utf-8", "/badge.svg": "image/svg+xml", "/calendar.ics": "text/calendar; charset=utf-8",
 	} {
@@ -64,6 +74,51 @@ func TestStatusPageTells(t *testing.T) {
 		r.Body.Close()
 		t.Error("it goes on after Deich was ended")
 	}
+}
+
+// On the page that protect starts people subscribe, too: what that takes reaches its
+// process, but for the password, which stays in its file.
+func TestStatusPageOfProtectLetsPeopleSubscribe(t *testing.T) {
+	b, origin, data, inbox := build(t), platform(t, "hello"), t.TempDir(), mailtest.New(t)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := b.protect(t, data, origin.URL, "--status", "127.0.0.1:0", "--status-url", "https://status.example.org/",
+		"--smtp", inbox.Addr(), "--from", "status@example.org", "--smtp-user", "status", "--smtp-password", password)
+	page := pageOf(t, p)
+	if r, body := get(t, visitor(t), page+"/subscribe?lang=de"); r.StatusCode != 200 || !strings.Contains(body, "E-Mail-Adresse") || strings.Contains(body, "Webhook") {
+		t.Errorf("%s %s", r.Status, body)
+	}
+	r, err := visitor(t).PostForm(page+"/subscribe?lang=de", url.Values{"mail": {"ada@example.org"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	var got []string
+	for end := time.Now().Add(patience); len(got) == 0; time.Sleep(aMoment) {
+		if got = inbox.Took(); len(got) == 0 && time.Now().After(end) {
+			t.Fatalf("%s, and nobody is asked", r.Status)
+		}
+	}
+	if !strings.Contains(got[0], "To: ada@example.org\r\n") || !strings.Contains(got[0], "https://status.example.org/confirm?t=") {
+		t.Errorf("%q", got)
+	}
+	if all := inbox.Auth(); len(all) != 1 || all[0] != "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00status\x00hunter2")) {
+		t.Errorf("it signs in by %q", all)
+	}
+	pid, err := os.ReadFile(filepath.Join(data, "status.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, _, _ := strings.Cut(string(pid), "\n")
+	if said, err := os.ReadFile("/proc/" + number + "/cmdline"); runtime.GOOS == "linux" && (err != nil || !strings.Contains(string(said), "--smtp-password=") || strings.Contains(string(said), "hunter2")) {
+		t.Errorf("%v, its command line is %q", err, said)
+	}
+	if all := strings.Join(p.lines(), "\n"); strings.Contains(all, "hunter2") {
+		t.Error(all)
+	}
+	p.stop(t)
 }
 
 // pageOf is where a Deich's status page is.

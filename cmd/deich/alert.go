@@ -8,11 +8,16 @@ import (
 
 	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/mail"
 )
 
 // tellAlerts has the desk tell people what needs them.
-func (s *station) tellAlerts(c alert.Config) error {
-	sender, err := alert.NewSender(c, time.Now)
+func (s *station) tellAlerts(c alert.Config, by mail.Config) error {
+	mailer, err := by.Open()
+	if err != nil {
+		return err
+	}
+	sender, err := alert.NewSender(c, mailer, time.Now)
 	if err != nil {
 		return err
 	}
@@ -69,7 +74,7 @@ func (c *alertListCommand) Run(t *terminal) error {
 		t.say("%s.", text)
 	}
 	if len(v.Places) == 0 {
-		t.say("Nobody is told: alerts.webhooks and alerts.alertmanagers name the places that are.")
+		t.say("Nobody is told: alerts.webhooks, alerts.mail and alerts.alertmanagers name the places that are.")
 	}
 	return nil
 }
@@ -119,7 +124,7 @@ func (c *alertTestCommand) Run(t *terminal) error {
 		return err
 	}
 	if len(all) == 0 {
-		return hint(errors.New("nobody is told"), "name the places in the configuration: alerts.webhooks, alerts.alertmanagers")
+		return hint(errors.New("nobody is told"), "name the places in the configuration: alerts.webhooks, alerts.mail, alerts.alertmanagers")
 	}
 	failed := 0
 	for _, one := range all {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/atlas"
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/mail"
 	"github.com/deichproject/deich/edge"
 	"github.com/deichproject/deich/gate"
 	"github.com/deichproject/deich/guard"
@@ -45,12 +47,67 @@ type settings struct {
 	ConsoleNames []string `json:"console_names"`
 	// Status is where the status page is, served by a process of its own; "off" for none.
 	Status string `json:"status"`
+	// StatusURL is where the public finds it: feeds and messages name it.
+	StatusURL string `json:"status_url"`
+	// Subscribe lets the public be told of what is said there.
+	Subscribe subscribing `json:"subscribe"`
+	// Mail is the server that e-mail is handed to: subscribers', and alerts.
+	Mail mail.Config `json:"mail"`
 	// Alerts are for who is told what needs a person.
 	Alerts alert.Config `json:"alerts"`
 	// Data is the folder for keys, what the engine learned, and lists.
 	Data string `json:"data"`
 
 	atlas *atlas.Atlas // what Networks say; nil: none is named
+}
+
+// subscribing is how the public can be told; by none where nothing is said.
+type subscribing struct {
+	Mail     bool `json:"mail"`
+	Webhooks bool `json:"webhooks"`
+}
+
+// validateTelling gives what is wrong with how the public and the operators are told.
+func (s settings) validateTelling() (all []*deich.PolicyError) {
+	say := func(path, text string) { all = append(all, &deich.PolicyError{Path: path, Text: text}) }
+	for _, m := range s.Mail.Validate() {
+		say(join("mail", m.Path), m.Text)
+	}
+	for _, m := range s.Alerts.Validate() {
+		say(join("alerts", m.Path), m.Text)
+	}
+	if len(s.Alerts.Mail) > 0 && s.Mail.Server == "" {
+		say("alerts.mail", "mail.server is missing, which sends it")
+	}
+	if u, err := url.Parse(s.StatusURL); s.StatusURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		say("status_url", fmt.Sprintf("%q: where the public finds the page, as in https://status.example.org/", s.StatusURL))
+	}
+	for _, by := range []struct {
+		path  string
+		asked bool
+	}{{"subscribe.mail", s.Subscribe.Mail}, {"subscribe.webhooks", s.Subscribe.Webhooks}} {
+		switch {
+		case !by.asked:
+		case s.Status == consoleOff:
+			say(by.path, "there is no status page to subscribe on: status is off")
+		case s.StatusURL == "":
+			say(by.path, "where the public finds the page is missing, since links in messages begin with it: status_url")
+		}
+	}
+	if s.Subscribe.Mail && s.Mail.Server == "" {
+		say("subscribe.mail", "mail.server is missing, which sends it")
+	}
+	return all
+}
+
+// page is the command that serves the status page, in a process of its own.
+func (s settings) page(data string) *statusServeCommand {
+	c := &statusServeCommand{Listen: s.Status, URL: s.StatusURL, Webhooks: s.Subscribe.Webhooks}
+	c.Data = data
+	if s.Subscribe.Mail {
+		c.SMTP, c.From, c.SMTPUser, c.Password = s.Mail.Server, s.Mail.From, s.Mail.User, s.Mail.PasswordFile
+	}
+	return c
 }
 
 func (s settings) defaults() settings {
@@ -83,9 +140,7 @@ func (s settings) validate() []*deich.PolicyError {
 			all = append(all, &deich.PolicyError{Path: join(part.name, e.Path), Text: e.Text})
 		}
 	}
-	for _, m := range s.Alerts.Validate() {
-		all = append(all, &deich.PolicyError{Path: join("alerts", m.Path), Text: m.Text})
-	}
+	all = append(all, s.validateTelling()...)
 	for _, a := range []struct{ path, address, such string }{{"console", s.Console, consoleDefault}, {"status", s.Status, ":2021"}} {
 		if err := checkAddress(a.address, a.such); err != nil {
 			all = append(all, &deich.PolicyError{Path: a.path, Text: err.Error()})
@@ -171,6 +226,7 @@ func (s *settings) resolve(dir string) {
 	from(&s.Data)
 	from(&s.AccessLog)
 	from(&s.ACME.DirectoryCA)
+	from(&s.Mail.PasswordFile)
 	from(&s.Spool.NATS.Credentials)
 	from(&s.Spool.NATS.CA)
 	for i := range s.Networks {

@@ -34,6 +34,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"gate/limits.go", "The gate", "What the kernel holds for Deich."},
 	{"desk/limits.go", "The private server", "The console and the private API."},
 	{"desk/alert/limits.go", "Alerts", "Who is told what needs a person, and how often."},
+	{"desk/mail/limits.go", "E-mail", "What is sent to subscribers, and to those who are told what needs a person."},
 	{"desk/incident/limits.go", "Incidents", "What one incident may hold, and from which figures on it is one."},
 	{"desk/dossier/limits.go", "Dossiers", "How much of a long incident a dossier shows one by one."},
 	{"desk/status/limits.go", "The status page", "What it may hold, and what its server takes."},

@@ -1,5 +1,7 @@
 package main
 
+import "time"
+
 // Every bound of the process itself, by name.
 const (
 	// heapRoom is how much may be allocated between two collections at least: a
@@ -10,4 +12,11 @@ const (
 	heapRoom = 64 << 20
 	// pageNice is how far the status page's process gives way to others that want the processor, as nice(1) counts it; on Linux.
 	pageNice = 10
+	// handOverWait is how long the command may take that takes a published status page on; then it is ended, and tried
+	// again with the next one.
+	handOverWait = 2 * time.Minute
+	// handOverGrace is how long is waited for what it said once it was ended.
+	handOverGrace = 2 * time.Second
+	// handOverSaid bounds what is told of its errors, in bytes; the rest is dropped.
+	handOverSaid = 2 << 10
 )

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,8 +29,8 @@ type statusPage struct {
 const statusStartWait = 5 * time.Second
 
 // takePidFile locks the file that tells of the page's process, and writes it:
-// its number, where it was told to listen, and where it listens.
-func takePidFile(name, listen, address string) (*os.File, error) {
+// its number, what it was told, and where it listens.
+func takePidFile(name, told, address string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
@@ -37,15 +38,15 @@ func takePidFile(name, listen, address string) (*os.File, error) {
 	if err := lockNow(f); err != nil {
 		return nil, errors.Join(errors.New("status page: another one serves this data folder"), f.Close())
 	}
-	if err := errors.Join(f.Truncate(0), func() error { _, err := fmt.Fprintf(f, "%d\n%s\n%s\n", os.Getpid(), listen, address); return err }()); err != nil {
+	if err := errors.Join(f.Truncate(0), func() error { _, err := fmt.Fprintf(f, "%d\n%s\n%s\n", os.Getpid(), told, address); return err }()); err != nil {
 		return nil, errors.Join(fmt.Errorf("status page: %w", err), f.Close())
 	}
 	return f, nil
 }
 
 // survivor finds the page's process of a station that crashed: the lock says
-// that it lives, and only it writes that file. listen is where it was told to.
-func survivor(data string) (page *statusPage, listen string) {
+// that it lives, and only it writes that file. told is what it was told.
+func survivor(data string) (page *statusPage, told string) {
 	f, err := os.OpenFile(filepath.Join(data, statusPidFile), os.O_RDWR, 0)
 	if err != nil {
 		return nil, ""
@@ -82,53 +83,91 @@ func waitGone(data string) {
 	}
 }
 
+// aside keeps what the page's process says until it listens, and hands on what it
+// says from then on. It is safe for concurrent use.
+type aside struct {
+	mu   sync.Mutex
+	kept strings.Builder // at most asideMax bytes
+	to   io.Writer       // nil: it is kept
+}
+
+// asideMax bounds what is kept of that, in bytes; the rest is dropped.
+const asideMax = 4 << 10
+
+func (a *aside) Write(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.to != nil {
+		return a.to.Write(b)
+	}
+	a.kept.Write(b[:min(len(b), asideMax-a.kept.Len())])
+	return len(b), nil
+}
+
+// said gives what was kept.
+func (a *aside) said() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.kept.String()
+}
+
+// handOn hands on what was kept, and everything from now on.
+func (a *aside) handOn(to io.Writer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.to = to
+	io.WriteString(to, a.kept.String())
+}
+
 // startStatusPage starts the page's process, or takes over the one that is there
-// where it listens as wanted; with "off" there is none.
-func startStatusPage(data, listen string) (*statusPage, error) {
-	if p, where := survivor(data); p != nil {
-		if where == listen {
+// where it was told the same; where it listens at "off" there is none. What it says
+// while it serves goes to errs.
+func startStatusPage(want *statusServeCommand, errs io.Writer) (*statusPage, error) {
+	if p, told := survivor(want.Data); p != nil {
+		if told == want.told() {
 			return p, nil
 		}
 		p.end()
-		waitGone(data)
+		waitGone(want.Data)
 	}
-	if listen == consoleOff {
+	if want.Listen == consoleOff {
 		return nil, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
-	c := exec.Command(self, "status", "serve", "--child", "--data", data, "--listen", listen)
+	c := exec.Command(self, append([]string{"status", "serve", "--child", "--data=" + want.Data}, want.arguments()...)...)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
-	var errs strings.Builder
-	c.Stderr = &limited{&errs, 4 << 10}
+	said := new(aside)
+	c.Stderr = said
 	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
 	page := &statusPage{process: c.Process, exited: make(chan struct{})}
-	said := make(chan string, 1)
+	listening := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(io.LimitReader(out, 256)).ReadString('\n')
-		said <- strings.TrimSpace(line)
+		listening <- strings.TrimSpace(line)
 		io.Copy(io.Discard, out)
 		c.Wait()
 		close(page.exited)
 	}()
 	select {
-	case page.address = <-said:
+	case page.address = <-listening:
 	case <-time.After(statusStartWait):
 	}
 	if page.address == "" {
 		page.end()
-		if said := strings.TrimSpace(strings.TrimPrefix(errs.String(), "deich: ")); said != "" {
-			return nil, errors.New(said)
+		if text := strings.TrimSpace(strings.TrimPrefix(said.said(), "deich: ")); text != "" {
+			return nil, errors.New(text)
 		}
 		return nil, errors.New("status page: it did not start")
 	}
+	said.handOn(errs)
 	return page, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/deichproject/deich/desk/mail"
 	"github.com/deichproject/deich/edge"
 	"github.com/deichproject/deich/gate"
 )
@@ -25,6 +26,12 @@ type protectCommand struct {
 	Data           string   `help:"Folder for keys, what the engine learned, and lists (${default})." type:"path" default:"${data}" placeholder:"DIR"`
 	Console        string   `default:"127.0.0.1:2020" help:"Where the private server listens; off for none (${default})." placeholder:"ADDR"`
 	Status         string   `default:":2021" help:"Where the status page is, open to everyone; off for none (${default})." placeholder:"ADDR"`
+	StatusURL      string   `name:"status-url" help:"Where the public finds the status page: feeds and messages name it." placeholder:"URL"`
+	StatusWebhooks bool     `help:"Let the public subscribe there by webhook; with --status-url."`
+	SMTP           string   `name:"smtp" help:"Let the public subscribe there by e-mail, which this server sends; with --status-url." placeholder:"HOST:PORT"`
+	From           string   `help:"The sender of that e-mail." placeholder:"ADDRESS"`
+	SMTPUser       string   `name:"smtp-user" help:"The user at that server; none where it asks for none." placeholder:"NAME"`
+	Password       string   `name:"smtp-password" help:"The file that holds their password." type:"path" placeholder:"FILE"`
 	Observe        bool     `help:"Judge, count and explain, and let everything pass."`
 	Gate           string   `default:"off" help:"Have the kernel drop what judged sources send: off, auto, xdp or nft (${default})." placeholder:"MODE"`
 	Networks       []string `help:"Files (.mmdb) that say who runs a network and in which country it is, with commas between them." type:"path" placeholder:"FILE"`
@@ -39,7 +46,8 @@ func (protectCommand) Help() string {
 		"  deich protect --to http://10.0.0.5 --listen :443 --cert site.pem --key site.key\n" +
 		"  deich protect --to http://127.0.0.1:3000 --trusted-proxies 10.0.0.0/8\n" +
 		"  deich protect --to http://127.0.0.1:3000 --networks dbip-asn-lite.mmdb,dbip-country-lite.mmdb\n" +
-		"  deich protect --to http://127.0.0.1:3000 --status off\n\n" +
+		"  deich protect --to http://127.0.0.1:3000 --status off\n" +
+		"  deich protect --to http://127.0.0.1:3000 --status-url https://status.example.org/ --smtp mail.example.org:587 --from status@example.org\n\n" +
 		"It needs nothing else: it finds out by itself what the origin can do."
 }
 
@@ -71,6 +79,8 @@ func (c *protectCommand) settings() (settings, error) {
 		Gate:     gate.Config{Mode: c.Gate},
 		Networks: c.Networks,
 		Console:  c.Console, Data: c.Data, Status: c.Status,
+		StatusURL: c.StatusURL, Subscribe: subscribing{Mail: c.SMTP != "", Webhooks: c.StatusWebhooks},
+		Mail: mail.Config{Server: c.SMTP, From: c.From, User: c.SMTPUser, PasswordFile: c.Password},
 	}
 	s.Policy.Observe = c.Observe
 	s = s.defaults()
@@ -93,7 +103,9 @@ func flagOf(path string) string {
 		{"sites[0].origins", "--to"}, {"sites[0].names", "--domain"}, {"acme.email", "--email"},
 		{"acme.directory_ca", "--directory-ca"}, {"acme.directory", "--directory"},
 		{"sites[0].certificate", "--cert"}, {"listen", "--listen"},
-		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"}, {"status", "--status"},
+		{"trusted_proxies", "--trusted-proxies"}, {"console", "--console"}, {"status_url", "--status-url"}, {"status", "--status"},
+		{"subscribe.mail", "--smtp"}, {"subscribe.webhooks", "--status-webhooks"},
+		{"mail.server", "--smtp"}, {"mail.from", "--from"}, {"mail.user", "--smtp-user"},
 		{"gate.mode", "--gate"}, {"networks", "--networks"},
 	} {
 		if strings.HasPrefix(path, f.path) {

@@ -108,7 +108,7 @@ func openStation(t *terminal, first settings, again func() (settings, error)) (s
 		}
 	}()
 	s.keepIncidents()
-	if err = s.tellAlerts(first.Alerts); err != nil {
+	if err = s.tellAlerts(first.Alerts, first.Mail); err != nil {
 		return nil, err
 	}
 	if s.edge, err = edge.New(edge.Options{
@@ -262,7 +262,7 @@ func (s *station) serve(ctx context.Context) (err error) {
 	}
 	s.keeping.start()
 	// Like the desk, the page stands apart.
-	if s.page, err = startStatusPage(s.data.path, s.inForce.Load().Status); err != nil {
+	if s.page, err = startStatusPage(s.inForce.Load().page(s.data.path), s.terminal.errs); err != nil {
 		s.terminal.warn("%v", err)
 	}
 	s.announce()
@@ -339,6 +339,9 @@ func (s *station) reload() error {
 	if next.Data != before.Data || next.Console != before.Console || next.Status != before.Status || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
 		return errors.New("data, console, console_names and status cannot change while Deich runs: restart it")
 	}
+	if next.StatusURL != before.StatusURL || next.Subscribe != before.Subscribe || next.Mail != before.Mail {
+		return errors.New("status_url, subscribe and mail cannot change while Deich runs: restart it")
+	}
 	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes || !next.Spool.NATS.Same(before.Spool.NATS) {
 		return errors.New("spool: the first kept route, bytes and nats need a restart of Deich")
 	}
@@ -348,7 +351,7 @@ func (s *station) reload() error {
 	if before.Gate.Mode != gate.Off && next.Policy.Observe != before.Policy.Observe {
 		return errors.New("policy.observe cannot change while a gate is asked for: restart Deich")
 	}
-	if !slices.Equal(next.Alerts.Webhooks, before.Alerts.Webhooks) || !slices.Equal(next.Alerts.Alertmanagers, before.Alerts.Alertmanagers) {
+	if !slices.Equal(next.Alerts.Webhooks, before.Alerts.Webhooks) || !slices.Equal(next.Alerts.Alertmanagers, before.Alerts.Alertmanagers) || !slices.Equal(next.Alerts.Mail, before.Alerts.Mail) {
 		return errors.New("alerts cannot change while Deich runs: restart it")
 	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more

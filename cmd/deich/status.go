@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"net/mail"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/deichproject/deich/desk/mail"
 	"github.com/deichproject/deich/desk/status"
 )
 
@@ -68,7 +70,7 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	}
 	if c.Child {
 		name := filepath.Join(c.Data, statusPidFile)
-		lock, err := takePidFile(name, c.Listen, l.Addr().String())
+		lock, err := takePidFile(name, c.told(), l.Addr().String())
 		if err != nil {
 			return errors.Join(err, l.Close())
 		}
@@ -85,31 +87,48 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	return server.Serve(ctx, l)
 }
 
+// arguments are the flags that make this command, but for its data folder. No
+// secret is among them: the password stays in its file.
+func (c *statusServeCommand) arguments() (all []string) {
+	for _, f := range []struct{ flag, value string }{
+		{"listen", c.Listen}, {"url", c.URL}, {"smtp", c.SMTP}, {"from", c.From}, {"smtp-user", c.SMTPUser}, {"smtp-password", c.Password},
+	} {
+		if f.value != "" {
+			all = append(all, "--"+f.flag+"="+f.value)
+		}
+	}
+	if c.Webhooks {
+		all = append(all, "--webhooks")
+	}
+	return all
+}
+
+// told is a word for all that a page was told, the same for the same.
+func (c *statusServeCommand) told() string {
+	is := *c
+	if path, err := filepath.Abs(c.Password); c.Password != "" && err == nil {
+		is.Password = path // as the process itself has it
+	}
+	sum := sha256.Sum256([]byte(strings.Join(is.arguments(), "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
 // subscribersLock is held by the one process that tells a folder's subscribers.
 const subscribersLock = "subscribers.lock"
 
 // subscribers opens them where the public may subscribe; else they are nil.
 func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.File, error) {
+	by := mail.Config{Server: c.SMTP, From: c.From, User: c.SMTPUser, PasswordFile: c.Password}
+	if wrong := by.Validate(); len(wrong) > 0 {
+		return nil, nil, fmt.Errorf("status: %s: %s", flagOf("mail."+wrong[0].Path), wrong[0].Text)
+	}
 	if c.SMTP == "" && !c.Webhooks {
 		return nil, nil, nil
 	}
 	o := status.SubscribeOptions{URL: c.URL, Webhooks: c.Webhooks, Zone: time.Local, Warn: func(text string) { t.warn("%s", clean(text)) }}
-	if c.SMTP != "" {
-		from, err := mail.ParseAddress(c.From)
-		if err != nil || from.Address != c.From {
-			return nil, nil, fmt.Errorf("status: --from: %q: the sender's plain address is wanted", c.From)
-		}
-		if _, _, err := net.SplitHostPort(c.SMTP); err != nil {
-			return nil, nil, fmt.Errorf("status: --smtp: %q: HOST:PORT is wanted", c.SMTP)
-		}
-		o.Mail = &status.Mailer{Server: c.SMTP, From: c.From, User: c.SMTPUser}
-		if c.Password != "" {
-			b, err := readBounded(c.Password, 4<<10)
-			if err != nil {
-				return nil, nil, fmt.Errorf("status: --smtp-password: %w", err)
-			}
-			o.Mail.Password = strings.TrimRight(string(b), "\r\n")
-		}
+	var err error
+	if o.Mail, err = by.Open(); err != nil {
+		return nil, nil, fmt.Errorf("status: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(c.Data, subscribersLock), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -127,42 +146,54 @@ func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.
 
 type statusPublishCommand struct {
 	dataFlag
-	Dir   string        `arg:"" help:"The folder." type:"path"`
-	URL   string        `name:"url" help:"Where the public finds it; feeds name it." placeholder:"URL"`
-	Every time.Duration `help:"Go on, and write it anew so often." placeholder:"SPAN"`
+	Dir     string        `arg:"" help:"The folder." type:"path"`
+	Command []string      `arg:"" optional:"" passthrough:"partial" help:"What takes the files on from there, once they are written: a command and its arguments, without a shell. {} in an argument is the folder; where none has it, the folder is the last one."`
+	URL     string        `name:"url" help:"Where the public finds it; feeds name it." placeholder:"URL"`
+	Every   time.Duration `help:"Go on, and write it anew so often." placeholder:"SPAN"`
 }
 
 func (statusPublishCommand) Help() string {
-	return "Examples:\n  deich status publish /srv/status --url https://status.example.org/\n  deich status publish /mnt/elsewhere --every 30s\n\n" +
+	return "Examples:\n  deich status publish /srv/status --url https://status.example.org/\n  deich status publish /mnt/elsewhere --every 30s\n" +
+		"  deich status publish /var/lib/deich/page --every 30s -- rsync -a {}/ web:/srv/status/\n" +
+		"  deich status publish /srv/clone --every 5m -- sh -c 'cd \"$0\" && git add -A && git commit -qm Status && git push -q'\n\n" +
 		"index.html is in English, de.html in German; feed.atom, feed.json and their .de twins are the feeds, badge.svg is for other pages. Any server of files will do."
 }
 
 func (c *statusPublishCommand) Run(t *terminal) error {
-	once := func() error {
-		names, err := status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local)
-		if err != nil {
-			return hint(err, "has a Deich run with its data in %s? name its folder: --data DIR", c.Data)
-		}
-		t.say("Written to %s: %s.", c.Dir, strings.Join(names, ", "))
-		return nil
-	}
-	if err := once(); err != nil || c.Every == 0 {
-		return err
-	}
-	if c.Every < time.Second {
-		return errors.New("status: --every: at least 1s")
-	}
 	ctx, stop := untilSignal()
 	defer stop()
+	return c.publish(ctx, t)
+}
+
+func (c *statusPublishCommand) publish(ctx context.Context, t *terminal) error {
+	if c.Every != 0 && c.Every < time.Second {
+		return errors.New("status: --every: at least 1s")
+	}
+	command := c.Command
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	names, err := status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local)
+	if err != nil {
+		return hint(err, "has a Deich run with its data in %s? name its folder: --data DIR", c.Data)
+	}
+	t.say("Written to %s: %s.", c.Dir, strings.Join(names, ", "))
+	err = handOver(ctx, command, c.Dir, handOverWait)
+	if c.Every == 0 {
+		return err
+	}
 	each := time.NewTicker(c.Every)
 	defer each.Stop()
 	for {
+		if err != nil && ctx.Err() == nil {
+			t.warn("%v", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-each.C:
-			if _, err := status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local); err != nil {
-				t.warn("%v", err)
+			if _, err = status.Publish(c.Data, c.Dir, c.URL, time.Now(), time.Local); err == nil {
+				err = handOver(ctx, command, c.Dir, handOverWait)
 			}
 		}
 	}

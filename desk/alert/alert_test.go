@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deichproject/deich/desk/mail"
+	"github.com/deichproject/deich/desk/mail/mailtest"
 )
 
 var began = time.Date(2026, 3, 7, 15, 0, 0, 0, time.UTC)
@@ -111,7 +114,7 @@ func TestSenderGroupsAndRetries(t *testing.T) {
 	hook, hooked := took(t, func() int { return status })
 	manager, managed := took(t, func() int { return 200 })
 	now := began
-	s, err := NewSender(Config{Webhooks: []string{hook.URL + "/secret-hook"}, Alertmanagers: []string{manager.URL + "/"}}, func() time.Time { return now })
+	s, err := NewSender(Config{Webhooks: []string{hook.URL + "/secret-hook"}, Alertmanagers: []string{manager.URL + "/"}}, nil, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +175,7 @@ func TestSenderStaysOnItsWay(t *testing.T) {
 		"http://[fe80::1]/":                       "no place to tell alerts to",
 		"http://0.0.0.0:9/":                       "no place to tell alerts to",
 	} {
-		s, err := NewSender(Config{Webhooks: []string{address}}, time.Now)
+		s, err := NewSender(Config{Webhooks: []string{address}}, nil, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,6 +190,75 @@ func TestSenderStaysOnItsWay(t *testing.T) {
 	}
 	for _, bad := range []string{"", "chat.example.org/x", "ftp://x", "http://", "https://x/#a", "http://a b/"} {
 		if len(Config{Webhooks: []string{bad}}.Validate()) != 1 {
+			t.Errorf("%q passes", bad)
+		}
+	}
+}
+
+// An address is a place like the others: what happens together is one letter, not
+// too often, again where the server did not take it, until somebody takes it on.
+func TestSenderWritesLetters(t *testing.T) {
+	inbox := mailtest.New(t)
+	now := began
+	m := &mail.Mailer{Server: inbox.Addr(), From: "deich@example.org"}
+	s, err := NewSender(Config{Mail: []string{"anna@example.org", "nobody@example.org"}}, m, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(seconds int, is ...Alert) []string {
+		for range seconds {
+			now = now.Add(time.Second)
+			s.See(now, is)
+			for _, p := range s.places {
+				if all := s.due(p); len(all) > 0 {
+					s.done(p, all, p.send(t.Context(), all))
+				}
+			}
+		}
+		return inbox.Took()
+	}
+	a, b := down("a"), down("b")
+	ticket := Alert{Name: "bypass_forgotten", Severity: Ticket, Text: "Bypass is on for an hour.", German: "Bypass gilt seit einer Stunde."}
+	a.German = "Die Plattform antwortet nicht."
+	step(29, a, b)
+	got := step(15, a, b, ticket)
+	if len(got) != 1 {
+		t.Fatalf("%d letters: %q", len(got), got)
+	}
+	for _, want := range []string{"To: anna@example.org\r\n", "From: deich@example.org\r\n", "Subject: Deich: PAGE: The platform does not answer. (and 2 more)\r\n", "Auto-Submitted: auto-generated", "TICKET: Bypass is on", "Die Plattform antwortet nicht.",
+		"Its name: origin_failing b", "Since 2026-03-07 15:00:01 UTC", "deich alert take NAME"} {
+		if !strings.Contains(got[0], want) {
+			t.Errorf("%q is missing in %s", want, got[0])
+		}
+	}
+	is := s.Places()
+	if is[0].Name != "mail anna@example.org" || is[0].Sent != 1 || is[0].Trouble != "" || is[1].Sent != 0 || !strings.Contains(is[1].Trouble, "550") || is[1].Waiting != 3 {
+		t.Errorf("%+v", is)
+	}
+	if !s.Take("origin_failing a", "Anna") {
+		t.Error("it is not taken on")
+	}
+	if got = step(3600, a, ticket); len(got) != 1 || !strings.Contains(got[0], "OVER: ") || strings.Contains(got[0], "origin_failing a") || strings.Contains(got[0], "alert take") {
+		t.Errorf("within an hour: %q", got)
+	}
+	for name, err := range s.Test(t.Context()) {
+		if want := name == "mail nobody@example.org"; (err != nil) != want {
+			t.Errorf("a test to %s: %v", name, err)
+		}
+	}
+	if got = inbox.Took(); len(got) != 1 || !strings.Contains(got[0], "Nothing is wrong.") {
+		t.Errorf("the test: %q", got)
+	}
+	inbox.Close()
+	step(120, a, down("c"), ticket)
+	if is = s.Places(); is[0].Waiting != 1 || !strings.Contains(is[0].Trouble, mail.ErrServer.Error()) {
+		t.Errorf("a server that is down: %+v", is)
+	}
+	if _, err := NewSender(Config{Mail: []string{"anna@example.org"}}, nil, time.Now); err == nil {
+		t.Error("without a server there is a sender")
+	}
+	for _, bad := range []string{"", "anna", "Anna <anna@example.org>", "a@example.org,b@example.org"} {
+		if len(Config{Mail: []string{bad}}.Validate()) != 1 {
 			t.Errorf("%q passes", bad)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+
+	"github.com/deichproject/deich/desk/mail"
 )
 
 // Config is whom to tell. Without any place alerts stand on the console alone.
@@ -13,6 +15,8 @@ type Config struct {
 	Webhooks []string `json:"webhooks,omitempty"`
 	// Alertmanagers are addresses of Prometheus' Alertmanager, without its path.
 	Alertmanagers []string `json:"alertmanagers,omitempty"`
+	// Mail is e-mail addresses, each a place of its own.
+	Mail []string `json:"mail,omitempty"`
 }
 
 // Mistake is what is wrong with one value.
@@ -30,7 +34,12 @@ func (c Config) Validate() (all []Mistake) {
 			}
 		}
 	}
-	if n := len(c.Webhooks) + len(c.Alertmanagers); n > placesMax {
+	for i, a := range c.Mail {
+		if !mail.Plain(a) {
+			all = append(all, Mistake{fmt.Sprintf("mail[%d]", i), fmt.Sprintf("%q: a plain address is wanted, as in anna@example.org", a)})
+		}
+	}
+	if n := len(c.Webhooks) + len(c.Alertmanagers) + len(c.Mail); n > placesMax {
 		all = append(all, Mistake{"webhooks", fmt.Sprintf("%d places are to be told: at most %d", n, placesMax)})
 	}
 	return all

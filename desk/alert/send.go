@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/deichproject/deich/desk/mail"
 )
 
 // Sender tells places what is news. It is safe for concurrent use.
@@ -27,7 +29,7 @@ type Sender struct {
 	places []*place
 }
 
-// place is one webhook or Alertmanager.
+// place is one webhook, Alertmanager or e-mail address.
 type place struct {
 	name    string // without what may be secret in its address
 	send    func(context.Context, []Alert) error
@@ -51,8 +53,9 @@ type Place struct {
 	Trouble string `json:"trouble,omitempty"` // why the last try failed
 }
 
-// NewSender makes one for the places of a configuration that is right.
-func NewSender(c Config, now func() time.Time) (*Sender, error) {
+// NewSender makes one for the places of a configuration that is right; m sends
+// e-mail, and may be nil where nobody is told by it.
+func NewSender(c Config, m *mail.Mailer, now func() time.Time) (*Sender, error) {
 	s := &Sender{client: newClient(), now: now}
 	for _, list := range []struct {
 		kind, path string
@@ -77,6 +80,19 @@ func NewSender(c Config, now func() time.Time) (*Sender, error) {
 				send: func(ctx context.Context, all []Alert) error { return s.post(ctx, to.String(), list.body(all)) },
 			})
 		}
+	}
+	if len(c.Mail) > 0 && m == nil {
+		return nil, errors.New("alert: mail: the server that sends it is missing")
+	}
+	for _, to := range c.Mail {
+		s.places = append(s.places, &place{
+			name: "mail " + to,
+			send: func(ctx context.Context, all []Alert) error {
+				ctx, cancel := context.WithTimeout(ctx, sendWait)
+				defer cancel()
+				return m.Send(ctx, []mail.Letter{letter(to, all)})[0]
+			},
+		})
 	}
 	return s, nil
 }
@@ -131,15 +147,48 @@ func (s *Sender) post(ctx context.Context, to string, body any) error {
 	return nil
 }
 
+// sentence says what an alert is, behind the word that says whom it needs.
+func (a *Alert) sentence() string {
+	if !a.Ended.IsZero() {
+		return "OVER: " + a.Text
+	}
+	return strings.ToUpper(string(a.Severity)) + ": " + a.Text
+}
+
+// letter is what an address gets. Its subject is the first alert's sentence, a
+// page's where there is one.
+func letter(to string, all []Alert) mail.Letter {
+	first, takes := &all[0], false
+	var text strings.Builder
+	for i := range all {
+		a := &all[i]
+		if page := a.Severity == Page && a.Ended.IsZero(); page {
+			if !takes {
+				first = a
+			}
+			takes = true
+		}
+		fmt.Fprintf(&text, "%s\n%s\nSince %s", a.sentence(), a.German, a.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
+		if !a.Ended.IsZero() {
+			fmt.Fprintf(&text, " until %s", a.Ended.UTC().Format("2006-01-02 15:04:05 UTC"))
+		}
+		fmt.Fprintf(&text, ". Its name: %s\n\n", a.Key())
+	}
+	if takes {
+		text.WriteString("A page is told again after an hour, unless somebody takes it on: on the console, or by deich alert take NAME.\n")
+	}
+	subject := "Deich: " + first.sentence()
+	if more := len(all) - 1; more > 0 {
+		subject += fmt.Sprintf(" (and %d more)", more)
+	}
+	return mail.Letter{To: to, Subject: subject, Text: text.String()}
+}
+
 // webhookBody is what a webhook gets.
 func webhookBody(all []Alert, test bool) any {
 	var lines []string
-	for _, a := range all {
-		word := strings.ToUpper(string(a.Severity))
-		if !a.Ended.IsZero() {
-			word = "OVER"
-		}
-		lines = append(lines, word+": "+a.Text)
+	for i := range all {
+		lines = append(lines, all[i].sentence())
 	}
 	return struct {
 		Text   string  `json:"text"`

@@ -207,3 +207,14 @@ func BenchmarkHTML(b *testing.B) {
 		}
 	}
 }
+
+// A short name is no part of a longer word, and of two names the longer one is meant.
+func TestPseudonymsOfShortNames(t *testing.T) {
+	m := newMask()
+	for _, name := range []string{"pay", "example.org", "www.example.org"} {
+		m.origin(name)
+	}
+	if got, want := m.plain("pay: a payment to www.example.org, example.org and Épay."), "Platform 1: a payment to Platform 3, Platform 2 and Épay."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

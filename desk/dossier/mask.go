@@ -1,10 +1,15 @@
 package dossier
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/deichproject/deich/desk/incident"
 )
@@ -38,6 +43,9 @@ func (m *mask) cover(i *incident.Incident) {
 	for k := range i.Verdicts {
 		i.Verdicts[k].Origin = m.origin(i.Verdicts[k].Origin)
 	}
+	for k := range i.Outside {
+		i.Outside[k].Name = m.origin(i.Outside[k].Name)
+	}
 	for k := range i.Timeline {
 		t := &i.Timeline[k]
 		t.By, t.Origin = m.person(t.By), m.origin(t.Origin)
@@ -65,6 +73,9 @@ func (m *mask) cover(i *incident.Incident) {
 	}
 	for k := range i.Verdicts {
 		m.text(&i.Verdicts[k].Why)
+	}
+	for k := range i.Outside {
+		m.text(&i.Outside[k].Text)
 	}
 	if i.Approval != nil {
 		m.text(&i.Approval.Text)
@@ -96,13 +107,44 @@ func (m *mask) plain(s string) string {
 		}
 		return a
 	})
-	for name, alias := range m.origins {
-		s = strings.ReplaceAll(s, name, alias)
+	for _, name := range longestFirst(m.origins) {
+		s = replaceWord(s, name, m.origins[name])
 	}
-	for name, alias := range m.people {
+	for _, name := range longestFirst(m.people) {
 		if len(name) > 2 {
-			s = strings.ReplaceAll(s, name, alias)
+			s = strings.ReplaceAll(s, name, m.people[name]) // also within a word: Annas
 		}
 	}
 	return s
+}
+
+// longestFirst gives names in the order in which they are replaced: one may stand
+// within another.
+func longestFirst(all map[string]string) []string {
+	return slices.SortedFunc(maps.Keys(all), func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
+}
+
+// replaceWord replaces a name where it does not stand within a longer word: what
+// probes call "pay" is no part of "payment".
+func replaceWord(s, name, with string) string {
+	var b strings.Builder
+	for {
+		at := strings.Index(s, name)
+		if at < 0 {
+			return b.String() + s
+		}
+		before, _ := utf8.DecodeLastRuneInString(b.String() + s[:at])
+		after, _ := utf8.DecodeRuneInString(s[at+len(name):])
+		b.WriteString(s[:at])
+		if partOfWord(before) || partOfWord(after) {
+			b.WriteString(name)
+		} else {
+			b.WriteString(with)
+		}
+		s = s[at+len(name):]
+	}
+}
+
+func partOfWord(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }

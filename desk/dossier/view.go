@@ -327,6 +327,7 @@ func (b *builder) worked() {
 		say(fmt.Sprintf(w.FirstWord, b.span(i.Updates[0].At.Sub(i.Begin))))
 	}
 	switch {
+	case i.FromOutside(): // how those did who did not get here is not known
 	case !i.Hurt:
 		say(w.HeldUp)
 	case !i.Mitigated.IsZero() && i.Mitigated.Sub(i.Affected) <= 3*time.Second:

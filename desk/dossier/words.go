@@ -5,7 +5,7 @@ import "github.com/deichproject/deich/desk/incident"
 // words are a dossier's, in one language.
 type words struct {
 	Dossier, Made, Summary, Reports, Facts, Plots, Timeline, Cause, Rules, Claims, Collateral, Worked, Lessons, Open, Figures string
-	Titles                                                                                                                    [2]string // known users affected, and not
+	Titles                                                                                                                    [3]string // known users affected, not, and found by probes elsewhere alone
 	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                  string
 	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                       string
 	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                    string
@@ -22,8 +22,11 @@ type words struct {
 }
 
 func (w words) titleOf(i *incident.Incident) string {
-	if i.Hurt {
+	switch {
+	case i.Hurt:
 		return w.Titles[0]
+	case i.FromOutside():
+		return w.Titles[2]
 	}
 	return w.Titles[1]
 }
@@ -38,7 +41,7 @@ func (w words) term(name string) string {
 var english = words{
 	Dossier: "Dossier", Made: "Made %s", Summary: "Summary", Reports: "What is reported", Facts: "What was measured", Plots: "Over time", Timeline: "Timeline", Cause: "Cause",
 	Rules: "Rules that acted", Claims: "Claims, held against the record", Collateral: "Who was turned away, and why", Worked: "How it went", Lessons: "Notes and lessons",
-	Open: "What is not known", Figures: "The figures", Titles: [2]string{"Users were affected, %s", "More requests than usual, %s"},
+	Open: "What is not known", Figures: "The figures", Titles: [3]string{"Users were affected, %s", "More requests than usual, %s", "Not reached from outside, %s"},
 	Thousand: ",", About: "about", Reported: "reported", Subject: "Whose", Begin: "Begin", Fixed: "Largely fixed", Duration: "Duration", Effect: "Effect",
 	NotMeasured: "Nothing of this was measured here: it is what others told.",
 	CauseUntold: "No cause is established here. What is known of it was told by others, and stands in the timeline.",
@@ -84,7 +87,7 @@ var english = words{
 var german = words{
 	Dossier: "Dossier", Made: "Erstellt am %s", Summary: "Zusammenfassung", Reports: "Was berichtet wird", Facts: "Was gemessen wurde", Plots: "Im Verlauf", Timeline: "Zeitverlauf", Cause: "Ursache",
 	Rules: "Regeln, die griffen", Claims: "Behauptungen, an der Aufzeichnung geprüft", Collateral: "Wer abgewiesen wurde, und warum", Worked: "Wie es verlief", Lessons: "Notizen und Lehren",
-	Open: "Was nicht bekannt ist", Figures: "Die Zahlen", Titles: [2]string{"Nutzer waren betroffen, %s", "Mehr Anfragen als sonst, %s"},
+	Open: "Was nicht bekannt ist", Figures: "Die Zahlen", Titles: [3]string{"Nutzer waren betroffen, %s", "Mehr Anfragen als sonst, %s", "Von außen nicht zu erreichen, %s"},
 	Thousand: ".", About: "etwa", Reported: "berichtet", Subject: "Wessen", Begin: "Beginn", Fixed: "Weitgehend behoben", Duration: "Dauer", Effect: "Wirkung",
 	NotMeasured: "Nichts davon wurde hier gemessen: Es ist, was andere berichtet haben.",
 	CauseUntold: "Eine Ursache ist hier nicht festgestellt. Was dazu bekannt ist, haben andere berichtet; es steht im Zeitverlauf.",

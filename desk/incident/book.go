@@ -10,11 +10,12 @@ import (
 
 // DayLine is one day of the history.
 type DayLine struct {
-	Day      string `json:"day"`      // 2006-01-02, in the book's zone
-	Measured int    `json:"measured"` // seconds
-	Hurt     int    `json:"hurt"`     // seconds in which known users were affected
-	Off      int    `json:"off"`      // seconds in which anything was off
-	Asked    uint64 `json:"asked"`    // by known users
+	Day      string `json:"day"`           // 2006-01-02, in the book's zone
+	Measured int    `json:"measured"`      // seconds
+	Hurt     int    `json:"hurt"`          // seconds in which known users were affected
+	Off      int    `json:"off"`           // seconds in which anything was off
+	Out      int    `json:"out,omitempty"` // of them, seconds in which probes elsewhere agreed that something is down
+	Asked    uint64 `json:"asked"`         // by known users
 	Lost     uint64 `json:"lost"`
 }
 
@@ -173,6 +174,7 @@ func (b *Book) count(r *Row) {
 	d := &b.days[len(b.days)-1]
 	d.Measured += r.Span
 	d.Off += r.Off
+	d.Out += r.Out
 	d.Hurt += r.Hurt
 	k := r.Users()
 	d.Asked += uint64(k.Asked)
@@ -211,6 +213,7 @@ func (b *Book) merge(i *Incident, f Fact) {
 	slices.SortStableFunc(to.Verdicts, func(a, c Verdict) int { return a.From.Compare(c.From) })
 	to.Rules = append(to.Rules, i.Rules...)
 	to.Claims = append(to.Claims, i.Claims...)
+	to.Outside = append(to.Outside, i.Outside...)
 	for _, o := range i.Origins {
 		to.suffers(o)
 	}
@@ -244,6 +247,11 @@ func (b *Book) split(i *Incident, f Fact) {
 			n.Rules = append(n.Rules, r)
 		}
 	}
+	for _, o := range i.Outside {
+		if o.To.IsZero() || o.To.After(f.Time) {
+			n.Outside = append(n.Outside, o)
+		}
+	}
 	for _, m := range i.Timeline {
 		if cut(m.At) && m.Kind != Split {
 			n.Timeline = append(n.Timeline, m)
@@ -261,6 +269,7 @@ func (b *Book) split(i *Incident, f Fact) {
 	}
 	i.Verdicts = slices.DeleteFunc(i.Verdicts, func(v Verdict) bool { return cut(v.From) })
 	i.Rules = slices.DeleteFunc(i.Rules, func(r Acting) bool { return cut(r.From) })
+	i.Outside = slices.DeleteFunc(i.Outside, func(o Unreach) bool { return cut(o.From) })
 	i.settle(f.Time)
 	b.all[n.ID] = n
 }

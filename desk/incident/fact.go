@@ -29,6 +29,11 @@ const (
 	Failing   Kind = "origin_failing"
 	Answering Kind = "origin_back"
 
+	// Unreached and Reached are what probes elsewhere agree on; Origin: the name
+	// under which they look at it, Time: since when, Text: who found what.
+	Unreached Kind = "outside_down"
+	Reached   Kind = "outside_up"
+
 	Noted      Kind = "noted"      // a person's remark, not public
 	Updated    Kind = "updated"    // a word to the public
 	Translated Kind = "translated" // the update of Time, into what it lacked
@@ -145,6 +150,7 @@ type Row struct {
 	Press  bool          `json:"press,omitempty"`
 	Fail   bool          `json:"fail,omitempty"`
 	Apart  bool          `json:"apart,omitempty"` // strangers are no users: see Users
+	Out    int           `json:"out,omitempty"`   // seconds in which probes elsewhere agreed that something is down
 	Off    int           `json:"off,omitempty"`   // seconds in which something was off, as Watch saw it
 	Hurt   int           `json:"hurt,omitempty"`  // seconds in which users were affected
 }
@@ -210,6 +216,7 @@ func (r *Row) add(s *Row) {
 	r.Press = r.Press || s.Press
 	r.Fail = r.Fail || s.Fail
 	r.Apart = r.Apart || s.Apart
+	r.Out += s.Out
 	r.Off += s.Off
 	r.Hurt += s.Hurt
 }
@@ -231,12 +238,25 @@ type Rule struct {
 	Text Text
 }
 
+// Nameless is what probes call a site that has no name.
+const Nameless = "website"
+
+// Outside is what probes elsewhere say of one thing that they look at. Where they
+// say neither that it is down nor that it is up, what was so before goes on.
+type Outside struct {
+	Name     string // as the status page calls it, and public
+	Down, Up bool
+	Since    time.Time // Down: the first failed check of those that agree
+	Text     Text      // Down: who found what
+}
+
 // Sample is what is so at the end of a second.
 type Sample struct {
 	Row     Row // of this second
 	Origins []Origin
 	Rules   []Rule
-	Marks   Marks // of this second
+	Marks   Marks     // of this second
+	Outside []Outside // what nobody looks at any more is missing
 	// Whence says where most of what was refused lately came from; empty where
 	// little was, or that is not known.
 	Whence Text

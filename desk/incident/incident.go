@@ -100,6 +100,14 @@ type Acting struct {
 	Text Text      `json:"text"`
 }
 
+// Unreach is what probes elsewhere agreed on while they did: that something is down.
+type Unreach struct {
+	Name string    `json:"name"`
+	From time.Time `json:"from"` // the first failed check
+	To   time.Time `json:"to,omitzero"`
+	Text Text      `json:"text"` // which probes, and what they saw
+}
+
 // Moment is an entry of the timeline.
 type Moment struct {
 	At     time.Time `json:"at"`
@@ -156,6 +164,7 @@ type Incident struct {
 	Rules    []Acting    `json:"rules,omitempty"`
 	Whence   Text        `json:"whence,omitzero"`   // where most of what was refused in its first minutes came from
 	Origins  []string    `json:"origins,omitempty"` // those that suffered
+	Outside  []Unreach   `json:"outside,omitempty"`
 	Timeline []Moment    `json:"timeline"`
 	Updates  []Update    `json:"updates,omitempty"`
 	Promised time.Time   `json:"promised,omitzero"`
@@ -177,6 +186,12 @@ type HeldClaim struct {
 
 // Measured says whether this was measured here.
 func (i *Incident) Measured() bool { return i.Case == nil }
+
+// FromOutside says whether only probes elsewhere found something wrong: nothing
+// that was measured here was.
+func (i *Incident) FromOutside() bool {
+	return !i.Hurt && len(i.Outside) > 0 && i.Toll.New.Held == 0
+}
 
 // Over says whether nothing is off any more.
 func (i *Incident) Over() bool { return !i.End.IsZero() }
@@ -310,6 +325,16 @@ func (i *Incident) apply(f Fact) {
 		i.Whence = f.Text
 	case Pressed, Failing:
 		i.suffers(f.Origin)
+	case Unreached:
+		if len(i.Outside) < rulesMax {
+			i.Outside = append(i.Outside, Unreach{Name: f.Origin, From: f.Time, Text: f.Text})
+		}
+	case Reached:
+		for k := range i.Outside {
+			if o := &i.Outside[k]; o.Name == f.Origin && o.To.IsZero() {
+				o.To = f.At
+			}
+		}
 	case Updated:
 		i.update(f)
 	case Translated:
@@ -367,6 +392,11 @@ func (i *Incident) settle(at time.Time) {
 	for k := range i.Rules {
 		if i.Rules[k].To.IsZero() {
 			i.Rules[k].To = at
+		}
+	}
+	for k := range i.Outside {
+		if i.Outside[k].To.IsZero() {
+			i.Outside[k].To = at
 		}
 	}
 }

@@ -26,7 +26,7 @@ const (
 	daysMax = 400
 	// SecondsMax bounds the seconds of one incident that are kept one by one; from then on a row spans a minute.
 	SecondsMax = 2 * 60 * 60
-	// RulesMax bounds the rules of one incident; more are not listed.
+	// rulesMax bounds the rules of one incident, its origins, and what probes found in it; more are not listed.
 	rulesMax = 100
 )
 

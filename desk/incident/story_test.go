@@ -123,7 +123,7 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
 		v := uint32(0)
-		if name != "cause" && value != "" {
+		if value != "" && !slices.Contains([]string{"cause", "down", "up", "doubt"}, name) {
 			u, err := strconv.ParseUint(value, 10, 32)
 			if err != nil {
 				t.Fatalf("%q: %v", w, err)
@@ -153,6 +153,15 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 			o.Press = true
 		case "fail":
 			o.Failing = true
+		case "down": // probes agree, since so many seconds before this one
+			thing, ago, _ := strings.Cut(value, ":")
+			n, err := strconv.Atoi(ago)
+			if err != nil {
+				t.Fatalf("%q: %v", w, err)
+			}
+			s.Outside = append(s.Outside, Outside{Name: thing, Down: true, Since: at.Add(-time.Duration(n) * time.Second), Text: Text{"2 of 2 probes find it down.", "2 von 2 Sonden finden es ausgefallen."}})
+		case "up", "doubt":
+			s.Outside = append(s.Outside, Outside{Name: value, Up: name == "up"})
 		case "rule":
 			s.Rules = append(s.Rules, Rule{v, Text{"a rule", "eine Regel"}})
 		case "from":
@@ -201,5 +210,30 @@ func TestStories(t *testing.T) {
 				t.Errorf("the story goes otherwise; -rewrite writes it anew:\n%s\nwant:\n%s", got, want)
 			}
 		})
+	}
+}
+
+// What people closed while probes still find it down opens no other incident, and
+// keeps none open, until they find it well and down again.
+func TestWhatPeopleClosedFromOutside(t *testing.T) {
+	s := newStory()
+	s.play(t, "60 known=20 p50=40 up=pay")
+	s.play(t, "20 known=20 p50=40 down=pay:5")
+	f := Fact{At: s.at, Kind: Updated, Incident: s.book.Open().ID, By: "ada", Life: Resolved, Text: Text{"It is theirs.", "Es ist deren."}}
+	s.book.Apply(f)
+	s.watch.Took(s.book)
+	s.play(t, "60 known=20 p50=40 down=pay:80")
+	if i := s.book.Open(); i != nil {
+		t.Errorf("%s is open again", i.ID)
+	}
+	s.play(t, "10 known=20 lost=20 fail down=pay:90 cause=origin_fault:0.9")
+	s.play(t, "400 known=20 p50=40 down=pay:500")
+	if all := s.book.Incidents(); len(all) != 2 || all[0].Life != Resolved || len(all[0].Outside) != 0 {
+		t.Errorf("an outage meanwhile: %d incidents, the last %+v", len(all), all[0])
+	}
+	s.play(t, "10 known=20 p50=40 up=pay")
+	s.play(t, "5 known=20 p50=40 down=pay:1")
+	if i := s.book.Open(); i == nil || len(i.Outside) != 1 {
+		t.Errorf("down again: %+v", i)
 	}
 }

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,9 +35,18 @@ type Watch struct {
 
 	origins map[string]Origin
 	rules   map[uint32]Rule
-	caused  int  // seconds in a row with a cause named or an origin failing
-	empty   int  // seconds in a row in which next to nothing arrives
-	placed  bool // it was said where what is refused comes from
+	outside map[string]*unreached // what probes elsewhere find down, by its name
+	caused  int                   // seconds in a row with a cause named or an origin failing
+	empty   int                   // seconds in a row in which next to nothing arrives
+	placed  bool                  // it was said where what is refused comes from
+}
+
+// unreached is one thing that probes elsewhere find down.
+type unreached struct {
+	Outside
+	told   bool // the incident that is open says so
+	passed bool // people closed the incident that did: it opens no other
+	up     bool // they find it well again
 }
 
 // usual is what peace was like.
@@ -51,7 +61,7 @@ type usual struct {
 // NewWatch begins to look. Times in texts are in zone. An incident that was
 // open when Deich ended is taken up again, with today's number.
 func NewWatch(zone *time.Location, b *Book) *Watch {
-	w := &Watch{zone: zone, origins: map[string]Origin{}, rules: map[uint32]Rule{}}
+	w := &Watch{zone: zone, origins: map[string]Origin{}, rules: map[uint32]Rule{}, outside: map[string]*unreached{}}
 	if b == nil {
 		return w
 	}
@@ -71,6 +81,12 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 			w.wholeAt, w.told = i.Restored, w.over
 			w.placed = i.Whence != (Text{})
 			w.people = &people{least: true} // who was met before is not known any more
+			clear(w.outside)
+			for _, o := range i.Outside {
+				if o.To.IsZero() {
+					w.outside[o.Name] = &unreached{Outside: Outside{Name: o.Name, Down: true, Since: o.From, Text: o.Text}, told: true}
+				}
+			}
 		}
 	}
 	return w
@@ -86,6 +102,13 @@ func (w *Watch) Took(b *Book) {
 		return
 	}
 	w.open = ""
+	defer func() {
+		goesOn := b.Get(w.open) // nil: none does
+		for name, o := range w.outside {
+			o.passed = goesOn == nil
+			o.told = goesOn != nil && slices.ContainsFunc(goesOn.Outside, func(u Unreach) bool { return u.Name == name && u.To.IsZero() })
+		}
+	}()
 	for _, i := range b.Incidents() {
 		if i.Measured() && i.Into == "" && i.Life != Resolved && len(i.Updates)+len(i.Verdicts)+len(i.Parts) > 0 {
 			w.open, w.begin = i.ID, i.Begin
@@ -117,6 +140,7 @@ func (w *Watch) See(s Sample) (facts []Fact) {
 		facts = append(facts, f)
 	}
 	row := s.Row
+	w.lookOut(s.Outside)
 	w.mark(&row, &s)
 	w.take(row, s.Marks)
 	if w.open == "" && w.opens() {
@@ -136,6 +160,36 @@ func (w *Watch) See(s Sample) (facts []Fact) {
 	return facts
 }
 
+// lookOut takes in what probes elsewhere say.
+func (w *Watch) lookOut(all []Outside) {
+	seen := map[string]bool{}
+	for _, o := range all {
+		seen[o.Name] = true
+		is := w.outside[o.Name]
+		switch {
+		case o.Down && is == nil:
+			w.outside[o.Name] = &unreached{Outside: o}
+		case is != nil:
+			is.up = o.Up
+		}
+	}
+	for name, is := range w.outside {
+		is.up = is.up || !seen[name] // nobody has looked for a day
+	}
+}
+
+// out gives the names of what probes elsewhere find down, in their order, but for
+// what people called over.
+func (w *Watch) out() (names []string) {
+	for name, o := range w.outside {
+		if !o.up && !o.passed {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // mark says what was off in a second.
 func (w *Watch) mark(r *Row, s *Sample) {
 	for _, o := range s.Origins {
@@ -143,15 +197,18 @@ func (w *Watch) mark(r *Row, s *Sample) {
 		r.Fail = r.Fail || o.Failing
 	}
 	r.Apart = r.Press || w.usual.seconds >= learnLeast && float64(r.New().Asked) > strangersTimes*w.usual.fresh+10
-	r.Hurt, r.Off = 0, 0
+	r.Hurt, r.Off, r.Out = 0, 0, 0
 	if w.hurts(r) {
 		r.Hurt = r.Span
+	}
+	if len(w.out()) > 0 {
+		r.Out = r.Span
 	}
 	w.empty = either(slices.ContainsFunc(s.Origins, func(o Origin) bool { return o.Cause == upstream }), w.empty+1, 0)
 	caused := r.Fail || slices.ContainsFunc(s.Origins, named)
 	// What goes on slowly, and is named, is not over, even where nobody waits for long.
 	drags := w.open != "" && caused && w.slower(r)
-	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 || drags {
+	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 || r.Out > 0 || drags {
 		r.Off = r.Span
 	}
 	if caused {
@@ -238,6 +295,9 @@ func (w *Watch) loss(rows []Row) (lost int, share float64, seconds, slow int) {
 
 // opens says whether this is an incident.
 func (w *Watch) opens() bool {
+	if len(w.out()) > 0 {
+		return true
+	}
 	rows := w.last(windowSeconds)
 	lost, share, seconds, slow := w.loss(rows)
 	enough := lossOpens
@@ -280,6 +340,7 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 		}
 	}
 	w.begin, w.lastOff = w.buffer[first].From(), at
+	w.beginOutside()
 	w.since = w.begin
 	for i := first; i < len(w.buffer); i++ {
 		r := &w.buffer[i]
@@ -301,17 +362,43 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 	say(Fact{Kind: Updated, Life: Investigating, Text: draftText(w.begin, w.due, w.harm(), w.zone), Time: w.due})
 }
 
+// beginOutside lets an incident begin with the first check elsewhere that failed,
+// where that was earlier than anything here.
+func (w *Watch) beginOutside() {
+	for _, o := range w.outside {
+		if o.up || o.passed {
+			continue
+		}
+		if o.Since.Before(w.begin) {
+			w.begin = o.Since
+		}
+		for i := range w.buffer {
+			if r := &w.buffer[i]; r.From().After(o.Since) {
+				r.Out, r.Off = r.Span, r.Span
+			}
+		}
+	}
+}
+
 // harm says how users are affected, as of the last seconds.
-func (w *Watch) harm() harm {
+func (w *Watch) harm() Text {
 	switch _, share, _, slow := w.loss(w.last(windowSeconds)); {
 	case w.empty > 0:
 		return fewArrive
 	case !w.hurt:
-		return newcomersWait
+		return w.bother()
 	case slow > 0 && share < lossOpens:
 		return everybodyWaits
 	}
 	return usersOut
+}
+
+// bother says what is so while no known user is affected, as far as is measured here.
+func (w *Watch) bother() Text {
+	if names := w.out(); len(names) > 0 {
+		return outText(names)
+	}
+	return newcomersWait
 }
 
 func (w *Watch) promise(at time.Time) {
@@ -337,6 +424,19 @@ func (w *Watch) compare(s *Sample, say func(Fact)) {
 			say(Fact{Kind: CauseIs, Origin: o.Name, Cause: o.Cause, Sure: o.Sure, Terms: o.Terms, Text: o.Why})
 		}
 		w.origins[o.Name] = o
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.outside)) {
+		o := w.outside[name]
+		switch {
+		case o.up:
+			delete(w.outside, name)
+			if o.told {
+				say(Fact{Kind: Reached, Origin: name})
+			}
+		case w.open != "" && !o.told && !o.passed:
+			o.told = true
+			say(Fact{Kind: Unreached, Origin: name, Time: o.Since, Text: o.Text})
+		}
 	}
 	if w.open == "" {
 		clear(w.rules)
@@ -387,7 +487,7 @@ func (w *Watch) follow(at time.Time, say func(Fact)) {
 	if newest.Off > 0 {
 		w.lastOff = at
 	}
-	if (w.whole || w.over) && (newest.Press && w.holds(newest) || newest.Fail || bad && newest.Hurt > 0) {
+	if (w.whole || w.over) && (newest.Press && w.holds(newest) || newest.Fail || newest.Out > 0 || bad && newest.Hurt > 0) {
 		w.whole, w.over, w.since = false, false, newest.From()
 		say(Fact{Kind: Again, Time: w.since})
 		if w.told {
@@ -423,7 +523,7 @@ func (w *Watch) follow(at time.Time, say func(Fact)) {
 		w.open = ""
 	case !at.Before(w.due):
 		w.promise(at)
-		text := stillText(w.begin, w.due, newcomersWait, w.zone)
+		text := stillText(w.begin, w.due, w.bother(), w.zone)
 		switch {
 		case w.whole:
 			text = restoredText(w.wholeAt, w.due, w.hurt, w.zone)
@@ -482,7 +582,7 @@ func (w *Watch) calm(_ *Row, all []Row) bool {
 		return false
 	}
 	for i := range all {
-		if all[i].Fail || w.holds(&all[i]) || w.still(&all[i]) {
+		if all[i].Fail || all[i].Out > 0 || w.holds(&all[i]) || w.still(&all[i]) {
 			return false
 		}
 	}

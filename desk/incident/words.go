@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,48 +82,54 @@ func until(due time.Time, zone *time.Location) Text {
 	return Text{" Next update by " + t.English + ".", " Nächste Meldung bis " + t.German + "."}
 }
 
-// harm is how users are affected.
-type harm int
-
-const (
-	newcomersWait harm = iota
-	everybodyWaits
-	usersOut
-	fewArrive
+// How users are affected, as what comes behind a time.
+var (
+	usersOut       = Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
+	fewArrive      = Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
+	everybodyWaits = Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
+	newcomersWait  = Text{"more requests arrive than usual. Users who have been here before are served; newcomers may have to wait a little.",
+		"kommen mehr Anfragen an als sonst. Wer schon einmal hier war, wird bedient; wer neu kommt, muss vielleicht etwas warten."}
 )
 
-// words say it, as what comes behind a time.
-func (h harm) words() Text {
-	switch h {
-	case usersOut:
-		return Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
-	case fewArrive:
-		return Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
-	case everybodyWaits:
-		return Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
+// outText says that some things, by their names, are not reached from outside.
+func outText(names []string) Text {
+	english, german := slices.Clone(names), slices.Clone(names)
+	for i, name := range names {
+		if name == Nameless {
+			english[i], german[i] = "the website", "die Website"
+		}
 	}
-	return Text{"more requests arrive than usual. Users who have been here before are served; newcomers may have to wait a little.",
-		"kommen mehr Anfragen an als sonst. Wer schon einmal hier war, wird bedient; wer neu kommt, muss vielleicht etwas warten."}
+	verb := either(len(names) == 1, "ist ", "sind ")
+	return Text{listed(english, " and ") + " cannot be reached from outside.", verb + listed(german, " und ") + " von außen nicht zu erreichen."}
 }
 
-func draftText(begin, due time.Time, h harm, zone *time.Location) Text {
-	from, next, words := Clock(begin, zone), until(due, zone), h.words()
+// listed gives names as people list them.
+func listed(names []string, and string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + and + names[last]
+}
+
+func draftText(begin, due time.Time, words Text, zone *time.Location) Text {
+	from, next := Clock(begin, zone), until(due, zone)
 	return Text{
 		"Since " + from.English + " " + words.English + " We are looking into the cause." + next.English,
 		"Seit " + from.German + " " + words.German + " Wir suchen die Ursache." + next.German,
 	}
 }
 
-func againText(since, due time.Time, h harm, zone *time.Location) Text {
-	from, next, words := Clock(since, zone), until(due, zone), h.words()
+func againText(since, due time.Time, words Text, zone *time.Location) Text {
+	from, next := Clock(since, zone), until(due, zone)
 	return Text{
 		"Since " + from.English + " it is so again: " + words.English + next.English,
 		"Seit " + from.German + " ist es wieder so: Es " + words.German + next.German,
 	}
 }
 
-func stillText(begin, due time.Time, h harm, zone *time.Location) Text {
-	from, next, words := Clock(begin, zone), until(due, zone), h.words()
+func stillText(begin, due time.Time, words Text, zone *time.Location) Text {
+	from, next := Clock(begin, zone), until(due, zone)
 	return Text{
 		"What began at " + from.English + " goes on: " + words.English + next.English,
 		"Was um " + from.German + " begann, dauert an: Es " + words.German + next.German,
@@ -232,7 +239,7 @@ func (m Moment) Sentence(zone *time.Location) Text {
 	case Relapsed:
 		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
 	case Restored:
-		return when("Newcomers need not wait any more since %s.", "Auch wer neu kommt, muss nicht mehr warten seit %s.")
+		return when("Everybody is served again since %s.", "Alle werden wieder bedient seit %s.")
 	case Again:
 		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
 	case Continues:
@@ -257,6 +264,12 @@ func (m Moment) Sentence(zone *time.Location) Text {
 		return Text{m.Origin + " does not answer.", m.Origin + " antwortet nicht."}
 	case Answering:
 		return Text{m.Origin + " answers again.", m.Origin + " antwortet wieder."}
+	case Unreached:
+		since := ClockSeconds(m.Time, zone)
+		return Text{m.Origin + " cannot be reached from outside since " + since.English + ". " + m.Text.In("en"),
+			m.Origin + " ist von außen nicht zu erreichen seit " + since.German + ". " + m.Text.In("de")}
+	case Reached:
+		return Text{m.Origin + " can be reached from outside again.", m.Origin + " ist von außen wieder zu erreichen."}
 	case Updated:
 		return Text{"Told the public: " + m.Text.In("en"), "Der Öffentlichkeit gesagt: " + m.Text.In("de")}
 	case Translated:

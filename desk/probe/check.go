@@ -73,6 +73,9 @@ type Result struct {
 	Took    float64   `json:"took_ms"`
 	Text    string    `json:"text"`             // what was found, in words
 	Expires time.Time `json:"expires,omitzero"` // the certificate
+	// Since is when the first of the failed checks in a row was reported; it is
+	// set where reports are kept.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Looker looks. Its zero value asks the system's authorities. It is safe for

@@ -194,6 +194,50 @@ func TestAgree(t *testing.T) {
 	}
 }
 
+// A thing is down since the first failed check of those that agree, from report to
+// report. Who was alone with that for long says nothing of when it began.
+func TestSinceWhen(t *testing.T) {
+	dir := t.TempDir()
+	say := func(by string, at time.Duration, down ...string) {
+		t.Helper()
+		r := report(by, -at, down...)
+		r.Results[0].Since = now.Add(-time.Hour) // what comes in says nothing of that
+		if err := Write(dir, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(at time.Duration, want string) {
+		t.Helper()
+		for _, v := range Agree(Read(dir), now.Add(at)) {
+			got := fmt.Sprintf("down %v, well %v", v.Agreed, v.Well)
+			if v.Agreed {
+				got += fmt.Sprintf(", since %s", v.Since.Sub(now))
+			}
+			if v.Name == "site" && got != want {
+				t.Errorf("after %s: %s, want %s", at, got, want)
+			}
+		}
+	}
+	for at := time.Duration(0); at <= 30*time.Minute; at += time.Minute {
+		say("a", at, "site")
+	}
+	is(30*time.Minute, "down false, well false")
+	say("b", 29*time.Minute, "site")
+	say("b", 30*time.Minute, "site")
+	is(30*time.Minute, "down true, well false, since 29m0s")
+	say("b", 31*time.Minute)
+	is(31*time.Minute, "down false, well false")
+	say("a", 32*time.Minute)
+	is(32*time.Minute, "down false, well true")
+	say("a", 33*time.Minute, "site")
+	say("b", 33*time.Minute+20*time.Second, "site")
+	is(34*time.Minute, "down true, well false, since 33m0s")
+	is(40*time.Minute, "down false, well false") // nobody has looked lately
+	say("a", time.Hour, "site")
+	say("b", time.Hour, "site")
+	is(time.Hour, "down true, well false, since 1h0m0s")
+}
+
 func TestReportsAreKept(t *testing.T) {
 	dir := t.TempDir()
 	if all := Read(dir); len(all) != 0 {

@@ -50,21 +50,23 @@ func (r *Report) Check() error {
 	return errors.Join(wrong...)
 }
 
-// Write puts a report in the place of the same probe's one before. Reports that
-// are older than keptFor are removed.
+// Write puts a report in the place of the same probe's one before, and notes in
+// it since when checks fail. Reports that are older than keptFor are removed.
 func Write(dir string, r Report) error {
 	if err := r.Check(); err != nil {
 		return fmt.Errorf("probe: report: %w", err)
 	}
+	folder := filepath.Join(dir, Folder)
+	name := filepath.Join(folder, r.By+".json")
+	before, _ := readReport(name) // none, or a damaged one: it fails since now
+	r.follow(before)
 	b, err := json.Marshal(r)
 	if err == nil && len(b) > reportBytesMax {
 		err = fmt.Errorf("%d bytes: at most %d", len(b), reportBytesMax)
 	}
-	folder := filepath.Join(dir, Folder)
 	if err == nil {
 		err = os.MkdirAll(folder, 0o700)
 	}
-	name := filepath.Join(folder, r.By+".json")
 	if err == nil {
 		err = makeRoom(folder, name, r.At)
 	}
@@ -84,6 +86,28 @@ func Write(dir string, r Report) error {
 		return fmt.Errorf("probe: report: %w", err)
 	}
 	return nil
+}
+
+// follow notes since when checks fail in a row, as the same probe's report before
+// has it (nil: there is none). One from too long ago says nothing of the time since.
+func (r *Report) follow(before *Report) {
+	r.Results = slices.Clone(r.Results) // the caller's stay as they are
+	for i := range r.Results {
+		f := &r.Results[i]
+		f.Since = time.Time{}
+		if f.OK {
+			continue
+		}
+		f.Since = r.At
+		if before == nil || r.At.Sub(before.At) > freshFor {
+			continue
+		}
+		for _, was := range before.Results {
+			if was.Name == f.Name && was.Target == f.Target && !was.OK && was.Since.Before(f.Since) && !was.Since.IsZero() {
+				f.Since = was.Since
+			}
+		}
+	}
 }
 
 func makeRoom(folder, name string, now time.Time) error {
@@ -156,6 +180,40 @@ type View struct {
 	Down   []string `json:"down"`   // those of them that found it down
 	// Agreed: at least AgreeLeast found it down, and more than half of those that looked.
 	Agreed bool `json:"agreed"`
+	// Well: as many, and such a share, found it well.
+	Well bool `json:"well"`
+	// Since is the first failed check of those that agree. One that found it down
+	// much longer than the others was alone with that then: its word is from its own way.
+	Since time.Time `json:"since,omitzero"`
+	Found []Found   `json:"found,omitempty"` // by those in Down, in their order
+}
+
+// Found is what one probe saw that found something down.
+type Found struct {
+	By    string    `json:"by"`
+	Since time.Time `json:"since"`
+	Text  string    `json:"text"`
+}
+
+// agree counts the votes.
+func (v *View) agree() {
+	agree := func(n int) bool { return n >= AgreeLeast && 2*n > v.Probes }
+	v.Agreed, v.Well = agree(len(v.Down)), agree(v.Probes-len(v.Down))
+	if !v.Agreed {
+		return
+	}
+	begins := make([]time.Time, len(v.Found))
+	for i, f := range v.Found {
+		begins[i] = f.Since
+	}
+	slices.SortFunc(begins, time.Time.Compare)
+	enough := begins[max(AgreeLeast, v.Probes/2+1)-1]
+	for _, t := range begins {
+		if enough.Sub(t) <= freshFor {
+			v.Since = t
+			return
+		}
+	}
 }
 
 // Agree says of each thing that was looked at within keptFor what those say who
@@ -169,12 +227,18 @@ func Agree(reports []Report, now time.Time) []View {
 		if age > keptFor || age < -aheadMost {
 			continue
 		}
-		looked := map[string]bool{} // and whether it is well
+		looked := map[string]*Found{} // nil: it is well
 		for _, f := range r.Results {
-			well, before := looked[f.Name]
-			looked[f.Name] = f.OK && (well || !before)
+			is := looked[f.Name]
+			if !f.OK && is == nil {
+				is = &Found{r.By, r.At, f.Text}
+			}
+			if !f.OK && !f.Since.IsZero() && f.Since.Before(is.Since) {
+				is.Since = f.Since
+			}
+			looked[f.Name] = is
 		}
-		for name, well := range looked {
+		for name, found := range looked {
 			v := views[name]
 			if v == nil {
 				v = &View{Name: name, Down: []string{}}
@@ -184,14 +248,15 @@ func Agree(reports []Report, now time.Time) []View {
 				continue
 			}
 			v.Probes++
-			if !well {
+			if found != nil {
 				v.Down = append(v.Down, r.By)
+				v.Found = append(v.Found, *found)
 			}
 		}
 	}
 	all := make([]View, 0, len(views))
 	for _, v := range views {
-		v.Agreed = len(v.Down) >= AgreeLeast && 2*len(v.Down) > v.Probes
+		v.agree()
 		all = append(all, *v)
 	}
 	slices.SortFunc(all, func(a, b View) int { return cmp.Compare(a.Name, b.Name) })

@@ -37,9 +37,10 @@ type Component struct {
 // Day is one day of the history.
 type Day struct {
 	Day      string `json:"day"`
-	Measured int    `json:"measured"` // seconds
-	Hurt     int    `json:"hurt"`     // seconds in which users were affected
-	Off      int    `json:"off"`      // seconds in which something was off
+	Measured int    `json:"measured"`      // seconds
+	Hurt     int    `json:"hurt"`          // seconds in which users were affected
+	Off      int    `json:"off"`           // seconds in which something was off
+	Out      int    `json:"out,omitempty"` // of them, seconds in which something was not reached from outside
 }
 
 // Update is a word to the public.
@@ -60,6 +61,7 @@ type Incident struct {
 	Restored  time.Time     `json:"restored,omitzero"`
 	End       time.Time     `json:"end,omitzero"`
 	Hurt      bool          `json:"hurt"`
+	Outside   bool          `json:"outside,omitempty"` // only probes elsewhere found something wrong
 	// Missed is how many different people could not read or send, about.
 	Missed  incident.Missed `json:"missed,omitzero"`
 	Updates []Update        `json:"updates"` // newest first
@@ -86,7 +88,7 @@ func From(b *incident.Book, components []Component, now time.Time, zone *time.Lo
 	for i := days - 1; i >= 0; i-- {
 		day := now.In(zone).AddDate(0, 0, -i).Format(time.DateOnly)
 		l := measured[day]
-		d.Days = append(d.Days, Day{day, l.Measured, l.Hurt, l.Off})
+		d.Days = append(d.Days, Day{day, l.Measured, l.Hurt, l.Off, l.Out})
 	}
 	oldest := now.AddDate(0, 0, -days)
 	for _, i := range b.Incidents() {
@@ -105,7 +107,7 @@ func From(b *incident.Book, components []Component, now time.Time, zone *time.Lo
 }
 
 func public(i *incident.Incident) Incident {
-	p := Incident{ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt}
+	p := Incident{ID: i.ID, Title: i.Title, Life: i.Life, Begin: i.Begin, Mitigated: i.Mitigated, Restored: i.Restored, End: i.End, Hurt: i.Hurt, Outside: i.FromOutside()}
 	if m := i.Toll.Missed; i.Hurt {
 		p.Missed = incident.Missed{Read: incident.About(m.Read), Send: incident.About(m.Send), All: incident.About(m.All), Least: m.Least}
 	}

@@ -59,9 +59,9 @@ const (
 	noticeRetryMost = time.Hour
 	// hooksAtOnce bounds webhooks that are told at the same time; the others wait.
 	hooksAtOnce = 8
-	// hookWait is how long a webhook may take, and mailWait a mail server for one letter; then it has failed.
-	hookWait = 5 * time.Second
-	mailWait = 20 * time.Second
+	// hookWait is how long a webhook may take, and confirmWait the sending of a confirmation; then it has failed.
+	hookWait    = 5 * time.Second
+	confirmWait = 20 * time.Second
 	// hookAnswerMax bounds what is read of a webhook's answer, in bytes; the rest is not waited for.
 	hookAnswerMax = 4 << 10
 	// unheardAfter is how long the edge may be silent before the page says so.

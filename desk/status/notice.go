@@ -3,19 +3,13 @@ package status
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"mime/quotedprintable"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/smtp"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -24,6 +18,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/mail"
 )
 
 // notice is what one subscriber is told.
@@ -43,12 +38,8 @@ type noticeUpdate struct {
 	Text     incident.Text `json:"text"`
 }
 
-var (
-	// errGone says that a webhook does not want to be told any more.
-	errGone = errors.New("it is gone")
-	// errServer says that no letter at all can be handed over: no subscriber's fault.
-	errServer = errors.New("the mail server takes nothing")
-)
+// errGone says that a webhook does not want to be told any more.
+var errGone = errors.New("it is gone")
 
 // noticeFor gives what is new to one, or nil; s.mu is held.
 func (s *Subscribers) noticeFor(d *Document, one *subscriber) *notice {
@@ -102,12 +93,12 @@ func (s *Subscribers) deliver(ctx context.Context, all []*notice) {
 		})
 	}
 	if len(mails) > 0 && s.o.Mail != nil {
-		letters := make([]letter, len(mails))
+		letters := make([]mail.Letter, len(mails))
 		for i, n := range mails {
 			w := subscribeWordsIn(n.lang)
-			letters[i] = letter{to: n.target, subject: n.subject, text: n.text + "\n" + w.Why + "\n" + n.leave + "\n", leave: n.leave}
+			letters[i] = mail.Letter{To: n.target, Subject: n.subject, Text: n.text + "\n" + w.Why + "\n" + n.leave + "\n", Leave: n.leave}
 		}
-		for i, err := range s.o.Mail.send(ctx, letters) {
+		for i, err := range s.o.Mail.Send(ctx, letters) {
 			mails[i].err = err
 		}
 	}
@@ -115,11 +106,11 @@ func (s *Subscribers) deliver(ctx context.Context, all []*notice) {
 }
 
 func (s *Subscribers) sendConfirmation(kind, target, lang, link string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), mailWait)
+	ctx, cancel := context.WithTimeout(context.Background(), confirmWait)
 	defer cancel()
 	w := subscribeWordsIn(lang)
 	if kind == byMail {
-		return s.o.Mail.send(ctx, []letter{{to: target, subject: w.AskSubject, text: fmt.Sprintf(w.AskText, s.o.URL, link)}})[0]
+		return s.o.Mail.Send(ctx, []mail.Letter{{To: target, Subject: w.AskSubject, Text: fmt.Sprintf(w.AskText, s.o.URL, link)}})[0]
 	}
 	return s.hook.post(ctx, target, map[string]any{"type": "confirm", "text": fmt.Sprintf(w.AskText, s.o.URL, link), "page": s.o.URL, "confirm": link})
 }
@@ -247,127 +238,4 @@ func (h *hook) post(ctx context.Context, target string, v any) error {
 		return fmt.Errorf("it answered %d", a.StatusCode)
 	}
 	return nil
-}
-
-// Mailer hands e-mail to a server (RFC 5321).
-type Mailer struct {
-	Server         string // host:port; 465 speaks TLS from the start, others by STARTTLS where it is offered
-	From           string
-	User, Password string // "": not asked for
-	TLS            *tls.Config
-}
-
-type letter struct{ to, subject, text, leave string }
-
-// send hands all over in one session, and says of each how it went.
-func (m *Mailer) send(ctx context.Context, all []letter) []error {
-	errs := make([]error, len(all))
-	fail := func(from int, err error) []error {
-		for i := from; i < len(all); i++ {
-			errs[i] = err
-		}
-		return errs
-	}
-	c, conn, err := m.dial(ctx)
-	if err != nil {
-		return fail(0, fmt.Errorf("%w: %w", errServer, err))
-	}
-	defer c.Close()
-	for i := range all {
-		if ctx.Err() != nil {
-			return fail(i, fmt.Errorf("%w: %w", errServer, ctx.Err()))
-		}
-		conn.SetDeadline(time.Now().Add(mailWait))
-		errs[i] = m.one(c, &all[i])
-		var said *textproto.Error
-		switch {
-		case errs[i] == nil:
-		case !errors.As(errs[i], &said): // the connection is broken
-			return fail(i, fmt.Errorf("%w: %w", errServer, errs[i]))
-		default:
-			if err := c.Reset(); err != nil {
-				return fail(i+1, fmt.Errorf("%w: %w", errServer, err))
-			}
-		}
-	}
-	c.Quit()
-	return errs
-}
-
-func (m *Mailer) dial(ctx context.Context) (*smtp.Client, net.Conn, error) {
-	host, port, err := net.SplitHostPort(m.Server)
-	if err != nil {
-		return nil, nil, err
-	}
-	conn, err := (&net.Dialer{Timeout: mailWait}).DialContext(ctx, "tcp", m.Server)
-	if err != nil {
-		return nil, nil, err
-	}
-	conn.SetDeadline(time.Now().Add(mailWait))
-	config := &tls.Config{}
-	if m.TLS != nil {
-		config = m.TLS.Clone()
-	}
-	config.ServerName = host
-	if port == "465" {
-		conn = tls.Client(conn, config)
-	}
-	c, err := smtp.NewClient(conn, host)
-	if err != nil {
-		return nil, nil, errors.Join(err, conn.Close())
-	}
-	if ok, _ := c.Extension("STARTTLS"); ok && port != "465" {
-		err = c.StartTLS(config)
-	}
-	if err == nil && m.User != "" {
-		err = c.Auth(smtp.PlainAuth("", m.User, m.Password, host)) // which refuses to without TLS
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, c.Close())
-	}
-	return c, conn, nil
-}
-
-func (m *Mailer) one(c *smtp.Client, l *letter) error {
-	if err := c.Mail(m.From); err != nil {
-		return fmt.Errorf("%w: %w", errServer, err)
-	}
-	// A refusal here may be the server's own mistake: it counts as a failure, not as gone.
-	if err := c.Rcpt(l.to); err != nil {
-		return err
-	}
-	w, err := c.Data()
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(m.message(l, time.Now())); err != nil {
-		return err
-	}
-	return w.Close()
-}
-
-// message is one letter (RFC 5322), that programs know not to answer, with the
-// way out in its head (RFC 8058).
-func (m *Mailer) message(l *letter, now time.Time) []byte {
-	var b bytes.Buffer
-	line := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
-	line("From", m.From)
-	line("To", l.to)
-	line("Subject", mime.QEncoding.Encode("utf-8", l.subject))
-	line("Date", now.Format(time.RFC1123Z))
-	_, host, _ := strings.Cut(m.From, "@")
-	line("Message-ID", "<"+rand.Text()+"@"+host+">")
-	line("Auto-Submitted", "auto-generated")
-	if l.leave != "" {
-		line("List-Unsubscribe", "<"+l.leave+">")
-		line("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
-	}
-	line("MIME-Version", "1.0")
-	line("Content-Type", "text/plain; charset=utf-8")
-	line("Content-Transfer-Encoding", "quoted-printable")
-	b.WriteString("\r\n")
-	q := quotedprintable.NewWriter(&b)
-	io.WriteString(q, strings.ReplaceAll(l.text, "\n", "\r\n"))
-	q.Close()
-	return b.Bytes()
 }

@@ -219,9 +219,13 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 	w := wordsIn(lang)
 	t := told{ID: i.ID, Life: string(i.Life), LifeWord: incident.LifeName(i.Life).In(lang), BeginAt: i.Begin, Begin: incident.DayClock(i.Begin, zone).In(lang), Title: i.Title.In(lang)}
 	if t.Title == "" {
-		t.Title = w.Held
-		if i.Hurt {
+		switch {
+		case i.Hurt:
 			t.Title = w.Affected
+		case i.Outside:
+			t.Title = w.Outside
+		default:
+			t.Title = w.Held
 		}
 	}
 	end := i.End
@@ -286,7 +290,10 @@ func (v *view) history(d *Document, w words, lang string, zone *time.Location) {
 			continue
 		}
 		text := fmt.Sprintf(w.DayOff, incident.Span(time.Duration(day.Off)*time.Second).In(lang))
-		if day.Hurt > 0 {
+		switch {
+		case day.Hurt == 0 && 2*day.Out > day.Off: // most of it
+			text = fmt.Sprintf(w.DayOut, incident.Span(time.Duration(day.Out)*time.Second).In(lang))
+		case day.Hurt > 0:
 			text = fmt.Sprintf(w.DayHurt, incident.Span(time.Duration(day.Hurt)*time.Second).In(lang))
 		}
 		v.DayRows = append(v.DayRows, row{incident.Day(at, zone).In(lang), state, text})

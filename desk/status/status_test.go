@@ -29,7 +29,7 @@ func full() *Document {
 			Title: incident.Text{English: script + strings.Repeat(" word", 30), German: "Kartenverkauf"}})
 	}
 	for i := days - 1; i >= 0; i-- {
-		d.Days = append(d.Days, Day{now.AddDate(0, 0, -i).Format(time.DateOnly), 86400, i % 3 * 90, i % 2 * 400})
+		d.Days = append(d.Days, Day{now.AddDate(0, 0, -i).Format(time.DateOnly), 86400, i % 3 * 90, i % 2 * 400, 0})
 	}
 	for n := range pastMax + 1 {
 		i := Incident{ID: fmt.Sprintf("2026-03-07-%d", n+1), Life: incident.Resolved, Begin: now.Add(-time.Hour), Mitigated: now.Add(-50 * time.Minute), Restored: now.Add(-40 * time.Minute), End: now.Add(-30 * time.Minute), Hurt: true}
@@ -95,7 +95,7 @@ func TestThePageIsSmallAndStaysText(t *testing.T) {
 
 func TestThePageSaysWhenItWasLastHeard(t *testing.T) {
 	dir := t.TempDir()
-	d := &Document{Heard: now, Components: []Component{{State: Up}}, Days: []Day{{"2026-03-07", 600, 0, 0}}}
+	d := &Document{Heard: now, Components: []Component{{State: Up}}, Days: []Day{{"2026-03-07", 600, 0, 0, 0}}}
 	write(t, dir, d)
 	for _, c := range []struct {
 		after    time.Duration

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/deichproject/deich/desk/mail"
 )
 
 // The files of subscriptions in the data folder, for their owner alone.
@@ -36,7 +37,7 @@ const (
 // SubscribeOptions say how the public can be told of updates.
 type SubscribeOptions struct {
 	URL      string       // where the public finds the page; links in messages begin with it
-	Mail     *Mailer      // nil: not by e-mail
+	Mail     *mail.Mailer // nil: not by e-mail
 	Webhooks bool         // by webhook
 	Warn     func(string) // what is worth an operator's look, a sentence each
 	Zone     *time.Location
@@ -215,8 +216,7 @@ func (s *Subscribers) target(kind, text string) (target, whom, host string, err 
 	}
 	switch {
 	case kind == byMail && s.o.Mail != nil:
-		a, err := mail.ParseAddress(text)
-		if err != nil || a.Name != "" || a.Address != text || strings.ContainsAny(text, `"<>()[]\,;:`) {
+		if !mail.Plain(text) {
 			return "", "", "", errTarget
 		}
 		at := strings.LastIndexByte(text, '@')
@@ -374,7 +374,7 @@ func (s *Subscribers) tell(ctx context.Context, d *Document) {
 	mute := false
 	for _, n := range due {
 		s.took(n)
-		if errors.Is(n.err, errServer) {
+		if errors.Is(n.err, mail.ErrServer) {
 			if mute = true; !s.mute {
 				s.o.Warn(fmt.Sprintf("subscribers by e-mail are not told, it is tried again: %v", n.err))
 				s.mute = true
@@ -400,7 +400,7 @@ func (s *Subscribers) took(n *notice) {
 		one.Told, one.Fails, one.Next = n.until, 0, now.Add(noticeEvery)
 	case errors.Is(n.err, errGone):
 		s.drop(n.kind, n.target)
-	case errors.Is(n.err, errServer):
+	case errors.Is(n.err, mail.ErrServer):
 		one.Next = now.Add(noticeEvery)
 	default:
 		one.Fails++

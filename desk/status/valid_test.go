@@ -204,7 +204,7 @@ func TestFeedsAreValid(t *testing.T) {
 	twins.Current[0].Updates[1].At = twins.Current[0].Updates[0].At
 	twins.Current[0].Updates[2].At = twins.Current[0].Updates[0].At
 	twins.Current[0].Updates[2].Text = incident.Text{English: "a & b ]]> \x00\x1b <c>", German: "ä"}
-	for name, d := range map[string]*Document{"full": full(), "twins": twins, "empty": {Heard: now, Days: []Day{{"2026-03-07", 0, 0, 0}}}} {
+	for name, d := range map[string]*Document{"full": full(), "twins": twins, "empty": {Heard: now, Days: []Day{{"2026-03-07", 0, 0, 0, 0}}}} {
 		for _, lang := range []string{"en", "de"} {
 			for _, url := range []string{"", "https://status.example.org/"} {
 				for _, l := range []links{{}, {files: true}} {

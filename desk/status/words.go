@@ -4,7 +4,7 @@ import "github.com/deichproject/deich/desk/incident"
 
 // words are the page's, in one language. Sentences with %s take times or spans.
 type words struct {
-	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt                      string
+	Title, Website, Components, Current, Past, NoPast, Days, DaysNote, DayOff, DayHurt, DayOut, Outside     string
 	Heard, HeardAt, Silent, Ended, Draft, Affected, Held, Lasting, Lasted                                   string
 	Begin, Mitigated, Restored, End, Missed, Skip, Figures, Legend, Updates, Foot                           string
 	Again, Good, Some, Bad, None, Disturbed, Partly, Needs, Planned, Working, Runs, To, Calendar, Subscribe string
@@ -17,6 +17,7 @@ var english = words{
 	Title: "Status", Website: "Website", Components: "How it does", Current: "Now", Past: "Before", NoPast: "No incident in the last 90 days.",
 	Days: "The last 90 days", DaysNote: "%d of %d days were measured; on %d of them nothing was off.",
 	DayOff: "more requests than usual were held off for %s; users were served", DayHurt: "users were affected for %s",
+	DayOut: "for %s something was not reached from outside", Outside: "Not reached from outside",
 	Heard: "Last heard %s ago.", HeardAt: "As of %s.",
 	Silent:   "The system that measures was last heard %s ago. What stands here was true at %s; how it is now we do not know.",
 	Ended:    "The system that measures was switched off at %s. What stands here was true then.",
@@ -40,6 +41,7 @@ var german = words{
 	Title: "Status", Website: "Website", Components: "Wie es steht", Current: "Jetzt", Past: "Zuvor", NoPast: "Kein Vorfall in den letzten 90 Tagen.",
 	Days: "Die letzten 90 Tage", DaysNote: "%d von %d Tagen wurden gemessen; an %d davon war nichts auffällig.",
 	DayOff: "%s lang wurden ungewöhnlich viele Anfragen abgewehrt; Nutzer wurden bedient", DayHurt: "Nutzer waren %s lang betroffen",
+	DayOut: "%s lang war etwas von außen nicht zu erreichen", Outside: "Von außen nicht zu erreichen",
 	Heard: "Zuletzt gehört vor: %s.", HeardAt: "Stand: %s.",
 	Silent:   "Das System, das misst, hat sich zuletzt vor %s gemeldet. Was hier steht, galt am %s; wie es jetzt ist, wissen wir nicht.",
 	Ended:    "Das System, das misst, wurde am %s abgeschaltet. Was hier steht, galt zu dieser Zeit.",
