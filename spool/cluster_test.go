@@ -344,9 +344,7 @@ func TestTheClusterGoesAndComes(t *testing.T) {
 	if took := time.Since(began); took > putWait+clusterWait {
 		t.Errorf("told after %v", took)
 	}
-	if !said.says("nothing is kept for now") {
-		t.Errorf("no alarm: %v", said.all)
-	}
+	until(t, "it is said", func() bool { return said.says("nothing is kept for now") })
 	if s.StateOf(id) != Kept {
 		t.Errorf("what was kept is %q", s.StateOf(id))
 	}
