@@ -23,7 +23,9 @@ import (
 func TestHandshakesTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newHandshakes()
+		s.mu.Lock()
 		s.atOnce = 1
+		s.mu.Unlock()
 		if err := s.enter(rowOther); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +146,9 @@ func withoutShare(t testing.TB, hello []byte) []byte {
 func TestSecondHelloTakesATurn(t *testing.T) {
 	s, addr := secureFront(t, hello)
 	budget := s.conns.handshakes
+	budget.mu.Lock()
 	budget.atOnce = 1
+	budget.mu.Unlock()
 	state := func() (running, waiting int) {
 		budget.mu.Lock()
 		defer budget.mu.Unlock()

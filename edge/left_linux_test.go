@@ -43,7 +43,9 @@ func TestWhoLeftIsNoneOfTLS(t *testing.T) {
 // Who left before its turn came is in no row.
 func TestWhoLeftWaitsForNoTurn(t *testing.T) {
 	l, set, got := accepts(t, "https")
+	set.handshakes.mu.Lock()
 	set.handshakes.atOnce = 1
+	set.handshakes.mu.Unlock()
 	if err := set.handshakes.enter(rowOther); err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,9 @@ func asks(c *http.Client) <-chan error {
 func TestHTTP3TakesATurn(t *testing.T) {
 	s, pool := startQUIC(t, hello)
 	budget := s.conns.handshakes
+	budget.mu.Lock()
 	budget.atOnce = 1
+	budget.mu.Unlock()
 	s.conns.known = func(netip.Addr) bool { return true }
 	if err := budget.enter(rowOther); err != nil {
 		t.Fatal(err)
@@ -87,7 +89,9 @@ func TestHTTP3TakesATurn(t *testing.T) {
 func TestHTTP3WhileHandshakesAreShort(t *testing.T) {
 	s, pool := startQUIC(t, hello)
 	budget := s.conns.handshakes
+	budget.mu.Lock()
 	budget.atOnce = 1
+	budget.mu.Unlock()
 	s.conns.known = func(netip.Addr) bool { return true }
 	if err := budget.enter(rowOther); err != nil {
 		t.Fatal(err)
@@ -149,7 +153,9 @@ func resumingQUIC(t *testing.T, addr net.Addr, pool *x509.CertPool) func() (resu
 func TestHTTP3ResumedGivesItsTurnBack(t *testing.T) {
 	s, pool := startQUIC(t, hello)
 	budget := s.conns.handshakes
+	budget.mu.Lock()
 	budget.atOnce = 1
+	budget.mu.Unlock()
 	ask := resumingQUIC(t, s.Addrs()[0], pool)
 	if ask() {
 		t.Fatal("the first resumed")
@@ -171,7 +177,9 @@ func TestHTTP3ResumedGivesItsTurnBack(t *testing.T) {
 func TestHTTP3TurnsUnderLoad(t *testing.T) {
 	s, pool := startQUIC(t, hello)
 	budget := s.conns.handshakes
+	budget.mu.Lock()
 	budget.atOnce = 1
+	budget.mu.Unlock()
 	var done []<-chan error
 	for range 20 {
 		done = append(done, asks(overQUIC(t, s.Addrs()[0], pool)), asks(leadingTo(t, s.Addrs()[0], pool)))
