@@ -23,6 +23,7 @@ func roomyHeap() (end func()) {
 		return func() {} // the operator has decided
 	}
 	h := &heap{percent: 100}
+	runtime.GC() // what is live now; and the first lap is not spared by a collection that has begun
 	h.tune(liveBytes())
 	h.watch()
 	return func() {
