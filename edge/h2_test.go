@@ -475,6 +475,7 @@ func TestH2AbuseIsNotNoticed(t *testing.T) {
 				probers = append(probers, probe2(t, addr, fmt.Sprintf("127.0.%d.77", 100+len(abuses)*round+i)))
 			}
 			other.nc.SetDeadline(time.Now().Add(6 * patience))
+			other.fr.WriteWindowUpdate(0, 1<<20) // what it was answered it has read
 			before := peace()
 			over := make(chan struct{})
 			go func() {
