@@ -105,16 +105,18 @@ func (s *Store) putFar(e *entry, rest []byte) (id ID, again bool, err error) {
 		}
 	}
 	s.mu.Lock()
-	ready, old := e.ready, s.numbered(seq)
+	var old *entry
+	ready := e.ready
 	e.ready = nil
 	switch {
 	case e.Seq != 0: // it was heard of, whatever came of the acknowledgement
-		old, err = nil, nil
+		err = nil
 	case err == nil && (!dup || !keyed):
-		if e.Seq, old = seq, nil; e.queue != nil {
+		if e.Seq = seq; e.queue != nil {
 			e.queue.order()
 		}
 	default: // it is another's, or nobody knows
+		old = s.numbered(seq)
 		if !keyed { // one with a key its sender finds by that
 			s.takeBack(e.ID)
 		}
@@ -148,7 +150,8 @@ func (s *Store) putFar(e *entry, rest []byte) (id ID, again bool, err error) {
 	return id, false, nil
 }
 
-// numbered finds an entry by the number of its message; nil for none. The lock is held.
+// numbered finds an entry by the number of its message; nil for none. It looks at all, so it
+// is for what is rare: a key that two edges were sent at once. The lock is held.
 func (s *Store) numbered(seq uint64) *entry {
 	if seq == 0 {
 		return nil
