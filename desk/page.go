@@ -28,7 +28,7 @@ func templates() *template.Template {
 		"last":   func(all []time.Time) int { return len(all) - 1 },
 		"long":   func(n int) int64 { return int64(n) },
 		"less":   func(all, shown int) int { return all - shown },
-		"map":    drawWorld(builtIn("world.txt")),
+		"world":  worldOf(builtIn("world.txt")),
 		"target": target,
 		"float":  func(v float32) float64 { return float64(v) },
 	}).ParseFS(pageFiles, "page/*.html"))

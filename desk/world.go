@@ -1,10 +1,6 @@
 package desk
 
-import (
-	"fmt"
-	"html/template"
-	"strings"
-)
+import "strings"
 
 // shadesFrom are the refused requests per second from which on a country has
 // each shade: always the same, so that one look can be held against another.
@@ -23,23 +19,30 @@ func shades(all []Part, seconds float64) map[string]int {
 	return of
 }
 
-// drawWorld gives the function that draws the map: outlines is page/world.txt,
+// world is the map as the page draws it.
+type world struct {
+	Box   string // the drawing's viewBox
+	Lands []land
+}
+
+// land is a country's outline.
+type land struct {
+	Code  string // its letters; "-" for land that has none
+	Path  string
+	Shade int // of shadesFrom, from 1; 0: none
+}
+
+// worldOf gives the function that shades the map: outlines is page/world.txt,
 // which desk/derive makes. Its first line is the box of the drawing, each other
-// one a country's letters ("-" for land that has none) and its path.
-func drawWorld(outlines []byte) func(shades map[string]int) template.HTML {
+// one a country's letters and its path.
+func worldOf(outlines []byte) func(shades map[string]int) world {
 	lines := strings.Split(strings.TrimSpace(string(outlines)), "\n")
-	return func(shades map[string]int) template.HTML {
-		var b strings.Builder
-		fmt.Fprintf(&b, `<svg id="map" viewBox="%s" aria-hidden="true">`, lines[0])
+	return func(shades map[string]int) world {
+		w := world{Box: lines[0]}
 		for _, line := range lines[1:] {
 			code, path, _ := strings.Cut(line, " ")
-			b.WriteString(`<path data-c="` + code + `"`)
-			if n := shades[code]; n > 0 {
-				fmt.Fprintf(&b, ` class="w%d"`, n)
-			}
-			b.WriteString(` d="` + path + `"/>`)
+			w.Lands = append(w.Lands, land{code, path, shades[code]})
 		}
-		b.WriteString("</svg>")
-		return template.HTML(b.String()) // of our own file and numbers alone
+		return w
 	}
 }
