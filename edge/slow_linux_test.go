@@ -172,17 +172,34 @@ func narrow(t testing.TB, addr string) net.Conn {
 	return nc
 }
 
-// phone moves phoneRate in either direction.
-type phone struct{ net.Conn }
+// phone moves phoneRate in either direction, by the clock: what a busy machine
+// slept too long is made up for, so that it is as slow as said and no slower.
+type phone struct {
+	net.Conn
+	reads, writes lane
+}
+
+// lane is one direction of a phone: when its next bytes may move.
+type lane struct{ next time.Time }
+
+// wait waits until the next tenth of a second's bytes may move.
+func (l *lane) wait() {
+	now := time.Now()
+	if now.Sub(l.next) > 3*time.Second { // idle before, or longer asleep than is made up for
+		l.next = now
+	}
+	l.next = l.next.Add(100 * time.Millisecond)
+	time.Sleep(l.next.Sub(now))
+}
 
 func (p *phone) Read(b []byte) (int, error) {
-	time.Sleep(100 * time.Millisecond)
+	p.reads.wait()
 	return p.Conn.Read(b[:min(len(b), phoneRate/10)])
 }
 
 func (p *phone) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
-		time.Sleep(100 * time.Millisecond)
+		p.writes.wait()
 		m, err := p.Conn.Write(b[:min(len(b), phoneRate/10)])
 		n += m
 		if err != nil {
@@ -207,7 +224,7 @@ func TestHonestSlowClientsAreKept(t *testing.T) {
 		}
 		tr.DialContext = dialTo(addr)
 		if slow {
-			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return &phone{narrow(t, addr)}, nil }
+			tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return &phone{Conn: narrow(t, addr)}, nil }
 		}
 		t.Cleanup(tr.CloseIdleConnections)
 		return &http.Client{Transport: tr, Timeout: 2 * time.Minute}

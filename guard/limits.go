@@ -15,7 +15,7 @@ const (
 	bodyChunkBytes = 4 << 10
 	// bodyGrace is how long a body may take before its rate is looked at: over
 	// HTTP/2 nothing of a frame of 16 KiB is seen for 8 s where 2 KiB/s come.
-	bodyGrace = 10 * time.Second
+	bodyGrace = bodyPauseMax
 	// bodyRateMin is the rate in bytes/s that a body must hold after the
 	// grace; slower, it is refused with slow_client.
 	bodyRateMin = 500
