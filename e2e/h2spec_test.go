@@ -14,17 +14,9 @@ import (
 const (
 	// h2specModule is a suite of 145 cases for HTTP/2 servers (RFC 7540, RFC 7541).
 	h2specModule = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
-	// h2specCases and h2specLeast are how many there are, and how many must hold.
-	h2specCases, h2specLeast = 145, 141
+	// h2specCases is how many there are. All must hold.
+	h2specCases = 145
 )
-
-// h2specKnown are those that the standard library's server does not hold.
-var h2specKnown = map[string]bool{
-	"Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE":                    true,
-	"Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE":                                        true,
-	"Sends a HEADERS frame that contains the connection-specific header field":                     true,
-	`Sends a HEADERS frame that contains the TE header field with any value other than "trailers"`: true,
-}
 
 // fetchTool builds a tool that is a module of its own.
 func fetchTool(t *testing.T, module string) string {
@@ -86,16 +78,14 @@ func TestH2Spec(t *testing.T) {
 			switch {
 			case c.Failure == nil && c.Error == nil && c.Skipped == nil:
 				held++
-			case h2specKnown[c.Name]:
-				t.Logf("%s: %s: does not hold, as with the standard library", suite.Package, c.Name)
 			default:
 				t.Logf("%s: %s: DOES NOT HOLD", suite.Package, c.Name)
 			}
 		}
 	}
 	t.Logf("%d of %d hold", held, cases)
-	if cases != h2specCases || held < h2specLeast {
-		t.Errorf("%d of %d hold, want at least %d of %d", held, cases, h2specLeast, h2specCases)
+	if cases != h2specCases || held < cases {
+		t.Errorf("%d of %d hold, want %d", held, cases, h2specCases)
 	}
 	p.stop(t)
 }

@@ -12,39 +12,35 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
-	"golang.org/x/net/http2"
+	"github.com/deichproject/deich/edge/h2"
 )
 
 // HTTP/2's requests go through the engine as all others do. What a client can
 // make the server do below them it cannot see: streams that are opened to be reset,
 // or made so wrong that the server resets them, and frames that carry nothing. So
-// each connection's frames are looked at, one by one, on their way. The standard
-// server's own HTTP/2 hides them; golang.org/x/net/http2 is the same server over a
-// connection of one's own.
+// each connection's frames are looked at, one by one, on their way.
 
 // makeH2 has s.http speak HTTP/2 over counted connections.
-func (s *Server) makeH2() error {
-	//lint:ignore SA1019 net/http has no place where frames could be looked at
-	h2server := new(http2.Server)
-	//lint:ignore SA1019 as above; it registers the graceful end
-	if err := http2.ConfigureServer(s.http, h2server); err != nil {
-		return err
+func (s *Server) makeH2() {
+	s.h2 = &h2.Server{
+		Handler: s.http.Handler, StreamsMax: h2StreamsMax, HeaderBytes: s.http.MaxHeaderBytes,
+		Idle: s.http.IdleTimeout, Log: s.http.ErrorLog,
 	}
-	s.http.TLSNextProto[h2] = func(_ *http.Server, t *tls.Conn, _ http.Handler) {
-		c := unwrap(t)
-		if c == nil {
-			t.Close()
-			return
-		}
-		f := newFramed(s, t, c)
-		c.framed.Store(f)
-		//lint:ignore SA1019 as above
-		h2server.ServeConn(f, &http2.ServeConnOpts{
-			Context:    s.http.ConnContext(context.Background(), t),
-			BaseConfig: s.http,
-		})
+	s.http.RegisterOnShutdown(s.h2.Drain)
+	s.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		alpnH2: func(_ *http.Server, t *tls.Conn, _ http.Handler) {
+			c := unwrap(t)
+			if c == nil {
+				t.Close()
+				return
+			}
+			f := newFramed(s, t, c)
+			c.framed.Store(f)
+			state := t.ConnectionState()
+			ctx := context.WithValue(context.Background(), http.ServerContextKey, s.http)
+			s.h2.Serve(s.http.ConnContext(ctx, t), f, &state, func(to http.ConnState) { s.connState(f, to) })
+		},
 	}
-	return nil
 }
 
 // framed is a connection by which HTTP/2 is spoken. One goroutine reads, another
@@ -70,8 +66,6 @@ type framed struct {
 	slack  atomic.Int32 // frames beside requests that may come for what was asked and given
 	opened atomic.Int64 // deich.Time since which a header block is incomplete; 0: none is
 
-	joint joint
-
 	mu   sync.Mutex // over writes
 	out  framing
 	told bool
@@ -80,8 +74,7 @@ type framed struct {
 
 func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
 	f := &framed{Conn: t, server: s, conn: c, tab: tab{debts: s.conns.debts, debtor: c.debtor}}
-	f.joint.conn, f.joint.to = c, t
-	f.in.skip = prefaceBytes
+	f.in.skip = len(h2.Preface)
 	f.slack.Store(slackFirst)
 	return f
 }
@@ -109,13 +102,13 @@ func (f *framed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write hands p to the client, soon.
+// Write hands p to the client.
 func (f *framed) Write(p []byte) (int, error) {
 	if f.conn.trusted {
-		return f.joint.Write(p)
+		return f.Conn.Write(p)
 	}
 	f.mu.Lock()
-	n, err := f.joint.Write(p)
+	n, err := f.Conn.Write(p)
 	for b := p[:n]; ; {
 		got, rest, ok := f.out.next(b)
 		if !ok {
@@ -130,39 +123,33 @@ func (f *framed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes it, behind what was written.
-func (f *framed) Close() error {
-	f.joint.writeLast()
-	return f.Conn.Close()
-}
-
 // received counts a frame of the client's, of whose payload so much is here.
 func (f *framed) received(got *frame, here int) {
 	switch got.kind {
-	case frameHeaders, frameContinuation:
-		f.whole = got.flags&flagEndHeaders != 0
+	case h2.FrameHeaders, h2.FrameContinuation:
+		f.whole = got.flags&h2.FlagEndHeaders != 0
 		if f.whole && got.length <= here {
 			f.opened.Store(0)
 		} else if f.opened.Load() == 0 {
 			f.opened.Store(int64(f.server.now()))
 		}
-		if got.kind == frameContinuation {
+		if got.kind == h2.FrameContinuation {
 			f.charge(frameContinued)
 		} else {
 			raise(&f.slack, slackOfRequest, slackMost)
 		}
-	case frameData:
-		if got.carried() < dataTelling && got.flags&flagEndStream == 0 {
+	case h2.FrameData:
+		if got.carried() < dataTelling && got.flags&h2.FlagEndStream == 0 {
 			f.charge(1)
 		}
-	case frameRSTStream:
+	case h2.FrameRSTStream:
 		f.charge(frameReset)
-	case frameSettings, framePing:
-		if got.flags&flagAck == 0 && (got.kind == framePing || f.settled) {
+	case h2.FrameSettings, h2.FramePing:
+		if got.flags&h2.FlagAck == 0 && (got.kind == h2.FramePing || f.settled) {
 			f.charge(1)
 		}
 		f.settled = true
-	case frameGoAway:
+	case h2.FrameGoAway:
 	default: // WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and what is not known
 		if pay(&f.slack, 1) < 1 {
 			f.charge(1)
@@ -173,16 +160,16 @@ func (f *framed) received(got *frame, here int) {
 // sent counts a frame of the server's.
 func (f *framed) sent(got *frame) {
 	switch got.kind {
-	case frameHeaders, frameData:
-		if got.flags&flagEndStream != 0 {
+	case h2.FrameHeaders, h2.FrameData:
+		if got.flags&h2.FlagEndStream != 0 {
 			f.tab.repay()
 		}
-		if got.kind == frameData {
+		if got.kind == h2.FrameData {
 			raise(&f.slack, int32(slackOfData+got.length/slackBytes), slackMost)
 		}
-	case frameRSTStream:
+	case h2.FrameRSTStream:
 		switch got.code() {
-		case codeProtocol, codeFlowControl, codeStreamClosed, codeFrameSize, codeRefusedStream:
+		case h2.CodeProtocol, h2.CodeFlowControl, h2.CodeStreamClosed, h2.CodeFrameSize, h2.CodeRefusedStream:
 			f.charge(frameReset) // the client's fault; others are the platform's, or nobody's
 		}
 	}
@@ -239,14 +226,14 @@ func (f *framed) sayGoAway() {
 	}
 	f.tell.Store(false)
 	f.told = true
-	b := [frameHeadBytes + 8]byte{2: 8, 3: frameGoAway}
-	last, code := uint32(1<<31-1), uint32(codeNone)
+	b := [h2.HeadBytes + 8]byte{2: 8, 3: h2.FrameGoAway}
+	last, code := uint32(1<<31-1), h2.CodeNone
 	if ended {
-		code = codeCalm
+		code = h2.CodeCalm
 	}
-	binary.BigEndian.PutUint32(b[frameHeadBytes:], last)
-	binary.BigEndian.PutUint32(b[frameHeadBytes+4:], code)
-	f.joint.Write(b[:])
+	binary.BigEndian.PutUint32(b[h2.HeadBytes:], last)
+	binary.BigEndian.PutUint32(b[h2.HeadBytes+4:], uint32(code))
+	f.Conn.Write(b[:])
 }
 
 // stuck says that a header block has been incomplete for longer than it may take.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deichproject/deich/edge/h2"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -359,10 +360,10 @@ func TestFraming(t *testing.T) {
 		kind    uint8
 		stream  uint32
 		carried int
-		code    uint32
+		code    h2.Code
 	}
-	want := []told{{frameSettings, 0, 0, 0}, {frameData, 1, 0, 0}, {frameData, 1, 4, 7 << 24}, {frameRSTStream, 3, 4, codeFlowControl},
-		{frameRSTStream, 5, 2, 1<<24 | 2<<16}, {frameGoAway, 0, 108, 0}, {framePing, 0, 8, 0}}
+	want := []told{{h2.FrameSettings, 0, 0, 0}, {h2.FrameData, 1, 0, 0}, {h2.FrameData, 1, 4, 7 << 24}, {h2.FrameRSTStream, 3, 4, h2.CodeFlowControl},
+		{h2.FrameRSTStream, 5, 2, 1<<24 | 2<<16}, {h2.FrameGoAway, 0, 108, 0}, {h2.FramePing, 0, 8, 0}}
 	for size := 1; size <= b.Len(); size++ {
 		var f framing
 		var got []told
@@ -405,7 +406,7 @@ func BenchmarkFraming(b *testing.B) {
 
 func FuzzFraming(f *testing.F) {
 	f.Add([]byte("\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08\x00\x00\x01\x00\x09\x00\x00\x00\x03\x05"), 3)
-	f.Add([]byte(greeting[prefaceBytes:]), 1)
+	f.Add([]byte(greeting[len(h2.Preface):]), 1)
 	f.Fuzz(func(t *testing.T, all []byte, size int) {
 		follow := func(size int) (told []frame) {
 			var f framing

@@ -287,11 +287,6 @@ const (
 	// is not set anew with every write.
 	writeSlack = 2 * time.Second
 
-	// joinBytes is what is held back over HTTP/2 until those that are ready have
-	// run: more is written at once. So is a single write longer than joinLong.
-	joinBytes = 17 << 10
-	joinLong  = 4 << 10
-
 	// logQueue bounds the access log's entries that wait to be written; one
 	// more is dropped, counted, and said.
 	logQueue = 4096

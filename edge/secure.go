@@ -10,14 +10,14 @@ import (
 )
 
 // h2 is HTTP/2's name in a handshake (RFC 9113, section 3.2).
-const h2 = "h2"
+const alpnH2 = "h2"
 
 // tlsConfig is for TCP. TLS 1.3 is what both ends choose where both can; the
 // standard library rotates the keys of session tickets daily.
 func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{h2, "http/1.1", acmeTLS},
+		NextProtos:     []string{alpnH2, "http/1.1", acmeTLS},
 		GetCertificate: s.certificate,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c, ok := hello.Conn.(*conn); ok {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/edge/h2"
 	"github.com/deichproject/deich/guard"
 	"github.com/quic-go/quic-go/http3"
 )
@@ -60,6 +61,7 @@ type Server struct {
 	cache   *cache
 	guard   *guard.Handler
 	http    *http.Server
+	h2      *h2.Server
 	quic    *quicEdge // nil: no HTTP/3
 	keeper  *keeper
 	altSvc  []string // announces HTTP/3; nil: not
@@ -108,9 +110,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.makeHTTP()
-	if err := s.makeH2(); err != nil {
-		return nil, fmt.Errorf("edge: new: %w", err)
-	}
+	s.makeH2()
 	if o.Config.quicWanted() {
 		s.makeQUIC()
 	}
@@ -149,7 +149,6 @@ func (s *Server) makeHTTP() {
 		// "OPTIONS *" is a request like others: it would pass the guard unseen.
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: h2StreamsMax},
 		TLSConfig:                    s.tlsConfig(),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return guard.ConnContext(withConn(ctx, unwrap(nc)), nc)
@@ -313,6 +312,7 @@ func (s *Server) house(ctx context.Context) {
 				g.prune(now, false)
 			}
 			s.conns.debts.sweep(s.now())
+			s.h2.Tick()
 			s.notices.second()
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deichproject/deich/edge/h2"
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
 )
@@ -142,7 +143,7 @@ func TestSlowOnPurposeIsShed(t *testing.T) {
 		t.Run("HTTP/2: a frame with a header that never ends", func(t *testing.T) {
 			t.Parallel()
 			p := probe2(t, secured, "127.0.0.23")
-			p.nc.Write([]byte{0, 1, 0, frameHeaders, flagEndHeaders | flagEndStream, 0, 0, 0, 1, 0x82})
+			p.nc.Write([]byte{0, 1, 0, h2.FrameHeaders, h2.FlagEndHeaders | h2.FlagEndStream, 0, 0, 0, 1, 0x82})
 			select {
 			case <-p.ended:
 			case <-time.After(shedWithin):

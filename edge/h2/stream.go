@@ -1,0 +1,194 @@
+package h2
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// stream is one request and its answer. What stands below answer is under the
+// connection's mu.
+type stream struct {
+	c      *conn
+	id     uint32
+	ctx    context.Context
+	cancel context.CancelFunc
+	r      *http.Request
+	long   bool // its header is too large
+	answer response
+
+	err    error // why nothing more can be sent or read
+	remote bool  // the client has sent everything
+	local  bool  // the answer has been sent, or the stream reset
+
+	window  int64         // what the client takes of the answer
+	wake    chan struct{} // who writes
+	turn    bool          // it was let ahead in the line
+	writeBy time.Time     // zero: no limit
+
+	recv     int64  // what the client may still send
+	credit   int64  // beyond it, and not told yet
+	data     []byte // that came, and was not read
+	from     int    // in data
+	declared int64  // by Content-Length; -1: not
+	came     int64
+	trailer  http.Header   // that came
+	readable chan struct{} // who reads
+	readBy   time.Time     // zero: no limit
+	expects  bool          // it waits for 100 (Continue)
+	done     bool          // its handler has ended
+}
+
+// lose ends it from without. c.mu is held.
+func (st *stream) lose(err error) {
+	if st.err == nil {
+		st.err = err
+	}
+	signal(st.wake)
+	signal(st.readable)
+	st.cancel()
+}
+
+// resets tells the client that the stream is over. c.mu is held.
+func (st *stream) resets(code Code) {
+	if st.c.streams[st.id] != st {
+		return
+	}
+	st.c.sayReset(st.id, code)
+	st.local = true
+	st.lose(errEnded)
+	st.c.remove(st)
+}
+
+// handle has the request answered.
+func (st *stream) handle(k *handler) {
+	c := st.c
+	w := &st.answer
+	w.begin(st, k)
+	whole := false
+	defer func() {
+		p := any(nil)
+		if !whole {
+			p = recover()
+			if p != nil && p != http.ErrAbortHandler {
+				c.server.logf("h2: a handler's panic, for %s: %v\n%s", c.remote, p, debug.Stack())
+			}
+		}
+		w.end(k)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		st.done = true
+		switch {
+		case !whole:
+			st.resets(CodeInternal)
+		case st.err == nil && !st.remote:
+			st.resets(CodeNone) // the rest of the request is not wanted (RFC 9113, 8.1)
+		}
+		st.cancel()
+		c.handled()
+		c.push(true)
+	}()
+	h := c.server.Handler
+	if st.long {
+		h = tooLong
+	}
+	h.ServeHTTP(w, st.r)
+	w.finish()
+	whole = true
+}
+
+var tooLong = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+	io.WriteString(w, "431 Request Header Fields Too Large\n")
+})
+
+// handled notes that a handler has ended, and lets the next begin. c.mu is held.
+func (c *conn) handled() {
+	c.running--
+	for len(c.waiting) > 0 {
+		st := c.waiting[0]
+		c.waiting[0] = nil
+		c.waiting = c.waiting[1:]
+		if st.err == nil {
+			c.running++
+			c.server.handlers.run(st)
+			return
+		}
+	}
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.Log != nil {
+		s.Log.Printf(format, args...)
+	}
+}
+
+// body reads what the client sends.
+type body struct{ st *stream }
+
+// Close is for io.ReadCloser: what is not read is let go when the handler ends.
+func (body) Close() error { return nil }
+
+// Read gives what has come, and waits for it.
+func (b body) Read(p []byte) (int, error) {
+	st := b.st
+	c := st.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case st.done:
+			return 0, http.ErrBodyReadAfterClose
+		case len(st.data) > st.from:
+			n := copy(p, st.data[st.from:])
+			if st.from += n; st.from == len(st.data) {
+				st.data, st.from = st.data[:0], 0
+			}
+			c.read(st, n)
+			return n, nil
+		case st.remote && (st.err == nil || st.err == errEnded):
+			st.takeTrailer()
+			return 0, io.EOF
+		case st.err != nil:
+			return 0, st.err
+		case len(p) == 0:
+			return 0, nil
+		case !st.readBy.IsZero() && !time.Now().Before(st.readBy):
+			return 0, os.ErrDeadlineExceeded
+		}
+		if st.expects {
+			st.expects = false
+			c.sayContinue(st)
+			c.push(true)
+			continue
+		}
+		c.wait(st.readable, st.readBy)
+	}
+}
+
+// keep takes what came. c.mu is held.
+func (st *stream) keep(b []byte) {
+	if st.from > len(st.data)/2 {
+		st.data = st.data[:copy(st.data, st.data[st.from:])]
+		st.from = 0
+	}
+	st.data = append(st.data, b...)
+	signal(st.readable)
+}
+
+// takeTrailer hands on what was announced of it.
+func (st *stream) takeTrailer() {
+	for name, values := range st.trailer {
+		if _, ok := st.r.Trailer[name]; ok {
+			st.r.Trailer[name] = values
+		}
+	}
+	st.trailer = nil
+}
+
+var errLonger = errors.New("h2: more was written than Content-Length says")
