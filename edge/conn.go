@@ -20,9 +20,10 @@ var errJudged = errors.New("edge: connection of a judged source")
 // adds what that server has no word for: the stalling of judged sources, and a
 // deadline for writes that moves with progress.
 type conn struct {
-	tcp   *net.TCPConn
-	set   *conns
-	index int // in set.open, under set.mu; -1: not in it
+	tcp    *net.TCPConn
+	direct *direct // to it and from it
+	set    *conns
+	index  int // in set.open, under set.mu; -1: not in it
 
 	peer    netip.Addr // the other end
 	trusted bool       // a configured proxy
@@ -57,7 +58,7 @@ type conn struct {
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
-	c := &conn{tcp: tcp, set: set, index: -1, peer: peer, trusted: trusted, debtor: set.debts.debtor(peer)}
+	c := &conn{tcp: tcp, direct: newDirect(tcp), set: set, index: -1, peer: peer, trusted: trusted, debtor: set.debts.debtor(peer)}
 	if trusted && set.proxy {
 		c.announce = new(announced)
 	}
@@ -110,7 +111,7 @@ func (c *conn) receive(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	n, err := c.tcp.Read(p)
+	n, err := c.direct.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
@@ -140,10 +141,10 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.stale.Store(false)
 		c.openWindow(now)
 	}
-	n, err := c.tcp.Write(p)
+	n, err := c.direct.Write(p)
 	for n < len(p) && errors.Is(err, os.ErrDeadlineExceeded) && c.progressed(n) {
 		var m int
-		m, err = c.tcp.Write(p[n:])
+		m, err = c.direct.Write(p[n:])
 		n += m
 	}
 	c.written.Add(int64(n))

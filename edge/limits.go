@@ -287,6 +287,10 @@ const (
 	// is not set anew with every write.
 	writeSlack = 2 * time.Second
 
+	// directBytes is how much is written by one system call that the runtime is not
+	// told of; more takes several.
+	directBytes = 64 << 10
+
 	// logQueue bounds the access log's entries that wait to be written; one
 	// more is dropped, counted, and said.
 	logQueue = 4096

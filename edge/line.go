@@ -49,7 +49,7 @@ func newLine(b *backend, tcp *net.TCPConn, secured *tls.Conn) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &line{backend: b, conn: tcp, tcp: tcp, probe: newProbe(raw)}
+	l := &line{backend: b, conn: newDirect(tcp), tcp: tcp, probe: newProbe(raw)}
 	if secured != nil {
 		l.conn = secured
 	}

@@ -3,6 +3,7 @@ package edge
 import (
 	"net"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,7 @@ type probe struct {
 	raw  syscall.RawConn
 	ask  func(fd uintptr)
 	poll [1]unix.PollFd
+	wait unix.Timespec // not at all
 	ok   bool
 }
 
@@ -59,8 +61,8 @@ func newProbe(raw syscall.RawConn) *probe {
 	p := &probe{raw: raw}
 	p.ask = func(fd uintptr) {
 		p.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
-		n, err := unix.Poll(p.poll[:], 0)
-		p.ok = n == 0 && err == nil
+		n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.poll[0])), 1, uintptr(unsafe.Pointer(&p.wait)), 0, 0, 0)
+		p.ok = n == 0 && errno == 0
 	}
 	return p
 }
