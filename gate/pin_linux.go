@@ -31,7 +31,7 @@ const (
 	standingName = "pinned"
 	// layout numbers what the pinned maps hold and mean; it grows with each change
 	// of that, and another number is not taken over.
-	layout = 1
+	layout = 2
 )
 
 // pinnedMaps are those whose content outlives the process. What else the program
