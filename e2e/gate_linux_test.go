@@ -227,7 +227,7 @@ func TestPinnedGateOfTheService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := regexp.MustCompile(`(?m)^ExecStartPre=-\+/bin/sh -c '(.*)'$`).FindSubmatch(text)
+	before := regexp.MustCompile(`(?m)^ExecStartPre=-\+/usr/bin/nsenter --mount=/proc/1/ns/mnt /bin/sh -c '(.*)'$`).FindSubmatch(text)
 	if before == nil {
 		t.Fatalf("nothing is done before a start:\n%s", text)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,9 +95,9 @@ func (s *sieve) accept(l *listener) (*net.TCPConn, error) {
 // sift accepts until one may stay. Done is false when there is none at present.
 func sift(from int, l *listener) (fd int, done bool, err error) {
 	for {
-		fd, peer, err := unix.Accept4(from, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, addr, err := acceptOne(from)
 		switch err {
-		case nil:
+		case 0:
 		case unix.EAGAIN:
 			return -1, false, nil
 		case unix.EINTR, unix.ECONNABORTED:
@@ -104,15 +105,42 @@ func sift(from int, l *listener) (fd int, done bool, err error) {
 		default:
 			return -1, true, err
 		}
-		if addr := addrOf(peer); !l.refuses(addr) {
+		if !l.refuses(addr) {
 			if !goneFrom(fd, l.secured) {
 				return fd, true, nil
 			}
 			l.left(addr)
 		}
-		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		unix.Close(fd)
+		resetOne(fd)
 	}
+}
+
+// acceptOne and resetOne ask the kernel without telling Go's scheduler, which holds for
+// what never waits: a socket that does not block, and a close that throws away. Told, its
+// monitor looked every 20 µs whether the call still took, and handed the processor on,
+// for a quarter of what a refusal cost; and unix.Accept4 asks the kernel for each
+// connection's protocol.
+func acceptOne(from int) (fd int, peer netip.Addr, err unix.Errno) {
+	var a unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(a))
+	r, _, err := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(from), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if err != 0 {
+		return -1, peer, err
+	}
+	switch a.Addr.Family {
+	case unix.AF_INET:
+		peer = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&a)).Addr)
+	case unix.AF_INET6:
+		peer = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&a)).Addr).Unmap()
+	}
+	return int(r), peer, 0
+}
+
+func resetOne(fd int) {
+	at := unix.Linger{Onoff: 1}
+	unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER, uintptr(unsafe.Pointer(&at)), unsafe.Sizeof(at), 0)
+	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
 // goneFrom says that the other end has closed, and there is nothing to answer. Without TLS
@@ -126,14 +154,4 @@ func goneFrom(fd int, secured bool) bool {
 	var one [1]byte
 	n, _, err := unix.Recvfrom(fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	return n == 0 && err == nil || err == unix.ECONNRESET
-}
-
-func addrOf(s unix.Sockaddr) netip.Addr {
-	switch s := s.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrFrom4(s.Addr)
-	case *unix.SockaddrInet6:
-		return netip.AddrFrom16(s.Addr).Unmap()
-	}
-	return netip.Addr{}
 }

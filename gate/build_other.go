@@ -18,8 +18,8 @@ func Confine() error { return nil }
 
 func resolvers() []netip.Prefix { return nil }
 
-// Found gives, in words, what stands here of any Deich's gate.
-func Found() ([]string, error) { return nil, nil }
+// Found gives, in words, what stands here of any Deich's gate, and what could not be looked at.
+func Found() (found, unseen []string, err error) { return nil, nil, nil }
 
 // Takeaway removes that, and gives what it removed.
-func Takeaway() ([]string, error) { return nil, nil }
+func Takeaway() (gone, unseen []string, err error) { return nil, nil, nil }

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
-	"os"
 	"syscall"
 
 	"github.com/cilium/ebpf"
@@ -67,18 +67,23 @@ func programsIn(b []byte) (all []attached) {
 	return all
 }
 
-// nameOf gives a program's name; "" where only root may know it.
+// nameOf gives a program's name; "" where only root may know it, or where it is gone.
 func nameOf(id ebpf.ProgramID) string {
+	name, _ := askName(id)
+	return name
+}
+
+func askName(id ebpf.ProgramID) (string, error) {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
-		return ""
+		return "", err
 	}
 	defer p.Close()
 	info, err := p.Info()
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return info.Name
+	return info.Name, nil
 }
 
 func programText(id ebpf.ProgramID) string {
@@ -93,26 +98,28 @@ func programText(id ebpf.ProgramID) string {
 }
 
 // Found gives, in words, what stands in this network namespace of any Deich's
-// gate, be its process alive or not.
-func Found() ([]string, error) { return sweep(false) }
+// gate, be its process alive or not; and what this process has no right to look
+// at, each with what it would need.
+func Found() (found, unseen []string, err error) { return sweep(false) }
 
-// Takeaway removes that, and gives what it removed. It does not ask the process:
-// it works where that hangs or has died. What others put up stays. It needs
-// root.
-func Takeaway() ([]string, error) { return sweep(true) }
+// Takeaway removes that, and gives what it removed, and what it could not look
+// at. It does not ask the process: it works where that hangs or has died. What
+// others put up stays. It needs root.
+func Takeaway() (gone, unseen []string, err error) { return sweep(true) }
 
-func sweep(away bool) (found []string, err error) {
+func sweep(away bool) (found, unseen []string, err error) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, at := range all {
 		there, e := programsAt(at.Index)
 		err = errors.Join(err, e)
 		for _, p := range there {
-			id, name := p.id, nameOf(p.id)
-			if name == "" && os.Geteuid() != 0 {
-				err = errors.Join(err, fmt.Errorf("%s: %s: only root can tell whose it is", at.Name, programText(id)))
+			id := p.id
+			name, e := askName(id)
+			if errors.Is(e, fs.ErrPermission) {
+				unseen = append(unseen, fmt.Sprintf("whose XDP program %d at %s is (root)", id, at.Name))
 			}
 			if name != programName {
 				continue
@@ -126,10 +133,16 @@ func sweep(away bool) (found []string, err error) {
 			found = append(found, fmt.Sprintf("%s: XDP program %s (%d)", at.Name, programName, id))
 		}
 	}
-	pinned, e := sweepPins(away)
-	err = errors.Join(err, e)
+	pinned, hidden, e := sweepPins(away)
+	found, unseen, err = append(found, pinned...), append(unseen, hidden...), errors.Join(err, e)
 	table, e := sweepTable(away)
-	return append(append(found, pinned...), table...), errors.Join(err, e)
+	switch {
+	case errors.Is(e, errNetAdmin):
+		unseen = append(unseen, "the tables of nftables (CAP_NET_ADMIN)")
+	case !errors.Is(e, errNoNFT): // without it no Deich has put up a table either
+		err = errors.Join(err, e)
+	}
+	return append(found, table...), unseen, err
 }
 
 // detach takes a program off an interface, through the link that holds it.

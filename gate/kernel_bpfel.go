@@ -58,9 +58,8 @@ type kernelStanding struct {
 
 type kernelVerdict struct {
 	_       structs.HostLayout
-	Expires uint64
+	Expires uint32
 	Hits    uint32
-	Unused  uint32
 }
 
 // Names of all BPF objects in the ELF.

@@ -64,6 +64,12 @@ func script(text string) error {
 // errMissing is what a listing gives of a table that is not there.
 var errMissing = errors.New("nft: the table is not there")
 
+// What nft comes to without the right to ask or change anything, and where it is not installed.
+var (
+	errNetAdmin = errors.New("it needs CAP_NET_ADMIN")
+	errNoNFT    = errors.New("the program nft is not here (package nftables)")
+)
+
 // nft runs it once.
 func nft(input string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), nftWait)
@@ -79,9 +85,9 @@ func nft(input string, args ...string) ([]byte, error) {
 	case err == nil:
 		return out.Bytes(), nil
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, exec.ErrNotFound):
-		return nil, errors.New("the program nft is not here (package nftables)")
+		return nil, errNoNFT
 	case errors.Is(err, os.ErrPermission), strings.Contains(errs.String(), "Operation not permitted"):
-		return nil, errors.New("it needs CAP_NET_ADMIN")
+		return nil, errNetAdmin
 	case strings.Contains(errs.String(), "No such file or directory"):
 		return nil, errMissing
 	case ctx.Err() != nil:

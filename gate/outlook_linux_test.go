@@ -1,9 +1,13 @@
 package gate
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +27,7 @@ func TestForeseenAsItComes(t *testing.T) {
 	} {
 		o := Options{Config: c, Ports: worldPorts}
 		v := Foresee(o)
-		if left, err := Found(); err != nil || len(left) > 0 {
+		if left, _, err := Found(); err != nil || len(left) > 0 {
 			t.Fatalf("%+v: it left %v, %v", c, left, err)
 		}
 		if c.Mode == "" {
@@ -71,5 +75,49 @@ func TestForeseenWithoutRights(t *testing.T) {
 	v := Foresee(Options{Config: Config{Mode: XDP, Interfaces: []string{"lo"}}, Ports: worldPorts})
 	if v.Backend != None || !slices.Equal(v.Lacks, []string{"CAP_BPF"}) || !strings.Contains(v.Why, "CAP_BPF") {
 		t.Errorf("%+v", v)
+	}
+}
+
+const unseenChild = "DEICH_GATE_TEST_UNSEEN"
+
+// What may not be looked at is named with what it needs, and is no error.
+func TestUnseenWithoutRights(t *testing.T) {
+	if os.Getenv(unseenChild) != "" {
+		found, unseen, err := Found()
+		_, left, e := Takeaway()
+		fmt.Printf("found %q, unseen %q, left %q, %v\n", found, unseen, left, errors.Join(err, e))
+		return
+	}
+	if !alone(t) {
+		return
+	}
+	dir := bpfFolder(t)
+	strange(t, 1) // lo
+	needNFT(t)
+	g, err := Open(Options{Config: Config{Mode: NFT, Interfaces: []string{"lo"}}, Ports: worldPorts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	c.Env = append(os.Environ(), unseenChild+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	as()(c)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	at, err := programsAt(1)
+	if err != nil || len(at) != 1 {
+		t.Fatal(at, err)
+	}
+	unseen := fmt.Sprintf("%q", []string{
+		fmt.Sprintf("whose XDP program %d at lo is (root)", at[0].id), "what is pinned in " + dir + " (root)", "the tables of nftables (CAP_NET_ADMIN)",
+	})
+	if want := "found [], unseen " + unseen + ", left " + unseen + ", <nil>"; !strings.Contains(string(out), want) {
+		t.Errorf("want %s\n%s", want, out)
+	}
+	if stands, err := tableStands(); err != nil || !stands {
+		t.Errorf("the table stands: %v, %v", stands, err)
 	}
 }

@@ -31,7 +31,7 @@ const (
 	standingName = "pinned"
 	// layout numbers what the pinned maps hold and mean; it grows with each change
 	// of that, and another number is not taken over.
-	layout = 1
+	layout = 2
 )
 
 // pinnedMaps are those whose content outlives the process. What else the program
@@ -368,16 +368,19 @@ func detachPinned(path string) error {
 }
 
 // sweepPins finds pinned gates wherever a bpf filesystem is mounted, and takes
-// them away where that is asked for.
-func sweepPins(away bool) (found []string, err error) {
+// them away where that is asked for. Those that only others may look into are unseen.
+func sweepPins(away bool) (found, unseen []string, err error) {
 	places, err := bpfMounts()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, at := range places {
 		path := filepath.Join(at, pinsName)
 		if _, e := os.Lstat(path); e != nil {
-			if !errors.Is(e, fs.ErrNotExist) && (away || !errors.Is(e, fs.ErrPermission)) {
+			switch {
+			case errors.Is(e, fs.ErrPermission):
+				unseen = append(unseen, fmt.Sprintf("what is pinned in %s (root)", at))
+			case !errors.Is(e, fs.ErrNotExist):
 				err = errors.Join(err, e)
 			}
 			continue
@@ -390,7 +393,7 @@ func sweepPins(away bool) (found []string, err error) {
 		}
 		found = append(found, "pinned: "+path)
 	}
-	return found, err
+	return found, unseen, err
 }
 
 // bpfMounts gives where bpf filesystems are mounted, in the order in which they were.

@@ -101,7 +101,7 @@ func holdsNothing(t *testing.T, dir string) {
 	if left := pinsIn(t, dir); len(left) > 0 {
 		t.Errorf("left in the bpf filesystem: %v", left)
 	}
-	if found, err := Found(); err != nil || len(found) > 0 {
+	if found, _, err := Found(); err != nil || len(found) > 0 {
 		t.Errorf("found: %v, %v", found, err)
 	}
 	all, err := net.Interfaces()
@@ -146,10 +146,10 @@ func TestPinnedFailsOpenAfterAWhile(t *testing.T) {
 	within(t, p.Lasts, "after a while, the judged source gets through", true, func() bool { return reaches("127.0.0.2", own.String()) })
 
 	// It stands there still, until somebody takes it away.
-	if found, err := Found(); err != nil || len(found) != 2 || !strings.Contains(found[1], filepath.Join(dir, pinsName)) {
+	if found, _, err := Found(); err != nil || len(found) != 2 || !strings.Contains(found[1], filepath.Join(dir, pinsName)) {
 		t.Errorf("found: %v, %v", found, err)
 	}
-	if gone, err := Takeaway(); err != nil || len(gone) != 2 {
+	if gone, _, err := Takeaway(); err != nil || len(gone) != 2 {
 		t.Errorf("taken away: %v, %v", gone, err)
 	}
 	holdsNothing(t, dir)
@@ -268,7 +268,7 @@ func TestTakenOverWithoutAGap(t *testing.T) {
 			time.Sleep(p.Lasts + beatEvery)
 			arrive("the third, longer than the first's beat lasts")
 			stop()
-			if gone, err := Takeaway(); err != nil || len(gone) != 2 {
+			if gone, _, err := Takeaway(); err != nil || len(gone) != 2 {
 				t.Errorf("taken away: %v, %v", gone, err)
 			}
 			holdsNothing(t, dir)
@@ -424,7 +424,7 @@ func TestStrangerAmongThePins(t *testing.T) {
 	if _, err := Open(p.options()); err == nil || !strings.Contains(err.Error(), `"stranger"`) {
 		t.Errorf("%v", err)
 	}
-	if gone, err := Takeaway(); err != nil || len(gone) > 0 {
+	if gone, _, err := Takeaway(); err != nil || len(gone) > 0 {
 		t.Errorf("taken away: %v, %v", gone, err)
 	}
 	if left := pinsIn(t, dir); len(left) > 0 {
@@ -453,7 +453,7 @@ func TestStrangerAmongThePins(t *testing.T) {
 	if _, err := Open(p.options()); err == nil || !strings.Contains(err.Error(), `"stranger"`) || !strings.Contains(err.Error(), "deich gate off") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Takeaway(); err == nil || !strings.Contains(err.Error(), `"stranger"`) || !strings.Contains(err.Error(), "it stays") {
+	if _, _, err := Takeaway(); err == nil || !strings.Contains(err.Error(), `"stranger"`) || !strings.Contains(err.Error(), "it stays") {
 		t.Errorf("taken away: %v", err)
 	}
 	if there, err := programsAt(1); err != nil || len(there) != 1 || nameOf(there[0].id) != "stranger" {
@@ -500,7 +500,7 @@ func TestNothingIsLeftPinned(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if gone, err := Takeaway(); err != nil || len(gone) != 2 {
+	if gone, _, err := Takeaway(); err != nil || len(gone) != 2 {
 		t.Errorf("taken away: %v, %v", gone, err)
 	}
 	holdsNothing(t, dir)
@@ -572,7 +572,7 @@ func TestPinnedIsForeseen(t *testing.T) {
 	if v := Foresee(p.options()); v.Backend != None || !strings.Contains(v.Why, "another data folder") || len(v.There) != 1 || v.There[0].Left {
 		t.Errorf("%+v", v)
 	}
-	if _, err := Takeaway(); err != nil {
+	if _, _, err := Takeaway(); err != nil {
 		t.Error(err)
 	}
 	holdsNothing(t, dir)

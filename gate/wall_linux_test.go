@@ -76,7 +76,7 @@ func standWith(t *testing.T, o Options) *standing {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if left, err := Found(); err != nil || len(left) > 0 {
+		if left, _, err := Found(); err != nil || len(left) > 0 {
 			t.Errorf("after the end: %v, %v", left, err)
 		}
 	})
@@ -400,7 +400,7 @@ func TestStrangersProgramStays(t *testing.T) {
 	if st := g.Status(); st.Backend != Table || !strings.Contains(st.Why, `"stranger"`) {
 		t.Errorf("%s: %s", st.Backend, st.Why)
 	}
-	if gone, err := Takeaway(); err != nil || len(gone) != 1 || !strings.Contains(gone[0], tableName) {
+	if gone, _, err := Takeaway(); err != nil || len(gone) != 1 || !strings.Contains(gone[0], tableName) {
 		t.Errorf("taken away: %v, %v", gone, err)
 	}
 	if ids, err := programsAt(1); err != nil || len(ids) != 1 || nameOf(ids[0].id) != "stranger" {
@@ -598,7 +598,7 @@ func TestKilledItFailsOpen(t *testing.T) {
 					if reaches("127.0.0.2", own.String()) {
 						t.Error("the next one does not stand")
 					}
-					if gone, err := Takeaway(); err != nil || len(gone) != 1 {
+					if gone, _, err := Takeaway(); err != nil || len(gone) != 1 {
 						t.Errorf("taken away: %v, %v", gone, err)
 					}
 				}
@@ -623,16 +623,16 @@ func TestTakenAwayFromAHungProcess(t *testing.T) {
 			if reaches("127.0.0.2", own.String()) {
 				t.Fatal("the judged source gets through")
 			}
-			if found, err := Found(); err != nil || len(found) != 1 {
+			if found, _, err := Found(); err != nil || len(found) != 1 {
 				t.Errorf("found: %v, %v", found, err)
 			}
-			if gone, err := Takeaway(); err != nil || len(gone) != 1 {
+			if gone, _, err := Takeaway(); err != nil || len(gone) != 1 {
 				t.Errorf("taken away: %v, %v", gone, err)
 			}
 			if !reaches("127.0.0.2", own.String()) {
 				t.Error("the source is still refused")
 			}
-			if found, err := Found(); err != nil || len(found) != 0 {
+			if found, _, err := Found(); err != nil || len(found) != 0 {
 				t.Errorf("found afterwards: %v, %v", found, err)
 			}
 		})

@@ -57,6 +57,13 @@ func monotonic() int64 {
 	return t.Nano()
 }
 
+// ticks is that clock as verdicts count it, in steps of 2^tickBits ns; one that ends
+// within a step ends at its beginning. It goes round, so a difference alone tells.
+func ticks(at int64) uint32 { return uint32(at >> tickBits) }
+
+// tickBits is TICK in bpf/gate.c.
+const tickBits = 26
+
 // load puts program and maps into the kernel, in place of new ones those that p
 // has; nothing is attached yet. p stays the caller's where that fails.
 func load(o Options, allowed []netip.Prefix, mtu int, p *pins) (_ *xdp, err error) {
@@ -322,7 +329,7 @@ func (x *xdp) put(list []verdict) error {
 	now := monotonic()
 	var s sorted
 	for _, v := range list {
-		s.add(v.prefix, kernelVerdict{Expires: uint64(now + int64(v.lasts))})
+		s.add(v.prefix, kernelVerdict{Expires: ticks(now + int64(v.lasts))})
 	}
 	o := &x.objects
 	errs := []error{
@@ -419,9 +426,9 @@ func (x *xdp) inherited() (all []inherited, err error) {
 	if x.pins == nil {
 		return nil, nil
 	}
-	now := monotonic()
+	now := ticks(monotonic())
 	err = x.verdicts(func(p netip.Prefix, v kernelVerdict) {
-		all = append(all, inherited{verdict{p, time.Duration(int64(v.Expires) - now)}, uint64(v.Hits)})
+		all = append(all, inherited{verdict{p, time.Duration(int32(v.Expires-now)) << tickBits}, uint64(v.Hits)})
 	})
 	return all, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -177,7 +178,8 @@ type gateStatusCommand struct {
 
 func (gateStatusCommand) Help() string {
 	return "Examples:\n  deich gate\n  deich gate status --json\n\n" +
-		"Where no Deich answers it looks at this machine's interfaces and tables itself."
+		"Where no Deich answers it looks at this machine's interfaces and tables itself, and names what it has no\n" +
+		"right to look at. That is no error: it ends with 0; --json lists it as \"unseen\"."
 }
 
 func (c *gateStatusCommand) Run(t *terminal) error {
@@ -229,22 +231,35 @@ func fate(r gate.Reason, dry bool) string {
 	return "passed"
 }
 
-// look finds what stands where no Deich answers.
+// look finds what stands where no Deich answers. What this user may not look at
+// is told, and is no failure: a monitor without rights would be alarmed by
+// nothing for ever.
 func (c *gateStatusCommand) look(t *terminal, why error) error {
-	found, err := gate.Found()
+	found, unseen, err := gate.Found()
 	v := gate.Foresee(gate.Options{Ports: (&patient{}).gatePorts()})
 	if c.JSON {
 		return errors.Join(err, t.json(struct {
 			Found   []string     `json:"found"`
+			Unseen  []string     `json:"unseen"`
 			Outlook gate.Outlook `json:"outlook"`
-		}{append([]string{}, found...), v}))
+		}{append([]string{}, found...), append([]string{}, unseen...), v}))
 	}
 	t.say("No Deich answers: %v", why)
-	if len(found) == 0 && err == nil {
+	if errors.Is(why, fs.ErrPermission) {
+		t.say("Ask as the user who runs it, or as root.")
+	}
+	switch {
+	case len(found) > 0 || err != nil:
+	case len(unseen) > 0:
+		t.say("Nothing of a gate is seen here.")
+	default:
 		t.say("Nothing of a gate stands here.")
 	}
 	for _, f := range found {
 		t.say("Left standing: %s. Take it away with: deich gate off", f)
+	}
+	if len(unseen) > 0 {
+		t.say("Not seen without more rights: %s. As root: deich gate", strings.Join(unseen, "; "))
 	}
 	if v.Backend == gate.None {
 		t.say("gate.mode auto would find none here: %s.", v.Why)
@@ -268,14 +283,20 @@ func (gateOffCommand) Help() string {
 
 func (c *gateOffCommand) Run(t *terminal) error {
 	asked := c.ask(t)
-	gone, err := gate.Takeaway()
+	gone, unseen, err := gate.Takeaway()
 	for _, g := range gone {
 		t.say("Taken away: %s.", g)
+	}
+	if err == nil && len(unseen) > 0 && !asked {
+		err = errors.New("what stands here was not all seen: " + strings.Join(unseen, "; "))
 	}
 	if err != nil {
 		return hint(fmt.Errorf("gate: %w", err), "run this as root")
 	}
-	if !asked && len(gone) == 0 {
+	switch {
+	case asked && len(unseen) > 0: // what was to be done is done
+		t.say("Whether another Deich left anything is not seen without more rights: %s.", strings.Join(unseen, "; "))
+	case !asked && len(gone) == 0:
 		t.say("Nothing of a gate stands here.")
 	}
 	return nil
