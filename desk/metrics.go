@@ -17,6 +17,13 @@ func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s := d.state()
 	writeMetrics(w, &s)
+	if d.incidents != nil {
+		m := metrics{w}
+		m.family("deich_unreached", "gauge", "1 while several probes elsewhere agree that it is down, by the name that they give it.")
+		for _, v := range d.incidents.seen(d.now()) {
+			m.value("deich_unreached", truth(v.Agreed), "name", v.Name)
+		}
+	}
 	metrics{w}.writeProcess(readProcess(), s.Started)
 }
 
