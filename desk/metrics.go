@@ -33,7 +33,7 @@ func writeMetrics(w io.Writer, s *State) {
 	for _, r := range s.Requests {
 		m.value("deich_requests_total", float64(r.N), "act", r.Act, "reason", r.Reason, "tier", r.Tier)
 	}
-	m.family("deich_served_total", "counter", "How admitted requests ended: ok is true where the origin answered below 500.")
+	m.family("deich_served_total", "counter", "How admitted requests ended: ok is true where the origin answered below 500, or a kept copy stood in.")
 	for _, g := range s.Served {
 		m.value("deich_served_total", float64(g.OK), "tier", g.Tier, "ok", "true")
 		m.value("deich_served_total", float64(g.Failed), "tier", g.Tier, "ok", "false")
