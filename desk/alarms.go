@@ -2,10 +2,13 @@ package desk
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/incident"
+	"github.com/deichproject/deich/desk/probe"
 )
 
 // SendAlerts lets the desk tell people what needs them; before Serve.
@@ -65,14 +68,21 @@ type TakeRequest struct {
 	By    string `json:"by"`
 }
 
-// alarms are what needs a person now. A flood that is held back is none.
-func alarms(s *State, v *Live) (all []alert.Alert) {
+// alarms are what needs a person now, also by what was seen from outside. A flood
+// that is held back is none.
+func alarms(s *State, v *Live, outside []probe.View) (all []alert.Alert) {
 	add := func(name, origin string, severity alert.Severity, lasts time.Duration, english, german string) {
 		all = append(all, alert.Alert{Name: name, Origin: origin, Severity: severity, For: lasts, Text: english, German: german})
 	}
 	for i := range s.Origins {
 		if o := &s.Origins[i]; o.Failing {
 			add("origin_failing", o.Name, alert.Page, 30*time.Second, "The platform "+o.Name+" does not answer.", "Die Plattform "+o.Name+" antwortet nicht.")
+		}
+	}
+	for i := range outside {
+		if o := &outside[i]; o.Agreed {
+			text := unreachedText(o)
+			add("unreached", o.Name, alert.Page, time.Minute, text.English, text.German)
 		}
 	}
 	if share, asked := known(v.Groups); share >= 0 && share < .99 && asked >= 1 {
@@ -97,4 +107,16 @@ func alarms(s *State, v *Live) (all []alert.Alert) {
 		add("delivery_paused", "", alert.Ticket, time.Hour, "The delivery of kept messages is paused for an hour.", "Die Zustellung aufbewahrter Nachrichten ist seit einer Stunde angehalten.")
 	}
 	return all
+}
+
+// unreachedText says what several probes find down.
+func unreachedText(v *probe.View) incident.Text {
+	english, german := v.Name, v.Name
+	if v.Name == incident.Nameless {
+		english, german = "The website", "Die Website"
+	}
+	return incident.Text{
+		English: fmt.Sprintf("%s cannot be reached from outside: %d of %d probes find it down.", english, len(v.Down), v.Probes),
+		German:  fmt.Sprintf("%s ist von außen nicht zu erreichen: %d von %d Sonden finden es ausgefallen.", german, len(v.Down), v.Probes),
+	}
 }

@@ -11,28 +11,33 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/probe"
 )
 
 func TestAlarmsAreWhatNeedsAPerson(t *testing.T) {
 	pressed := Origin{Name: "http://a", Pulse: deich.Pulse{Pressure: true, Demand: 3000, Goodput: 300}, Cause: "flood"}
 	at := time.Now()
 	for name, c := range map[string]struct {
-		s    State
-		want string
+		s       State
+		want    string
+		outside []probe.View
 	}{
-		"peace":                  {State{Served: []Served{{"member", 900, 0}}}, ""},
-		"a flood held back":      {State{Origins: []Origin{pressed}, Served: []Served{{"member", 900, 0}}, Requests: []Requests{{"deny", "by_rule", "stranger", 9000}}}, ""},
-		"a flood that is felt":   {State{Origins: []Origin{pressed}, Served: []Served{{"member", 90, 10}}}, "users_not_served"},
-		"the platform is down":   {State{Origins: []Origin{{Name: "http://a", Failing: true}}}, "origin_failing http://a"},
-		"left alone":             {State{Failopen: true, Panics: 1}, "fails_open engine_failed"},
-		"bypass":                 {State{Bypass: at.Add(time.Hour)}, "bypass_forgotten"},
-		"the disk takes nothing": {State{Spool: &Spool{Paused: true}}, "keeps_nothing delivery_paused"},
+		"peace":                  {State{Served: []Served{{"member", 900, 0}}}, "", nil},
+		"a flood held back":      {State{Origins: []Origin{pressed}, Served: []Served{{"member", 900, 0}}, Requests: []Requests{{"deny", "by_rule", "stranger", 9000}}}, "", nil},
+		"a flood that is felt":   {State{Origins: []Origin{pressed}, Served: []Served{{"member", 90, 10}}}, "users_not_served", nil},
+		"the platform is down":   {State{Origins: []Origin{{Name: "http://a", Failing: true}}}, "origin_failing http://a", nil},
+		"left alone":             {State{Failopen: true, Panics: 1}, "fails_open engine_failed", nil},
+		"bypass":                 {State{Bypass: at.Add(time.Hour)}, "bypass_forgotten", nil},
+		"the disk takes nothing": {State{Spool: &Spool{Paused: true}}, "keeps_nothing delivery_paused", nil},
+		"probes agree": {State{}, "unreached website unreached pay", []probe.View{
+			{Name: "website", Probes: 3, Down: []string{"a", "b"}, Agreed: true}, {Name: "pay", Probes: 2, Down: []string{"a", "b"}, Agreed: true},
+			{Name: "alone", Probes: 2, Down: []string{"a"}}, {Name: "well", Probes: 2, Well: true}}},
 	} {
 		before := c.s
 		before.Served, before.Requests = nil, nil
 		v, _ := script(t, before, c.s).live.newest()
 		var got []string
-		for _, a := range alarms(&c.s, &v) {
+		for _, a := range alarms(&c.s, &v, c.outside) {
 			got = append(got, a.Key())
 			if a.Text == "" || a.German == "" {
 				t.Errorf("%s: %+v has no words", name, a)

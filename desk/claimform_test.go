@@ -29,7 +29,7 @@ func TestClaimForm(t *testing.T) {
 	o.down()
 	d.KeepIncidents(o.k)
 	const own, script = "http://127.0.0.1:2020", `<script>alert("1")</script>`
-	if w := send(d, "GET", "/incidents/latest/claim", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `action="/incidents/`+o.k.list()[0].ID+`/claim"`) {
+	if w := send(d, "GET", "/incidents/latest/claim", ""); w.Code != 200 || !strings.Contains(w.Body.String(), `action="/incidents/`+o.k.list()[0].ID+`/claim?lang=en"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if w := send(d, "GET", "/incidents/none/claim", ""); w.Code != 404 {
@@ -40,7 +40,7 @@ func TestClaimForm(t *testing.T) {
 		"zone": {"+03:00"}, "vector": {"http"}, "rate": {"1e6"}, "outage": {"1"}, "relayed": {"SITE\r\n\r\nAFP"}, "by": {"ada"},
 	}
 	w := fill(d, "/incidents/latest/claim", good, own)
-	if w.Code != 303 || w.Header().Get("Location") != "/incidents/"+o.k.list()[0].ID {
+	if w.Code != 303 || w.Header().Get("Location") != "/incidents/"+o.k.list()[0].ID+"?lang=en" {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	v, err := o.k.view(Latest)
@@ -65,6 +65,23 @@ func TestClaimForm(t *testing.T) {
 		body := w.Body.String()
 		if w.Code != 422 || !strings.Contains(body, `role="alert"`) || !strings.Contains(body, "Telegram") || strings.Contains(body, "<script") {
 			t.Errorf("%s: %d", what, w.Code)
+		}
+	}
+	form := url.Values{"from": {"3 Uhr"}, "to": {"2026-03-07T17:00"}, "rate": {"-1"}, "zone": {"hier"}}
+	if body := fill(d, "/incidents/latest/claim?lang=de", form, own).Body.String(); !strings.Contains(body, `<html lang="de">`) || !strings.Contains(body, `<label for="who">Wer es behauptet`) {
+		t.Errorf("in German: %s", body)
+	} else {
+		for _, want := range []string{"Nichts wurde aufgeschrieben", "Von: &#34;3 Uhr&#34; ist keine Zeit", "Zeitzone: &#34;hier&#34; ist keine", "eine Größe unter null", "es fehlt, wer es behauptet", "Ihr Name fehlt"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("in German it lacks %q: %s", want, body)
+			}
+		}
+	}
+	for _, g := range claimForm(time.UTC, nil) {
+		for _, f := range append(g.Fields, claimField{Name: "a group", Label: g.Title}) {
+			if f.Label.English == "" || f.Label.German == "" || (f.Note.English == "") != (f.Note.German == "") {
+				t.Errorf("%s is not said in both languages", f.Name)
+			}
 		}
 	}
 	if w := fill(d, "/incidents/latest/claim", good, "http://elsewhere.example"); w.Code != 403 {

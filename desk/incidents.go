@@ -289,7 +289,7 @@ func (d *Desk) act(fact func(*http.Request, *incident.Fact) error) http.Handler 
 // checkName says whether a person's name may stand in the record.
 func checkName(name string) error {
 	if strings.TrimSpace(name) == "" || len(name) > nameMax || strings.ContainsFunc(name, unicode.IsControl) {
-		return fmt.Errorf("by: who says this is wanted, in at most %d bytes", nameMax)
+		return incident.Wrongf("by: who says this is wanted, in at most %d bytes", "Ihr Name fehlt oder ist zu lang: höchstens %d Byte", nameMax)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/alert"
+	"github.com/deichproject/deich/desk/probe"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
@@ -165,7 +166,9 @@ func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
 	var current *LiveIncident
 	var acted []Action
+	var outside []probe.View
 	if d.incidents != nil {
+		outside = d.incidents.seen(d.now())
 		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
 		undoable(acted, s.Hand)
 	}
@@ -179,7 +182,7 @@ func (d *Desk) sample() (time.Time, State) {
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
 	if d.alerts != nil {
-		d.alerts.See(now.at, alarms(&s, &l.current))
+		d.alerts.See(now.at, alarms(&s, &l.current, outside))
 		l.current.Alerts, l.current.Told = d.alerts.Active(), d.alerts.Tells()
 	}
 	l.current.Incident, l.current.Actions = current, acted

@@ -17,6 +17,13 @@ func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s := d.state()
 	writeMetrics(w, &s)
+	if d.incidents != nil {
+		m := metrics{w}
+		m.family("deich_unreached", "gauge", "1 while several probes elsewhere agree that it is down, by the name that they give it.")
+		for _, v := range d.incidents.seen(d.now()) {
+			m.value("deich_unreached", truth(v.Agreed), "name", v.Name)
+		}
+	}
 	metrics{w}.writeProcess(readProcess(), s.Started)
 }
 
@@ -26,7 +33,7 @@ func writeMetrics(w io.Writer, s *State) {
 	for _, r := range s.Requests {
 		m.value("deich_requests_total", float64(r.N), "act", r.Act, "reason", r.Reason, "tier", r.Tier)
 	}
-	m.family("deich_served_total", "counter", "How admitted requests ended: ok is true where the origin answered below 500.")
+	m.family("deich_served_total", "counter", "How admitted requests ended: ok is true where the origin answered below 500, or a kept copy stood in.")
 	for _, g := range s.Served {
 		m.value("deich_served_total", float64(g.OK), "tier", g.Tier, "ok", "true")
 		m.value("deich_served_total", float64(g.Failed), "tier", g.Tier, "ok", "false")

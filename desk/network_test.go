@@ -3,6 +3,8 @@ package desk
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,18 @@ func TestWhenceIsSaid(t *testing.T) {
 	} {
 		if got := whence(&c.s); got.English != c.english || c.german != "" && got.German != c.german {
 			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// No outline runs across the map, as one does that is cut on its edge.
+func TestMapIsInPieces(t *testing.T) {
+	const most = 100 // units, of 960: no straight border is as long
+	for _, land := range worldOf(builtIn("world.txt"))(nil).Lands {
+		for _, step := range regexp.MustCompile(`(-?\d+)[ ]?(-?\d+)`).FindAllStringSubmatch(regexp.MustCompile(`M-?\d+ ?-?\d+`).ReplaceAllString(land.Path, ""), -1) {
+			if x, err := strconv.Atoi(step[1]); err != nil || x > most || x < -most {
+				t.Errorf("%s: a line over %s units", land.Code, step[1])
+			}
 		}
 	}
 }

@@ -26,6 +26,89 @@ type Recorded struct {
 	Sure      float64  `json:"sure"`
 }
 
+// Happened is what the drill did and what its users met, as they saw it: what a
+// record of it should say. Times are seconds since the flood phase began.
+//
+// A user is one, whatever address or pass it had. A request is what was sent and
+// came back, or did not: where a user is told to wait and does, that is more than one.
+type Happened struct {
+	Begin float64 `json:"begin_s"` // of the attack, of the origin's being away, or of users' missing something: the first
+	End   float64 `json:"end_s"`   // of these, the last
+	All   Met     `json:"all"`
+	// Known are the requests of those who were given content before the flood began, and
+	// Served of those who were at any time before: whom of them a shield may know, it alone can tell.
+	Known  Met `json:"known"`
+	Served Met `json:"served"`
+}
+
+// Met is what users were not given.
+type Met struct {
+	Users int `json:"users"` // different ones, who were not given something at least once
+	Lost  int `json:"lost"`  // requests
+}
+
+// truth counts that.
+type truth struct {
+	span               [2]time.Duration // of what was missed
+	all, known, served map[uint16]int   // how many requests of whom
+}
+
+// meet takes in one request of a user, from the flood's begin on.
+func (t *tally) meet(asked time.Duration, u *user, well bool) {
+	if well || asked < 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	m := &t.truth
+	if m.all == nil {
+		m.all, m.known, m.served = map[uint16]int{}, map[uint16]int{}, map[uint16]int{}
+		m.span[0] = asked
+	}
+	m.span = [2]time.Duration{min(m.span[0], asked), max(m.span[1], asked)}
+	m.all[uint16(u.number)]++
+	if u.known {
+		m.known[uint16(u.number)]++
+	}
+	if u.served {
+		m.served[uint16(u.number)]++
+	}
+}
+
+// happened tells it.
+func (r *rehearsal) happened(a *Attack) *Happened {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	m := &r.tally.truth
+	h := &Happened{All: met(m.all), Known: met(m.known), Served: met(m.served)}
+	spans := [][2]float64{{m.span[0].Seconds(), m.span[1].Seconds()}, {r.away[0].Seconds(), r.away[1].Seconds()}, {a.First, a.Last}}
+	begun := false
+	for _, s := range spans {
+		if s[1] <= 0 {
+			continue // there was none
+		}
+		if !begun || s[0] < h.Begin {
+			h.Begin = s[0]
+		}
+		begun, h.End = true, max(h.End, s[1])
+	}
+	if !begun {
+		return nil
+	}
+	return h
+}
+
+func met(by map[uint16]int) (m Met) {
+	for _, lost := range by {
+		m.Users++
+		m.Lost += lost
+	}
+	return m
+}
+
 // recordedMost bounds what is read of the console's answer, in bytes; more is an error.
 const recordedMost = 1 << 20
 
@@ -78,7 +161,7 @@ func (r *rehearsal) recorded(ctx context.Context) ([]Recorded, error) {
 }
 
 // writeRecorded writes them below the rest.
-func writeRecorded(out io.Writer, all []Recorded) {
+func writeRecorded(out io.Writer, all []Recorded, was *Happened) {
 	for _, i := range all {
 		times := []string{fmt.Sprintf("began at %+.1f s", i.Begin)}
 		for _, t := range []struct {
@@ -91,5 +174,9 @@ func writeRecorded(out io.Writer, all []Recorded) {
 		}
 		fmt.Fprintf(out, "Deich recorded an incident: %s; %d of %d requests of users lost, about %d users; cause: %s, %.0f %%.\n",
 			strings.Join(times, ", "), i.Lost, i.Asked, i.Users, i.Cause, 100*i.Sure)
+	}
+	if was != nil {
+		fmt.Fprintf(out, "So it was: from %+.1f to %+.1f s %d users were not given %d requests; of them, %d users and %d requests of those who were given content before the flood.\n",
+			was.Begin, was.End, was.All.Users, was.All.Lost, was.Known.Users, was.Known.Lost)
 	}
 }

@@ -51,8 +51,9 @@ type rehearsal struct {
 
 	capacity Capacity
 	atOrigin []AtOrigin
-	slow     atomic.Int64  // proofs that took longer here than on a phone
-	opens    time.Duration // when the shield was there, if it came late
+	slow     atomic.Int64     // proofs that took longer here than on a phone
+	opens    time.Duration    // when the shield was there, if it came late
+	away     [2]time.Duration // the origin: from when on, and until when
 	notes    []string
 	fail     context.CancelCauseFunc // ends the play
 }
@@ -96,7 +97,7 @@ func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Findin
 		}
 	}
 	f = r.found()
-	f.Recorded = recorded
+	f.Recorded, f.Truth = recorded, r.happened(&f.Attack)
 	if stay != nil {
 		return f, stay(f)
 	}
@@ -350,6 +351,8 @@ func (r *rehearsal) befall(ctx context.Context) {
 	}
 	flood, cancel := context.WithDeadline(ctx, r.clock.zero.Add(s.Phases.Flood.D()))
 	defer cancel()
+	r.away[0] = r.clock.now()
+	defer func() { r.away[1] = r.clock.now() }()
 	if s.Origin.Stall > 0 {
 		stall(flood, r.get(&r.origin), s.Origin.Stall)
 		return

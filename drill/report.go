@@ -48,6 +48,7 @@ type Finding struct {
 	Checks     []Check            `json:"checks,omitempty"`
 	LeftOut    int                `json:"left_out,omitempty"` // samples beyond SamplesMax
 	Recorded   []Recorded         `json:"recorded,omitempty"` // the incidents that Deich recorded
+	Truth      *Happened          `json:"truth,omitempty"`    // to hold them against
 	Notes      []string           `json:"notes,omitempty"`
 }
 

@@ -83,7 +83,7 @@ func writeTable(out io.Writer, f Finding) {
 		}
 		fmt.Fprintf(out, "%s: %s: %.2f %%, target %.1f %%%s\n", met, c.What, 100*c.Got, 100*c.Target, note)
 	}
-	writeRecorded(out, f.Recorded)
+	writeRecorded(out, f.Recorded, f.Truth)
 	for _, note := range f.Notes {
 		fmt.Fprintf(out, "note: %s\n", note)
 	}

@@ -52,6 +52,7 @@ type tally struct {
 	samples []sample
 	leftOut int
 	closed  bool
+	truth   truth
 }
 
 func (t *tally) add(s sample) {

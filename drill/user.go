@@ -29,6 +29,8 @@ type user struct {
 	comes    time.Duration
 	leaves   time.Duration
 	cached   bool // the site's assets are in its cache
+	known    bool // it was given the origin's own content before the flood began
+	served   bool // and at any time
 	calls    int
 }
 
@@ -113,7 +115,12 @@ func (u *user) attempt(ctx context.Context, n need, path string, wanted time.Dur
 	var a answer
 	var err error
 	for solves := 0; ; {
+		asked := u.clock.now()
 		a, err = u.get(ctx, n, path)
+		if well := err == nil && a.content() && u.clock.now()-asked <= Deadline; well || ctx.Err() == nil {
+			u.tally.meet(asked, u, well)
+			u.known, u.served = u.known || well && asked < 0, u.served || well
+		}
 		if err != nil || a.content() {
 			break
 		}

@@ -14,7 +14,7 @@ const paper, paperHeight = 718, 1047
 
 // clipped lists what does not fit the sheet: what is wider than it, and what
 // scrolls, which paper does not.
-const clipped = `[...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest("svg, .skip") && (
+const clipped = `[...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && !e.closest("svg, .skip, .unseen") && (
 	e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 ||
 	getComputedStyle(e).overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1)).map(e => e.outerHTML.slice(0, 200))`
 
@@ -53,4 +53,56 @@ func deskPrints(t *testing.T, p *process, page string) {
 			t.Logf("%s, %s: %d sheets", name, lang, sheets)
 		}
 	}
+}
+
+// largeFigures has the console see a flood with figures and names as wide as they get.
+const largeFigures = `const real = window.EventSource;
+window.EventSource = class extends real {
+	set onmessage(f) {
+		super.onmessage = (m) => {
+			const v = JSON.parse(m.data), acts = Array(6).fill(1234567);
+			v.networks = ["2001:db8:ffff::/48", "192.0.2.0/24"].map(network => ({network, operator: "AS 4200000000 Beispielhafte Netzgesellschaft mbH", country: "Bosnia and Herzegovina",
+				country_de: "Bosnien und Herzegowina", acts, before: 1234567, ordered: 65536}));
+			v.networks_seconds = 60;
+			for (const o of v.origins) Object.assign(o, {name: "http://verteiler.intern.example.org:8080", demand: 123456, goodput: 12345, limit: 1234.5, inflight: 1234, queued: 12345, streams: 1234, cut: 127});
+			for (const g of v.groups) Object.assign(g, {asked: 123456.7, rate: 123456.7, p50_ms: 12345, p99_ms: 12345});
+			f({data: JSON.stringify(v)});
+		};
+	}
+};`
+
+// The console prints whole on A4, also with tables as wide as a flood makes them.
+func TestBrowserConsolePrints(t *testing.T) {
+	shared.start(t)
+	deich := build(t)
+	p := deich.protect(t, t.TempDir(), platform(t, "hello").URL, "--networks", "../atlas/testdata/operators.mmdb,../atlas/testdata/countries.mmdb")
+	deich.must(t, "deny", "127.0.0.0/24", "--data", p.data)
+	get(t, visitor(t), p.users+"/")
+	for _, lang := range []string{"en", "de"} {
+		b := newTab(t)
+		b.speak(lang + "-XX, fr;q=0.5")
+		b.before(largeFigures)
+		b.do(chromedp.Navigate(p.link))
+		b.waitFor(`document.querySelector("#link").textContent === "Live." && document.querySelector("#networks").textContent.includes("4200000000")`)
+		b.do(chromedp.Navigate(strings.Split(p.link, "/?")[0] + "/?lang=" + lang + "&find=127.0.0.1")) // what was looked up is printed, too
+		b.waitFor(`document.querySelector("#networks").textContent.includes("4200000000")`)
+		b.view(paper, paperHeight)
+		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: "dark"},
+		}}))
+		for _, what := range ask[[]string](b, clipped) {
+			t.Errorf("%s: the sheet clips %s", lang, what)
+		}
+		if white := ask[string](b, `getComputedStyle(document.body).backgroundColor`); white != "rgb(255, 255, 255)" {
+			t.Errorf("%s: printed on %s", lang, white)
+		}
+		for _, text := range ask[[]string](b, unreadable) {
+			t.Errorf("%s: printed with contrast %s", lang, text)
+		}
+		pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+		if err != nil || !bytes.HasPrefix(pdf, []byte("%PDF-")) {
+			t.Errorf("%s: it does not print: %v", lang, err)
+		}
+	}
+	p.stop(t)
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/base64"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -47,6 +49,23 @@ func TestStatusPageTells(t *testing.T) {
 	}
 	if out := b.must(t, "incident", "show", "latest", "--data", data); !strings.Contains(out, "pay cannot be reached from outside since") || !strings.Contains(out, "2 of 2 probes find it down: a (") {
 		t.Error(out)
+	}
+	console, token, _ := strings.Cut(p.link, "/?token=")
+	ask, err := http.NewRequest("GET", console+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Header.Set("Authorization", "Bearer "+token)
+	if r, err := visitor(t).Do(ask); err != nil {
+		t.Error(err)
+	} else {
+		text, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		for _, want := range []string{`deich_unreached{name="pay"} 1`, `deich_unreached{name="website"} 0`} {
+			if err != nil || !strings.Contains(string(text), want+"\n") {
+				t.Errorf("%v, no %s among the metrics", err, want)
+			}
+		}
 	}
 	for path, want := range map[string]string{
 		"/feed.atom": "application/atom+xml; charset=utf-8", "/feed.json": "application/feed+json; charset=utf-8", "/badge.svg": "image/svg+xml", "/calendar.ics": "text/calendar; charset=utf-8",

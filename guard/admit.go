@@ -75,7 +75,7 @@ func (h *Handler) finish(v *visit, w *writer, o deich.Outcome) {
 	took := h.now().Sub(v.req.At)
 	ok := !o.Failed && !o.Aborted && o.Status < 500
 	h.counts.verdict(v)
-	h.counts.served(v, ok, took)
+	h.counts.served(v, ok || v.verdict.Reason == deich.Cached && w.status < 500, took) // a copy that stood in is an answer
 	h.missed.ended(v, o, ok, took)
 	if ok && o.Status >= 200 && o.Status < 400 {
 		h.routes[v.req.Origin].Load().learn(v.req.Path, v.req.Safe)

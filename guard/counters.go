@@ -38,7 +38,7 @@ type VerdictCount struct {
 // TierCount says how those of a tier fared who were let in.
 type TierCount struct {
 	Tier    string    `json:"tier"`
-	Served  uint64    `json:"served"`  // got the origin's own answer below 500
+	Served  uint64    `json:"served"`  // got the origin's own answer below 500, or a copy of one
 	Failed  uint64    `json:"failed"`  // did not
 	Latency Histogram `json:"latency"` // of the served: from the headers to the end of the answer
 }

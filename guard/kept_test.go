@@ -127,6 +127,9 @@ func TestStandby(t *testing.T) {
 	if verdictsOf(h, deich.Cached) != 1 || verdictsOf(h, deich.OriginDown) != 0 {
 		t.Errorf("%+v", h.Counters().Verdicts)
 	}
+	if of := h.Counters().Tiers[deich.Stranger]; of.Served != 1 || of.Failed != 0 {
+		t.Errorf("whoever got a copy was not served: %+v", of)
+	}
 	kept = false
 	w = httptest.NewRecorder()
 	if h.ServeHTTP(w, pageRequest()); w.Code != http.StatusBadGateway {

@@ -116,6 +116,11 @@ func (t *topology) write(to io.Writer) error {
 				}
 				all = append(all, arc...)
 			}
+			for i := range all { // an island on the cut stays in one piece
+				if math.Abs(all[i].x-all[0].x) > width/2 {
+					all[i].x = width - all[i].x
+				}
+			}
 			path.WriteString(draw(all))
 		}
 		if path.Len() > 0 {

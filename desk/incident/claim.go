@@ -58,22 +58,22 @@ type Claim struct {
 func (c *Claim) Check() error {
 	var wrong []error
 	if strings.TrimSpace(c.Who) == "" {
-		wrong = append(wrong, errors.New("who claims it is missing"))
+		wrong = append(wrong, Wrongf("who claims it is missing", "es fehlt, wer es behauptet"))
 	}
 	for _, t := range []string{c.Who, c.Where, c.Text, c.Target, c.Purpose, c.Proof, c.Vector, c.Language} {
 		if len(t) > TextMax {
-			wrong = append(wrong, fmt.Errorf("a text has %d bytes: at most %d", len(t), TextMax))
+			wrong = append(wrong, Wrongf("a text has %d bytes: at most %d", "ein Text hat %d Byte, höchstens %d sind möglich", len(t), TextMax))
 			break
 		}
 	}
 	if len(c.Relayed)+len(c.Doubted)+len(c.Asked) > ClaimsMax {
-		wrong = append(wrong, fmt.Errorf("more than %d who relayed, doubted or were asked", ClaimsMax))
+		wrong = append(wrong, Wrongf("more than %d who relayed, doubted or were asked", "mehr als %d, die es weitergaben, nicht bestätigen konnten oder gefragt wurden", ClaimsMax))
 	}
 	if !c.From.Time.IsZero() && !c.To.Time.IsZero() && !c.From.Time.Before(c.To.Time) {
-		wrong = append(wrong, errors.New("the claimed window ends before it begins"))
+		wrong = append(wrong, Wrongf("the claimed window ends before it begins", "die behauptete Zeit endet, bevor sie beginnt"))
 	}
 	if c.Rate < 0 || c.Bits < 0 || math.IsNaN(c.Rate) || math.IsNaN(c.Bits) {
-		wrong = append(wrong, errors.New("a size below zero"))
+		wrong = append(wrong, Wrongf("a size below zero", "eine Größe unter null"))
 	}
 	if c.Text != "" {
 		sum := sha256.Sum256([]byte(c.Text))

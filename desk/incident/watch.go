@@ -196,7 +196,10 @@ func (w *Watch) mark(r *Row, s *Sample) {
 		r.Press = r.Press || o.Press
 		r.Fail = r.Fail || o.Failing
 	}
-	r.Apart = r.Press || w.usual.seconds >= learnLeast && float64(r.New().Asked) > strangersTimes*w.usual.fresh+10
+	// Where the platform does not answer, and the engine sees nothing else behind it,
+	// more strangers are people who come again and again, and who stay strangers.
+	again := slices.ContainsFunc(s.Origins, func(o Origin) bool { return o.Failing && o.Cause == ownFault })
+	r.Apart = r.Press || !again && w.usual.seconds >= learnLeast && float64(r.New().Asked) > strangersTimes*w.usual.fresh+10
 	r.Hurt, r.Off, r.Out = 0, 0, 0
 	if w.hurts(r) {
 		r.Hurt = r.Span
@@ -225,6 +228,9 @@ func named(o Origin) bool {
 // upstream is the engine's word for next to nothing arriving. It takes longer to
 // believe: people go home, too.
 const upstream = "upstream"
+
+// ownFault is the engine's word for an origin that suffers by itself.
+const ownFault = "origin_fault"
 
 // hurts says whether known users were affected in a row.
 func (w *Watch) hurts(r *Row) bool {
@@ -333,7 +339,7 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.hurt, w.back, w.whole, w.told, w.over, w.seconds, w.placed = false, false, false, false, false, 0, false
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
-		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.empty > 0 && r.Off > 0 {
+		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || (w.empty > 0 || w.caused > 0) && r.Off > 0 {
 			first, gap = i, 0
 		} else {
 			gap++
