@@ -139,6 +139,9 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	if v.at == 0 {
 		v.at = at
 		v.wake(at)
+		for k := range o.segments {
+			o.segments[k].evidence.wake(at)
+		}
 		return
 	}
 	span := at.Sub(v.at)
