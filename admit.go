@@ -31,14 +31,15 @@ type origin struct {
 	routes [RoutesMax]route
 	mean   atomic.Uint32 // seconds (float32 bits): mean baseline of a request, in peace
 
-	cause  atomic.Uint32 // as judged last
+	cause  atomic.Uint32 // as its requests were judged last
 	unsure atomic.Bool   // the cause has been unknown for long
 
 	segments [SegmentsMax]segment
 
 	mu       sync.Mutex
-	evidence evidence // of the whole
-	slowAt   Time     // when slowness was last measured
+	evidence evidence  // of the whole
+	judged   Judgement // by requests and connections
+	slowAt   Time      // when slowness was last measured
 	slab     slab
 	limit    float64 // in units of cost
 	inflight int     // cost of what is placed

@@ -102,7 +102,7 @@ func (e *Engine) Cause(origin uint16) Judgement {
 	o := &e.origins[int(origin)%len(e.origins)]
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	j := o.evidence.judged
+	j := o.judged
 	j.Terms = append([]Term(nil), j.Terms...)
 	return j
 }
@@ -139,6 +139,9 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	if v.at == 0 {
 		v.at = at
 		v.wake(at)
+		for k := range o.segments {
+			o.segments[k].evidence.wake(at)
+		}
 		return
 	}
 	span := at.Sub(v.at)
@@ -151,10 +154,14 @@ func (e *Engine) judgeCause(i int, at Time, out *Out) {
 	cause, terms, sure := v.explain(o.plight(at), at, announced)
 	v.settle(cause, terms, sure, at)
 	o.unsure.Store(v.judged.Cause == CauseUnknown && at-v.judged.Since > unsureMost)
-	if was := Cause(o.cause.Swap(uint32(v.judged.Cause))); was != v.judged.Cause {
-		out.event(Event{At: at, Kind: CauseNamed, Origin: uint16(i), Cause: v.judged.Cause, Value: v.judged.Confidence})
+	// Admission and rules are about requests: they go by what those say.
+	o.cause.Store(uint32(v.judged.Cause))
+	was := o.judged.Cause
+	o.judged = e.empties.judge(o.judged, v.judged, o.down.Load() || v.fails(), at)
+	if o.judged.Cause != was {
+		out.event(Event{At: at, Kind: CauseNamed, Origin: uint16(i), Cause: o.judged.Cause, Value: o.judged.Confidence})
 	}
-	o.judgeSegments(i, at, span.Seconds(), announced, out)
+	o.judgeSegments(i, at, span.Seconds(), announced, e.empties.fault(at), out)
 }
 
 // plight is how an origin, or a segment of it, fares.

@@ -42,6 +42,7 @@ type Engine struct {
 	lastTick Time
 	swept    int // the part of budgets to be swept next
 	orders   orders
+	empties  empties
 }
 
 // New makes an engine with all its tables; it never grows afterwards. The seed

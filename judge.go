@@ -200,14 +200,19 @@ func (os *orders) sorted() []netip.Prefix {
 
 // Seen reports what was refused elsewhere under an order: it keeps the debt of
 // whoever goes on, so that the next order is the longer one, and the rule that
-// sent it alive, although nothing that meets it is seen here any more.
+// sent it alive, although nothing that meets it is seen here any more. What an
+// order for no requests refuses is an empty connection, as before.
 func (e *Engine) Seen(at Time, counts []Count) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	for _, c := range counts {
 		if c.Prefix.IsValid() && c.N > 0 {
-			if o := e.orders.live[c.Prefix]; o != nil && o.rule != 0 {
+			switch o := e.orders.live[c.Prefix]; {
+			case o == nil:
+			case o.rule != 0:
 				e.ruling.met(o.rule, c.N)
+			case o.why == BadRequest:
+				e.empties.ordered += c.N
 			}
 			debt := time.Duration(min(c.N, 1000)) * debtOver
 			e.budgets.Charge(e.sourceHash(c.Prefix.Addr())^saltDebt, int64(at), debt, debtMost)

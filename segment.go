@@ -116,8 +116,9 @@ func (o *origin) divide(at Time) {
 
 // judgeSegments looks at the signs of each segment; span is in seconds. What is not counted by
 // route, since it is seen elsewhere (proofs, what pages load), is known of the
-// whole, and tells of a segment that makes most of what is more than usual.
-func (o *origin) judgeSegments(i int, at Time, span float64, announced bool, out *Out) {
+// whole, and tells of a segment that makes most of what is more than usual. What is
+// slow while empty connections are many is no fault of a part.
+func (o *origin) judgeSegments(i int, at Time, span float64, announced, empties bool, out *Out) {
 	peace := o.since.Load() == 0
 	if peace {
 		o.divide(at)
@@ -142,6 +143,9 @@ func (o *origin) judgeSegments(i int, at Time, span float64, announced bool, out
 		}
 		was := v.judged.Cause
 		cause, terms, sure := v.explain(o.plightOf(k, at), at, announced)
+		if empties && cause == CauseOriginFault {
+			cause = NoCause
+		}
 		v.settle(cause, terms, sure, at)
 		if v.judged.Cause != was {
 			out.event(Event{At: at, Kind: SegmentNamed, Origin: uint16(i), Route: g.route, Cause: v.judged.Cause, Value: v.judged.Confidence})

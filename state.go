@@ -17,12 +17,14 @@ import (
 //	  | n u32 | n × origin | crc32
 //
 // A history is began u64, n u32 and n × (who u32, traits TraitsMax × u32); an
-// origin its usual rates, 168 hours of a week, and the routes it is known by.
+// origin its usual rates, 168 hours of a week, and the routes it is known by; since version 3
+// also n u32 and n × segment(route u16, part f32, usual rates, 168 hours).
 // Numbers with a fraction are IEEE 754, all are big endian.
 const (
 	stateMagic = "deich"
 	stateOld   = 1 // clients alone
-	stateNow   = 2
+	stateWhole = 2 // origins as a whole, without their segments
+	stateNow   = 3
 	stateHead  = len(stateMagic) + 1 + 4 + 8 + 4
 	stateCell  = 4 + 4 + 4 + 8
 
@@ -108,12 +110,8 @@ func (h *history) save(b []byte) []byte {
 func (o *origin) save(b []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	v := &o.evidence
-	b = appendFloats(b, o.adapt.usual, v.usual, v.usualFor, v.usualHere, v.usualNo, v.usualErrors)
-	for i := range v.week {
-		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.week[i].rate))
-		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.week[i].learned))
-	}
+	b = appendFloats(b, o.adapt.usual)
+	b = o.evidence.save(b)
 	b = binary.BigEndian.AppendUint32(b, o.mean.Load())
 	at, n := len(b), uint32(0)
 	b = binary.BigEndian.AppendUint32(b, 0)
@@ -129,6 +127,29 @@ func (o *origin) save(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, r.aloneN)
 	}
 	binary.BigEndian.PutUint32(b[at:], n)
+	at, n = len(b), 0
+	b = binary.BigEndian.AppendUint32(b, 0)
+	for k := range o.segments {
+		g := &o.segments[k]
+		if g.route == 0 && k != 0 {
+			continue
+		}
+		n++
+		b = binary.BigEndian.AppendUint16(b, g.route)
+		b = binary.BigEndian.AppendUint32(b, math.Float32bits(o.routes[g.route].part))
+		b = g.evidence.save(b)
+	}
+	binary.BigEndian.PutUint32(b[at:], n)
+	return b
+}
+
+// save appends what is usual.
+func (v *evidence) save(b []byte) []byte {
+	b = appendFloats(b, v.usual, v.usualFor, v.usualHere, v.usualNo, v.usualErrors)
+	for i := range v.week {
+		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.week[i].rate))
+		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.week[i].learned))
+	}
 	return b
 }
 
@@ -142,7 +163,7 @@ func (e *Engine) Load(b []byte) error {
 	version := body[len(stateMagic)]
 	cells := body[stateHead:]
 	most := uint64(binary.BigEndian.Uint32(body[stateHead-4:])) * uint64(stateCell)
-	if crc32.ChecksumIEEE(body) != sum || version != stateOld && version != stateNow || most > uint64(len(cells)) {
+	if crc32.ChecksumIEEE(body) != sum || version < stateOld || version > stateNow || most > uint64(len(cells)) {
 		return errState
 	}
 	head := body[len(stateMagic)+1:]
@@ -152,7 +173,7 @@ func (e *Engine) Load(b []byte) error {
 	rest := saved{b: cells[most:]}
 	var u usually
 	if version != stateOld {
-		u.read(&rest)
+		u.read(&rest, version)
 	}
 	if rest.short || len(rest.b) != 0 {
 		return errState
@@ -213,10 +234,22 @@ type past7 struct {
 }
 
 type usualOrigin struct {
-	demand, usual, usualFor, here, no, errors float64
-	week                                      [weekHours]hour
-	mean                                      uint32
-	routes                                    []usualRoute
+	demand   float64
+	whole    usualEvidence
+	mean     uint32
+	routes   []usualRoute
+	segments []usualSegment
+}
+
+type usualEvidence struct {
+	usual, usualFor, here, no, errors float64
+	week                              [weekHours]hour
+}
+
+type usualSegment struct {
+	route    uint16
+	part     float32
+	evidence usualEvidence
 }
 
 type usualRoute struct {
@@ -226,7 +259,7 @@ type usualRoute struct {
 	aloneN uint32
 }
 
-func (u *usually) read(s *saved) {
+func (u *usually) read(s *saved, version byte) {
 	u.began, u.saved = Time(s.u64()), Time(s.u64())
 	u.peace.read(s)
 	u.good.read(s)
@@ -240,10 +273,8 @@ func (u *usually) read(s *saved) {
 			return
 		}
 		var o usualOrigin
-		o.demand, o.usual, o.usualFor, o.here, o.no, o.errors = s.f64(), s.f64(), s.f64(), s.f64(), s.f64(), s.f64()
-		for i := range o.week {
-			o.week[i] = hour{s.f32(), s.f32()}
-		}
+		o.demand = s.f64()
+		o.whole.read(s)
 		o.mean = math.Float32bits(s.f32())
 		routes := s.u32()
 		if routes > RoutesMax {
@@ -259,7 +290,35 @@ func (u *usually) read(s *saved) {
 			}
 			o.routes = append(o.routes, r)
 		}
+		if version > stateWhole {
+			o.readSegments(s)
+		}
 		u.origins = append(u.origins, o)
+	}
+}
+
+func (o *usualOrigin) readSegments(s *saved) {
+	n := s.u32()
+	if n > SegmentsMax {
+		s.short = true
+	}
+	for i := range n {
+		if s.short {
+			return
+		}
+		g := usualSegment{route: s.u16(), part: s.f32()}
+		g.evidence.read(s)
+		if g.route >= RoutesMax || (g.route == 0) != (i == 0) {
+			s.short = true
+		}
+		o.segments = append(o.segments, g)
+	}
+}
+
+func (u *usualEvidence) read(s *saved) {
+	u.usual, u.usualFor, u.here, u.no, u.errors = s.f64(), s.f64(), s.f64(), s.f64(), s.f64()
+	for i := range u.week {
+		u.week[i] = hour{s.f32(), s.f32()}
 	}
 }
 
@@ -307,10 +366,8 @@ func (h *history) take(p *past7) {
 func (o *origin) take(u *usualOrigin, at Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	v := &o.evidence
 	o.adapt.usual = u.demand
-	v.usual, v.usualFor, v.usualHere, v.usualNo, v.usualErrors = u.usual, u.usualFor, u.here, u.no, u.errors
-	v.week, v.savedAt = u.week, at
+	o.evidence.take(&u.whole, at)
 	o.mean.Store(u.mean)
 	for _, s := range u.routes {
 		r := &o.routes[s.route]
@@ -319,4 +376,19 @@ func (o *origin) take(u *usualOrigin, at Time) {
 		r.base.Store(s.base)
 		r.alone, r.aloneN = s.alone, s.aloneN
 	}
+	for k := range u.segments {
+		s := &u.segments[k]
+		g := &o.segments[k]
+		g.evidence.take(&s.evidence, at)
+		if k > 0 {
+			g.route, g.evidence.fewest = s.route, lateLeast
+			o.routes[s.route].segment.Store(uint32(k))
+			o.routes[s.route].part = s.part
+		}
+	}
+}
+
+func (v *evidence) take(u *usualEvidence, at Time) {
+	v.usual, v.usualFor, v.usualHere, v.usualNo, v.usualErrors = u.usual, u.usualFor, u.here, u.no, u.errors
+	v.week, v.savedAt = u.week, at
 }

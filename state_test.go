@@ -60,12 +60,13 @@ func TestUsualSurvivesARestart(t *testing.T) {
 	o.routes[3].seen.Store(routeKnown)
 	o.routes[3].base.Store(math.Float32bits(.02))
 	o.routes[3].alone, o.routes[3].aloneN = -4, 77
+	o.routes[3].part = .5
 	out := NewOut()
 	at := noon
-	for range 20 * 60 * 10 { // twenty minutes of a hundred a second
-		for range 10 {
-			o.segments[0].signs.came.Add(1)
-		}
+	o.divide(at)
+	for range 20 * 60 * 10 { // twenty minutes of a hundred a second, ten of them for one route
+		o.segment(0).signs.came.Add(9)
+		o.segment(3).signs.came.Add(1)
 		e.Tick(at, out)
 		out.Reset()
 		at = at.Add(TickEvery)
@@ -86,6 +87,15 @@ func TestUsualSurvivesARestart(t *testing.T) {
 	p := &f.origins[0]
 	if got := p.evidence.expected(at); got < 99 || got > 101 {
 		t.Errorf("expects %v requests a second, not 100", got)
+	}
+	for route, want := range map[uint16]float64{0: 90, 3: 10} {
+		g := p.segment(route)
+		if got := g.evidence.expected(at); g.route != route || math.Abs(got-want) > 1 || g.evidence.usualFor < segmentKnown {
+			t.Errorf("expects %v requests a second for route %d, not %v", got, route, want)
+		}
+	}
+	if p.routes[3].part != .5 {
+		t.Error("it does not know how much of the platform's time the route takes")
 	}
 	if p.routes[3].baseline() == 0 || p.routes[3].alone != -4 || p.routes[3].aloneN != 77 {
 		t.Error("the route's times are not known")
@@ -109,6 +119,9 @@ func TestUsualSurvivesARestart(t *testing.T) {
 		if got := g.origins[0].evidence.expected(at.Add(after)); math.Abs(got-want) > 1 {
 			t.Errorf("%v later it expects %v requests a second, not %v", after, got, want)
 		}
+		if got := g.origins[0].segment(3).evidence.expected(at.Add(after)); math.Abs(got-want/10) > 1 {
+			t.Errorf("%v later it expects %v requests a second for a route, not %v", after, got, want/10)
+		}
 	}
 }
 
@@ -127,6 +140,20 @@ func TestLoadsWhatAnOlderVersionSaved(t *testing.T) {
 	}
 	if f.past.age(f.sourceHash(addr4(1)), noon.Add(time.Hour), 0) != time.Hour {
 		t.Error("a client is not known after the change of versions")
+	}
+
+	e.origins[0].evidence.usual = 100
+	saved = e.Save(nil)
+	segment := 2 + 4 + 5*8 + weekHours*8
+	whole := append([]byte(nil), saved[:len(saved)-4-4-segment]...) // the last origin's only segment
+	whole[len(stateMagic)] = stateWhole
+	whole = binary.BigEndian.AppendUint32(whole, crc32.ChecksumIEEE(whole))
+	g := engineOf(t, Policy{})
+	if err := g.Load(whole); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.origins[0].evidence.usual; got != 100 {
+		t.Errorf("of a state without segments %v a second is usual, not 100", got)
 	}
 }
 

@@ -27,6 +27,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden texts anew")
 //	causes                            why the origin suffers, and its segments
 //	run 5s                            lets every group ask at its rate; a line a group
 //	stop NAME                         the group goes home
+//	connections [empty=9000 shaken=2000]   so many are left without a request each second from now on
 //	ask client=192.0.2.1 [pass=3m] [api|asset|post] [place=2s]   one request, one verdict
 //	list allow|deny ADDRESS|PATH, bypass 10s
 //	restart [forgets]                 another engine, with what this one saved or without
@@ -86,6 +87,9 @@ type story struct {
 	service time.Duration
 	groups  []*storyGroup
 	told    []string
+	left    Connections // each second
+
+	connected Connections
 
 	busy    map[Ticket]*storyWork // at the origin
 	waiting map[Ticket]*storyWork
@@ -148,6 +152,13 @@ func (s *story) do(words []string) string {
 		for _, g := range s.groups {
 			g.gone = g.gone || g.name == words[1]
 		}
+	case "connections":
+		s.left = Connections{Processors: 2}
+		for name, n := range map[string]*uint64{"empty": &s.left.Empty, "shaken": &s.left.Shaken} {
+			if v, ok := args[name]; ok {
+				*n = uint64(s.number(v))
+			}
+		}
 	case "lag":
 		for _, g := range s.groups {
 			if g.name == words[1] {
@@ -155,7 +166,13 @@ func (s *story) do(words []string) string {
 			}
 		}
 	case "causes":
-		text := fmt.Sprintf("the origin: %v\n", s.e.Cause(0).Cause)
+		j := s.e.Cause(0)
+		text := fmt.Sprintf("the origin: %v\n", j.Cause)
+		for _, term := range j.Terms {
+			if s.left.Processors > 0 && term.Weight != 0 {
+				text += fmt.Sprintf("%s %.0f, weight %.1f\n", term.Name, term.Value, term.Weight)
+			}
+		}
 		for _, g := range s.e.Segments(0) {
 			name := "the rest"
 			if g.Route != 0 {
@@ -349,6 +366,11 @@ func (s *story) run(d time.Duration) string {
 			s.ask(heap.Pop(&q).(event).g)
 		}
 		s.work(step)
+		if s.left.Processors > 0 && s.now%Time(time.Second) == 0 {
+			c := &s.connected
+			c.Empty, c.Shaken, c.Processors = c.Empty+s.left.Empty, c.Shaken+s.left.Shaken, 2
+			s.e.Connected(s.now, *c)
+		}
 		if s.now/Time(step)%Time(TickEvery/step) == 0 {
 			s.e.Tick(s.now, s.out)
 			s.woken()
@@ -381,6 +403,7 @@ func (s *story) run(d time.Duration) string {
 func (s *story) ask(g *storyGroup) {
 	r := s.request(g)
 	v := s.e.Decide(&r)
+	s.connected.Asked++ // each by a connection of its own
 	g.asked++
 	g.sum += int(v.Rank)
 	if v.Reason == Lottery {

@@ -20,6 +20,7 @@ type counted struct {
 	acts    [len(acts)]uint64
 	ruled   uint64
 	gate    uint64
+	empty   uint64
 	latency [len(tiers)]Latency
 }
 
@@ -46,7 +47,7 @@ func refused(r *Requests) bool {
 }
 
 func countState(at time.Time, s *State) *counted {
-	c := &counted{at: at, gate: s.Connections.Refused}
+	c := &counted{at: at, gate: s.Connections.Refused, empty: s.Connections.Empty}
 	for _, r := range s.Requests {
 		if i := slices.Index(acts[:], r.Act); i >= 0 {
 			c.acts[i] += r.N
@@ -108,7 +109,7 @@ func sampleBetween(before, now *counted, s *State) incident.Sample {
 	for i := range acts {
 		row.Acts[i] = count32(now.acts[i], before.acts[i])
 	}
-	row.Ruled, row.Gate = count32(now.ruled, before.ruled), count32(now.gate, before.gate)
+	row.Ruled, row.Gate, row.Empty = count32(now.ruled, before.ruled), count32(now.gate, before.gate), count32(now.empty, before.empty)
 	sample := incident.Sample{Marks: s.Missed}
 	for _, o := range s.Origins {
 		row.Demand += float32(o.Demand)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -38,6 +40,10 @@ type conn struct {
 	greeted bool        // it was active before; of the server's goroutine
 	owes    atomic.Bool // a request began that has not come yet
 	heard   atomic.Bool // it sent anything
+	left    atomic.Bool // the other end ended it
+	ended   atomic.Bool // this end did, or time was up
+	brought atomic.Bool // a request
+	turned  atomic.Bool // its handshake was computed
 
 	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one
 	judged  atomic.Bool
@@ -54,7 +60,7 @@ type conn struct {
 
 	look    deich.Time // when it was last looked at whether the answer before is taken; of conns.tick
 	lookFor int64      // waiting, then
-	left    int        // what the kernel held, then
+	held    int        // what the kernel held, then
 }
 
 func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
@@ -115,6 +121,7 @@ func (c *conn) receive(p []byte) (int, error) {
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
+	c.notice(err)
 	if c.judged.Load() {
 		return 0, io.EOF
 	}
@@ -148,7 +155,29 @@ func (c *conn) Write(p []byte) (int, error) {
 		n += m
 	}
 	c.written.Add(int64(n))
+	c.notice(err)
 	return n, err
+}
+
+// notice takes from an error which end has ended the connection.
+func (c *conn) notice(err error) {
+	switch {
+	case err == nil:
+	case err == io.EOF, errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		c.left.Store(true)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+		c.ended.Store(true)
+	}
+}
+
+// leftBy says, once nc over c is closed, whether the client has left it: below TLS, or
+// after the handshake with a word of its own. One that did not like the certificate has none.
+func (c *conn) leftBy(nc net.Conn) bool {
+	if c.left.Load() {
+		return true
+	}
+	t, secured := nc.(interface{ ConnectionState() tls.ConnectionState })
+	return secured && !c.ended.Load() && t.ConnectionState().HandshakeComplete
 }
 
 func (c *conn) openWindow(now time.Time) {
@@ -192,15 +221,15 @@ func (c *conn) lookDue(now deich.Time) bool {
 	if since != c.lookFor {
 		return now.Sub(deich.Time(since)) >= lookAfter
 	}
-	return c.left > 0 && now.Sub(c.look) >= writeWindow
+	return c.held > 0 && now.Sub(c.look) >= writeWindow
 }
 
 // leavesIt looks; true says that the client takes less of the answer than it must.
 func (c *conn) leavesIt(now deich.Time) bool {
-	since, before := c.waiting.Load(), c.left
+	since, before := c.waiting.Load(), c.held
 	first := since != c.lookFor
-	c.look, c.lookFor, c.left = now, since, unsent(c.tcp)
-	return !first && c.left > 0 && before-c.left < writeLeast
+	c.look, c.lookFor, c.held = now, since, unsent(c.tcp)
+	return !first && c.held > 0 && before-c.held < writeLeast
 }
 
 // Close closes; a judged source's connection is left open and unread until its

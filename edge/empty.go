@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/deichproject/deich"
@@ -18,6 +19,30 @@ type empties struct {
 	all   atomic.Uint64
 	now   atomic.Int64 // in the present second
 	until atomic.Int64 // deich.Time until which there are very many
+
+	// For the engine:
+	asked, left, shaken, refused atomic.Uint64
+}
+
+// leftEmpty notes for the engine that a client left without a request. Whom somebody knows
+// may be a program that has lost its line, or one of very many who come back at once
+// after an outage; of them none is counted, nor whoever was sent away.
+func (s *conns) leftEmpty(peer netip.Addr, shaken bool) {
+	if s.known(peer) {
+		return
+	}
+	s.empties.left.Add(1)
+	if shaken {
+		s.empties.shaken.Add(1)
+	}
+}
+
+// tell gives what the engine is to know.
+func (e *empties) tell() deich.Connections {
+	return deich.Connections{
+		Asked: e.asked.Load(), Empty: e.left.Load(), Shaken: e.shaken.Load(), Refused: e.refused.Load(),
+		Processors: runtime.GOMAXPROCS(0),
+	}
 }
 
 // empty notes one from peer; true says that it is one too many.

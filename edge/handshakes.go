@@ -150,6 +150,7 @@ func (c *conn) shake() error {
 		row = s.rowOf(c.peer)
 	}
 	if hungUp(c.tcp) {
+		c.left.Store(true)
 		return errNoHandshake
 	}
 	if err := s.handshakes.enter(row); err != nil {
@@ -161,9 +162,11 @@ func (c *conn) shake() error {
 		return errNoHandshake
 	}
 	if hungUp(c.tcp) {
+		c.left.Store(true)
 		c.shaken()
 		return errNoHandshake
 	}
+	c.turned.Store(true)
 	return nil
 }
 

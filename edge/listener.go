@@ -71,6 +71,7 @@ func (l *listener) refuses(peer netip.Addr) bool {
 		l.conns.refused.Add(1)
 	case l.conns.short(now) && l.conns.overdrawn(now, peer):
 		l.conns.full.Add(1)
+		l.conns.empties.refused.Add(1)
 	default:
 		return false
 	}
@@ -79,7 +80,11 @@ func (l *listener) refuses(peer netip.Addr) bool {
 
 // left notes that somebody connected and was gone before it was looked at.
 func (l *listener) left(peer netip.Addr) {
-	if !l.trusted(peer) && l.conns.empty(peer) {
+	if l.trusted(peer) {
+		return
+	}
+	l.conns.leftEmpty(peer, false)
+	if l.conns.empty(peer) {
 		l.malformed(peer)
 	}
 }

@@ -28,6 +28,9 @@ func (c *conn) began(nc net.Conn) {
 
 // came notes that a request did come.
 func (c *conn) came() {
+	if !c.brought.Load() && c.brought.CompareAndSwap(false, true) && !c.trusted {
+		c.set.empties.asked.Add(1)
+	}
 	if c.owes.Load() {
 		c.owes.Store(false)
 	}
@@ -37,6 +40,9 @@ func (c *conn) came() {
 // the request that began.
 func (s *Server) settle(c *conn, nc net.Conn, closed bool) {
 	wasted := c.owes.Swap(false)
+	if closed && !c.trusted && !c.brought.Load() && c.leftBy(nc) {
+		s.conns.leftEmpty(c.peer, c.turned.Load())
+	}
 	if _, secured := nc.(*tls.Conn); secured && closed && c.fingerprint == "" && c.heard.Load() {
 		wasted = true // no ClientHello, but something
 	}

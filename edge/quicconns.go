@@ -50,6 +50,9 @@ type quicConn struct {
 	waiting     atomic.Int64
 	fingerprint string // written during the handshake, read after it
 	turn        turn
+	turned      atomic.Bool // its handshake was computed
+	brought     atomic.Bool // a request
+	declined    atomic.Bool // there was no turn for it
 	tab         tab
 }
 
@@ -113,6 +116,7 @@ func (s *quicConns) admit(ctx context.Context, info *quic.ClientInfo) (context.C
 	// Only who has proved its address is held to what that may: others name anybody's.
 	case info.AddrVerified && s.beside.handshakes.short() && s.beside.overdrawn(s.now(), from):
 		s.full.Add(1)
+		s.beside.empties.refused.Add(1)
 		return nil, errNotTaken
 	}
 	c := &quicConn{set: s, first: from, verified: info.AddrVerified, tab: tab{debts: s.debts, debtor: s.debts.debtor(from)}}
@@ -122,6 +126,9 @@ func (s *quicConns) admit(ctx context.Context, info *quic.ClientInfo) (context.C
 	}
 	context.AfterFunc(ctx, func() {
 		c.shaken()
+		if !c.brought.Load() && !c.declined.Load() && !s.trusted(from) {
+			s.beside.leftEmpty(from, c.turned.Load())
+		}
 		s.remove(c)
 	})
 	return context.WithValue(ctx, quicKey{}, c), nil
@@ -204,7 +211,12 @@ func (c *quicConn) peer() netip.Addr {
 
 // begin and done stand around a request. Whether the client left it is all that is
 // to be seen of its frames here, and there is no GOAWAY for one connection.
-func (c *quicConn) begin() { c.busy.Add(1) }
+func (c *quicConn) begin() {
+	c.busy.Add(1)
+	if !c.brought.Load() && c.brought.CompareAndSwap(false, true) && !c.set.trusted(c.first) {
+		c.set.beside.empties.asked.Add(1)
+	}
+}
 
 func (c *quicConn) done(r *http.Request) {
 	conn := c.conn.Load()

@@ -42,8 +42,10 @@ func (c *quicConn) enter() error {
 		row = c.set.beside.rowOf(c.first)
 	}
 	if err := c.set.beside.handshakes.enter(row); err != nil {
+		c.declined.Store(true)
 		return err
 	}
+	c.turned.Store(true)
 	c.turn.has.Store(true)
 	return nil
 }

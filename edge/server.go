@@ -308,6 +308,7 @@ func (s *Server) house(ctx context.Context) {
 				s.options.Engine.Seen(s.now(), counts)
 				s.guard.Seen(counts)
 			}
+			s.options.Engine.Connected(s.now(), s.conns.empties.tell())
 			for _, g := range s.state.Load().groups {
 				g.prune(now, false)
 			}

@@ -80,7 +80,8 @@ var english = words{
 		"by_rule": "share that meets a rule", "over_budget": "share beyond its budget", "challenges_answered": "share of challenges answered",
 		"returned_in_time": "share that came back when told to", "pages_completed": "assets for each page", "answered_no": "share of answers that say no",
 		"seconds_of_rise": "seconds it took to rise", "asked_again": "share that asks again after it failed",
-		"crowd_expected": "a crowd was announced (1: yes)",
+		"crowd_expected": "a crowd was announced (1: yes)", "empty_connections": "connections a second that were left without a request",
+		"empty_handshakes": "TLS handshakes a second that were left without a request",
 	},
 }
 
@@ -126,7 +127,8 @@ var german = words{
 		"by_rule": "Anteil, auf den eine Regel passt", "over_budget": "Anteil über seinem Maß", "challenges_answered": "Anteil gelöster Rechenaufgaben",
 		"returned_in_time": "Anteil, der wie gebeten wiederkam", "pages_completed": "Beiwerk je Seite", "answered_no": "Anteil ablehnender Antworten",
 		"seconds_of_rise": "Sekunden des Anstiegs", "asked_again": "Anteil, der nach einem Fehler wieder fragt",
-		"crowd_expected": "ein Andrang war angekündigt (1: ja)",
+		"crowd_expected": "ein Andrang war angekündigt (1: ja)", "empty_connections": "Verbindungen je Sekunde, die ohne Anfrage verlassen wurden",
+		"empty_handshakes": "TLS-Handshakes je Sekunde, nach denen keine Anfrage kam",
 	},
 }
 

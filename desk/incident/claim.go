@@ -444,7 +444,7 @@ func (m *Measuring) Count(kind Kind, r *Row) {
 	for _, n := range r.Acts {
 		rate += float64(n)
 	}
-	rate = (max(rate, float64(r.Demand)*float64(r.Span)) + float64(r.Gate)) / float64(max(1, r.Span))
+	rate = (max(rate, float64(r.Demand)*float64(r.Span)) + float64(r.Gate) + float64(r.Empty)) / float64(max(1, r.Span))
 	if kind == Minute && r.From().After(m.before) && !r.At.After(m.m.From) && r.Off == 0 {
 		m.minutes++
 		m.rate += rate

@@ -141,10 +141,11 @@ type Row struct {
 	P99    int32         `json:"p99,omitempty"`
 	Acts   [6]uint32     `json:"acts"` // allow, keep, wait, challenge, deny, drop
 	Ruled  uint32        `json:"ruled,omitempty"`
-	Gate   uint32        `json:"gate,omitempty"` // connections refused at accept
-	Demand float32       `json:"demand"`         // requests a second, as the engine counts them
-	Good   float32       `json:"good"`           // answers a second of the origin
-	Limit  float32       `json:"limit"`          // places
+	Gate   uint32        `json:"gate,omitempty"`  // connections refused at accept
+	Empty  uint32        `json:"empty,omitempty"` // connections without a request
+	Demand float32       `json:"demand"`          // requests a second, as the engine counts them
+	Good   float32       `json:"good"`            // answers a second of the origin
+	Limit  float32       `json:"limit"`           // places
 	Queue  int           `json:"queue,omitempty"`
 	Cut    uint8         `json:"cut,omitempty"`
 	Press  bool          `json:"press,omitempty"`
@@ -208,6 +209,7 @@ func (r *Row) add(s *Row) {
 	}
 	r.Ruled += s.Ruled
 	r.Gate += s.Gate
+	r.Empty += s.Empty
 	r.Demand = max(r.Demand, s.Demand)
 	r.Good = max(r.Good, s.Good)
 	r.Limit = s.Limit

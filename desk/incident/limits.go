@@ -49,6 +49,8 @@ const (
 	heldSeconds = 3
 	// failingSeconds is how long an origin must fail, or a cause be named, before that alone does.
 	failingSeconds = 3
+	// emptyOff connections without a request in a second are a flood's, where one is named.
+	emptyOff = 100
 	// emptySeconds is how long next to nothing must arrive, as the engine judges it, before that alone does.
 	emptySeconds = 60
 	// slowTimes and slowLeast: half of known users' requests take so many times as long as usual, and so long at least.

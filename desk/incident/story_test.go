@@ -149,6 +149,8 @@ func sampleOf(t *testing.T, at time.Time, words []string) Sample {
 			r.Ruled = v
 		case "gate":
 			r.Gate = v
+		case "empty":
+			r.Empty = v
 		case "press":
 			o.Press = true
 		case "fail":

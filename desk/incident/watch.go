@@ -37,6 +37,7 @@ type Watch struct {
 	rules   map[uint32]Rule
 	outside map[string]*unreached // what probes elsewhere find down, by its name
 	caused  int                   // seconds in a row with a cause named or an origin failing
+	flood   bool                  // one is named now
 	empty   int                   // seconds in a row in which next to nothing arrives
 	placed  bool                  // it was said where what is refused comes from
 }
@@ -211,7 +212,9 @@ func (w *Watch) mark(r *Row, s *Sample) {
 	caused := r.Fail || slices.ContainsFunc(s.Origins, named)
 	// What goes on slowly, and is named, is not over, even where nobody waits for long.
 	drags := w.open != "" && caused && w.slower(r)
-	if r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 || r.Out > 0 || drags {
+	// A flood of connections need not press anything.
+	w.flood = slices.ContainsFunc(s.Origins, flooded)
+	if w.drained(r) || r.Hurt > 0 || r.Press || r.Fail || r.Ruled >= 5 || r.Gate >= 5 || w.holds(r) || w.empty > 0 || r.Out > 0 || drags {
 		r.Off = r.Span
 	}
 	if caused {
@@ -224,6 +227,11 @@ func (w *Watch) mark(r *Row, s *Sample) {
 func named(o Origin) bool {
 	return o.Cause != "" && o.Cause != "none" && o.Cause != "unknown" && o.Cause != upstream
 }
+
+// drained says that a flood leaves connections without a request.
+func (w *Watch) drained(r *Row) bool { return w.flood && r.Empty >= emptyOff }
+
+func flooded(o Origin) bool { return o.Cause == "flood" || o.Cause == "mixed" }
 
 // upstream is the engine's word for next to nothing arriving. It takes longer to
 // believe: people go home, too.
@@ -339,7 +347,7 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.hurt, w.back, w.whole, w.told, w.over, w.seconds, w.placed = false, false, false, false, false, 0, false
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
-		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || (w.empty > 0 || w.caused > 0) && r.Off > 0 {
+		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.drained(r) || (w.empty > 0 || w.caused > 0) && r.Off > 0 {
 			first, gap = i, 0
 		} else {
 			gap++
@@ -352,6 +360,9 @@ func (w *Watch) start(at time.Time, say func(Fact)) {
 		r := &w.buffer[i]
 		if w.still(r) {
 			r.Hurt, r.Off = r.Span, r.Span
+		}
+		if w.drained(r) {
+			r.Off = r.Span
 		}
 		w.hurt = w.hurt || r.Hurt > 0
 	}
@@ -403,6 +414,9 @@ func (w *Watch) harm() Text {
 func (w *Watch) bother() Text {
 	if names := w.out(); len(names) > 0 {
 		return outText(names)
+	}
+	if r := w.last(1); len(r) > 0 && w.drained(&r[0]) && !r[0].Press {
+		return connectionsLeft
 	}
 	return newcomersWait
 }

@@ -84,10 +84,12 @@ func until(due time.Time, zone *time.Location) Text {
 
 // How users are affected, as what comes behind a time.
 var (
-	usersOut       = Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
-	fewArrive      = Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
-	everybodyWaits = Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
-	newcomersWait  = Text{"more requests arrive than usual. Users who have been here before are served; newcomers may have to wait a little.",
+	usersOut        = Text{"many users cannot read or send messages.", "können viele Nutzer Beiträge nicht lesen oder senden."}
+	fewArrive       = Text{"far fewer requests reach us than usual; some users may not get through.", "erreichen uns viel weniger Anfragen als sonst; manche Nutzer kommen vielleicht nicht durch."}
+	everybodyWaits  = Text{"everything takes much longer than usual.", "dauert alles viel länger als sonst."}
+	connectionsLeft = Text{"very many connections are opened that ask for nothing. Users are served; it may take a little longer.",
+		"werden sehr viele Verbindungen geöffnet, die nichts verlangen. Nutzer werden bedient; es kann etwas länger dauern."}
+	newcomersWait = Text{"more requests arrive than usual. Users who have been here before are served; newcomers may have to wait a little.",
 		"kommen mehr Anfragen an als sonst. Wer schon einmal hier war, wird bedient; wer neu kommt, muss vielleicht etwas warten."}
 )
 
