@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -48,26 +47,29 @@ type conn struct {
 
 	mu      sync.Mutex
 	err     error // it is over
+	failed  bool  // nothing can be written any more
 	streams map[uint32]*stream
-	last    uint32 // the highest stream the client opened
-	running int    // handlers
-	waiting []*stream
+	last    uint32    // the highest stream the client opened
+	running int       // handlers
+	waiting []*stream // for a handler
 	resets  [resetsKept]uint32
 	reset   int // the next place there
 
-	out     []byte // to be written
-	spare   []byte // was
-	writing bool   // somebody writes, and takes what comes along
-	sized   bool   // the client was told that no table is used
-	acked   bool   // it has seen the SETTINGS
-	window  int64  // what it takes of all bodies
-	initial int64  // of one, at first
-	line    []*stream
-	recv    int64 // what it may still send
-	credit  int64 // beyond it, and not told yet
-	parting bool  // it was asked to open nothing more
-	deaf    bool  // what it opens is not looked at any more
-	closing bool  // it is to close once nothing is open
+	out     []byte    // to be written
+	replied int       // of that, what the client's own frames called for
+	spare   []byte    // was
+	writing bool      // somebody writes, and takes what comes along
+	sized   bool      // the client was told that no table is used
+	acked   bool      // it has seen the SETTINGS
+	window  int64     // what it takes of all bodies
+	initial int64     // of one, at first
+	line    []*stream // have something to send, and wait for a window or for room
+	full    []*stream // have a header, and wait for room
+	recv    int64     // what it may still send
+	credit  int64     // beyond it, and not told yet
+	parting bool      // it was asked to open nothing more
+	deaf    bool      // what it opens is not looked at any more
+	closing bool      // it is to close once nothing is open
 
 	idle      *time.Timer // nil: no limit
 	idleSince time.Time
@@ -84,6 +86,13 @@ func newConn(s *Server, ctx context.Context, nc net.Conn, state *tls.ConnectionS
 	c.ctx, c.cancel = context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	c.dec = hpack.NewDecoder(4096, c.field)
 	c.dec.SetMaxStringLength(c.headerMost())
+	c.grow() // whatever is said comes after this
+	c.out = appendHead(c.out, 3*6, FrameSettings, 0, 0)
+	c.out = appendSetting(c.out, settingStreams, uint32(s.StreamsMax))
+	c.out = appendSetting(c.out, settingHeaderList, uint32(c.headerMost()))
+	c.out = appendSetting(c.out, settingWindow, windowBytes)
+	c.out = appendHead(c.out, 4, FrameWindowUpdate, 0, 0)
+	c.out = appendU32(c.out, windowBytes-windowFirst)
 	return c
 }
 
@@ -95,10 +104,15 @@ func (c *conn) serve() {
 	for err == nil {
 		err = c.next()
 	}
+	c.mu.Lock()
+	over := c.over()
+	c.mu.Unlock()
+	c.end(errGone)
 	if told := (*broken)(nil); errors.As(err, &told) {
 		c.sayError(told.code)
+	} else if over {
+		c.linger()
 	}
-	c.end(errGone)
 	c.nc.Close()
 }
 
@@ -110,13 +124,6 @@ func (c *conn) greet() error {
 	late := time.AfterFunc(greetWithin, func() { c.nc.Close() })
 	defer late.Stop()
 	c.mu.Lock()
-	c.grow()
-	c.out = appendHead(c.out, 3*6, FrameSettings, 0, 0)
-	c.out = appendSetting(c.out, settingStreams, uint32(c.server.StreamsMax))
-	c.out = appendSetting(c.out, settingHeaderList, uint32(c.headerMost()))
-	c.out = appendSetting(c.out, settingWindow, windowBytes)
-	c.out = appendHead(c.out, 4, FrameWindowUpdate, 0, 0)
-	c.out = appendU32(c.out, windowBytes-windowFirst)
 	c.push(false)
 	c.mu.Unlock()
 
@@ -220,33 +227,61 @@ func (c *conn) bye() {
 	c.closed()
 }
 
+// over says that the connection is to close, and everything is answered and
+// written. c.mu is held.
+func (c *conn) over() bool {
+	return c.err == nil && c.closing && len(c.streams) == 0 && len(c.out) == 0 && !c.writing
+}
+
 // closed ends the reader, and with it the connection, if it is to close and can.
 // c.mu is held.
 func (c *conn) closed() {
-	if c.closing && len(c.streams) == 0 && len(c.out) == 0 && !c.writing {
+	if c.over() {
 		c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // sayGoAway appends a GOAWAY. c.mu is held.
 func (c *conn) sayGoAway(last uint32, code Code) {
-	c.grow()
-	c.out = appendHead(c.out, 8, FrameGoAway, 0, 0)
+	c.reply(8, FrameGoAway, 0, 0)
 	c.out = appendU32(c.out, last)
 	c.out = appendU32(c.out, uint32(code))
 }
 
-// sayError tells the client of an error of the connection, and reads on for a
-// moment: closing with something unread would take it back.
+// sayError tells the client of an error of the connection, which has ended for
+// everybody else. Where somebody writes already it is they who do.
 func (c *conn) sayError(code Code) {
 	c.mu.Lock()
-	c.deaf = true
 	c.sayGoAway(c.last, code)
+	c.nc.SetWriteDeadline(time.Now().Add(lingerFor))
 	c.push(false)
 	c.mu.Unlock()
-	c.end(errGone)
-	c.nc.SetReadDeadline(time.Now().Add(lingerFor))
-	io.CopyN(io.Discard, c.nc, lingerBytes)
+	c.linger()
+}
+
+// linger reads on until the client has closed, for a moment: what is unread as a
+// connection closes, and what comes afterwards, takes back what the client has not
+// read yet.
+func (c *conn) linger() {
+	c.mu.Lock()
+	writing := c.writing
+	c.mu.Unlock()
+	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && !writing {
+		half.CloseWrite()
+	}
+	end := time.Now().Add(lingerMost)
+	for b, n := make([]byte, readBuffer), 0; n < lingerBytes; {
+		until := time.Now().Add(lingerFor)
+		if until.After(end) {
+			until = end
+		}
+		c.nc.SetReadDeadline(until)
+		m, err := c.nc.Read(b)
+		if err != nil {
+			return
+		}
+		n += m
+	}
 }
 
 // end takes everything off the connection. Handlers that run are told.
@@ -284,23 +319,57 @@ func recycle(b []byte) {
 	}
 }
 
+// reply appends the head of a frame that a client's own called for; n bytes
+// follow. c.mu is held.
+func (c *conn) reply(n int, kind, flags byte, id uint32) {
+	c.grow()
+	c.replied += HeadBytes + n
+	c.out = appendHead(c.out, n, kind, flags, id)
+}
+
+// writes says whether its caller is to write what is ready, and not somebody who
+// does so already. c.mu is held.
+func (c *conn) writes() bool {
+	if c.writing && c.replied > replyMost {
+		c.fails(errGone) // it sends what has to be answered and does not read
+	}
+	if c.writing || len(c.out) == 0 {
+		return false
+	}
+	c.writing = true
+	return true
+}
+
 // push writes what is ready, and what others have ready by then: at once, or
 // soon, once the goroutines that are ready have run. Where somebody writes already it
 // leaves that to them. c.mu is held, and let go meanwhile.
 func (c *conn) push(soon bool) {
-	if c.writing || len(c.out) == 0 {
+	if !c.writes() {
 		return
 	}
-	c.writing = true
 	if soon {
 		c.mu.Unlock()
 		runtime.Gosched()
 		c.mu.Lock()
 	}
-	for len(c.out) > 0 && c.err == nil {
+	c.write(writesMost)
+}
+
+// write writes until nothing is ready, or so often; then a goroutine goes on, as who
+// called has something else to do. c.writing is set. c.mu is held, and let go meanwhile.
+func (c *conn) write(times int) {
+	for len(c.out) > 0 && !c.failed {
+		if times == 0 {
+			go c.writeOn()
+			return
+		}
+		times--
 		b := c.out
-		c.out, c.spare = c.spare, nil
+		c.out, c.spare, c.replied = c.spare, nil, 0
 		c.ahead()
+		for _, st := range c.full {
+			signal(st.wake)
+		}
 		c.mu.Unlock()
 		_, err := c.nc.Write(b)
 		c.mu.Lock()
@@ -311,18 +380,24 @@ func (c *conn) push(soon bool) {
 			c.fails(err)
 		}
 	}
-	if len(c.out) == 0 || c.err != nil {
-		recycle(c.out)
-		recycle(c.spare)
-		c.out, c.spare = nil, nil
-	}
+	recycle(c.out)
+	recycle(c.spare)
+	c.out, c.spare, c.replied = nil, nil, 0
 	c.writing = false
 	c.closed()
+}
+
+// writeOn is write for a goroutine that does nothing else.
+func (c *conn) writeOn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.write(-1)
 }
 
 // fails notes that nothing can be written any more: the reader ends, and all with
 // it. c.mu is held.
 func (c *conn) fails(err error) {
+	c.failed = true
 	if c.err == nil {
 		c.err = err
 		for _, st := range c.streams {
@@ -336,18 +411,8 @@ func (c *conn) fails(err error) {
 // aside has what is ready written by somebody else: its caller must not wait for
 // the client. c.mu is held.
 func (c *conn) aside() {
-	if len(c.out) > outMost+frameMost+HeadBytes+replyMost {
-		c.fails(errGone) // it sends what has to be answered and does not read
-		return
-	}
-	if !c.writing && len(c.out) > 0 {
-		c.writing = true
-		go func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.writing = false
-			c.push(false)
-		}()
+	if c.writes() {
+		go c.writeOn()
 	}
 }
 
@@ -381,8 +446,7 @@ func (c *conn) read(st *stream, n int) {
 }
 
 func (c *conn) sayWindow(id uint32, recv, credit *int64) {
-	c.grow()
-	c.out = appendHead(c.out, 4, FrameWindowUpdate, 0, id)
+	c.reply(4, FrameWindowUpdate, 0, id)
 	c.out = appendU32(c.out, uint32(*credit))
 	*recv += *credit
 	*credit = 0
@@ -390,8 +454,7 @@ func (c *conn) sayWindow(id uint32, recv, credit *int64) {
 
 // sayReset appends a RST_STREAM and remembers it. c.mu is held.
 func (c *conn) sayReset(id uint32, code Code) {
-	c.grow()
-	c.out = appendHead(c.out, 4, FrameRSTStream, 0, id)
+	c.reply(4, FrameRSTStream, 0, id)
 	c.out = appendU32(c.out, uint32(code))
 	c.resets[c.reset] = id
 	c.reset = (c.reset + 1) % resetsKept
@@ -403,16 +466,23 @@ func (c *conn) remove(st *stream) {
 		return
 	}
 	delete(c.streams, st.id)
-	if i := slices.Index(c.line, st); i >= 0 {
-		c.line = slices.Delete(c.line, i, i+1)
-	}
+	c.line = without(c.line, st)
+	c.waiting = without(c.waiting, st)
 	if n := len(st.data) - st.from; n > 0 {
-		st.data, st.from = nil, 0
+		st.data, st.from, st.cut = nil, 0, true
 		c.read(nil, n)
 	}
 	if len(c.streams) == 0 && c.err == nil {
 		c.rests()
 	}
+}
+
+// without takes a stream out of several.
+func without(all []*stream, st *stream) []*stream {
+	if i := slices.Index(all, st); i >= 0 {
+		return slices.Delete(all, i, i+1)
+	}
+	return all
 }
 
 // signal wakes who waits, now or next.

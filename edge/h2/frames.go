@@ -129,7 +129,7 @@ func (c *conn) continuation(h head) error {
 
 // fragment decodes n bytes of a header block, as they come.
 func (c *conn) fragment(h head, n, padding int) error {
-	if c.block.wire += n; c.block.wire > blockMost*c.headerMost() {
+	if c.block.wire += HeadBytes + n; c.block.wire > blockMost*c.headerMost() {
 		return &broken{CodeCalm, "a header block without an end"}
 	}
 	for n > 0 {
@@ -208,10 +208,7 @@ func (c *conn) headed() error {
 		c.server.handlers.run(st)
 		return nil
 	}
-	if len(c.waiting) >= waitingMost*c.server.StreamsMax {
-		return &broken{CodeCalm, "streams are opened only to be reset"}
-	}
-	c.waiting = append(c.waiting, st)
+	c.waiting = append(c.waiting, st) // those that were open before still run
 	return nil
 }
 
@@ -312,16 +309,13 @@ func (c *conn) body(h head) error {
 // mayData says whether a DATA frame may come; st is its stream, if it is open. Where
 // that may not, it is reset. c.mu is held.
 func (c *conn) mayData(st *stream, h head) error {
-	if st == nil && h.id > c.last {
-		if c.deaf {
-			return nil
-		}
-		return &broken{CodeProtocol, "DATA of a stream that was never opened"}
-	}
 	if c.recv -= int64(h.length); c.recv < 0 {
 		return &broken{CodeFlowControl, "more was sent than the connection takes"}
 	}
 	switch {
+	case st == nil && h.id > c.last && c.deaf:
+	case st == nil && h.id > c.last:
+		return &broken{CodeProtocol, "DATA of a stream that was never opened"}
 	case st != nil && st.remote:
 		st.resets(CodeStreamClosed)
 		c.aside()
@@ -396,6 +390,7 @@ func (c *conn) settings(h head, b []byte) error {
 	if len(b)%6 != 0 {
 		return &broken{CodeFrameSize, "half a setting"}
 	}
+	initial := c.initial
 	for ; len(b) > 0; b = b[6:] {
 		v := binary.BigEndian.Uint32(b[2:])
 		switch binary.BigEndian.Uint16(b) {
@@ -407,22 +402,22 @@ func (c *conn) settings(h head, b []byte) error {
 			if v > windowMost {
 				return &broken{CodeFlowControl, "a window that is too large"}
 			}
-			by := int64(v) - c.initial
-			c.initial = int64(v)
-			for _, st := range c.streams {
-				if st.window += by; st.window > windowMost {
-					return &broken{CodeFlowControl, "a stream's window overflows"}
-				}
-				signal(st.wake)
-			}
+			initial = int64(v)
 		case settingFrameSize:
 			if v < 16<<10 || v > 1<<24-1 {
 				return &broken{CodeProtocol, "a frame size outside its bounds"}
 			}
 		}
 	}
-	c.grow()
-	c.out = appendHead(c.out, 0, FrameSettings, FlagAck, 0)
+	by := initial - c.initial
+	c.initial = initial
+	for _, st := range c.streams {
+		if st.window += by; st.window > windowMost {
+			return &broken{CodeFlowControl, "a stream's window overflows"}
+		}
+		signal(st.wake)
+	}
+	c.reply(0, FrameSettings, FlagAck, 0)
 	c.aside()
 	return nil
 }
@@ -436,8 +431,8 @@ func (c *conn) ping(h head, b []byte) error {
 	case h.has(FlagAck):
 		return nil
 	}
-	c.grow()
-	c.out = append(appendHead(c.out, 8, FramePing, FlagAck, 0), b...)
+	c.reply(8, FramePing, FlagAck, 0)
+	c.out = append(c.out, b...)
 	c.aside()
 	return nil
 }

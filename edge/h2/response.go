@@ -80,13 +80,14 @@ func (w *response) take(name string, values []string) {
 			w.announced = append(w.announced, trailer)
 		}
 	case "Content-Length":
-		if len(values) > 0 {
-			n, err := strconv.ParseInt(values[0], 10, 64)
-			if err != nil || n < 0 {
-				return
-			}
-			w.length = n
+		if len(values) == 0 || w.status == http.StatusNoContent {
+			return // RFC 9110, 8.6
 		}
+		n, err := strconv.ParseUint(values[0], 10, 63)
+		if err != nil {
+			return
+		}
+		w.length, values = int64(n), values[:1]
 	case "Content-Type":
 		w.typed = true
 	case "Content-Encoding":
@@ -124,7 +125,7 @@ func (w *response) inform(status int) {
 	c := w.st.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if w.st.err == nil {
+	if w.st.room() == nil {
 		c.sayHeader(w.st.id, b, 0)
 		c.push(false)
 	}
@@ -233,6 +234,13 @@ func (w *response) finish() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.length >= 0 && w.wrote != w.length && !w.bodyless {
+		c := w.st.c
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		w.st.resets(CodeInternal) // it is not what was announced
+		return
+	}
 	_ = w.emit(nil, true) // who is gone was told
 }
 
@@ -256,6 +264,9 @@ func (w *response) emit(p []byte, end bool) error {
 	}
 	ended := false
 	if first {
+		if err := st.room(); err != nil {
+			return err
+		}
 		w.sent = true
 		if w.closes {
 			c.part()
@@ -281,6 +292,9 @@ func (w *response) emit(p []byte, end bool) error {
 	}
 	switch {
 	case end && trailer != nil:
+		if err := st.room(); err != nil {
+			return err
+		}
 		k.block = k.block[:0]
 		for _, f := range trailer {
 			k.block = appendField(k.block, f)
@@ -380,11 +394,44 @@ func (c *conn) sayHeader(id uint32, block []byte, flags byte) {
 // sayContinue has the client send its body. c.mu is held.
 func (c *conn) sayContinue(st *stream) {
 	if !st.local && !st.answer.sent {
+		before := len(c.out)
 		c.sayHeader(st.id, appendStatus(nil, http.StatusContinue), 0)
+		c.replied += len(c.out) - before
 	}
 }
 
 var errLate = fmt.Errorf("h2: the client takes too long: %w", os.ErrDeadlineExceeded)
+
+// late resets a stream whose client takes too long. c.mu is held.
+func (st *stream) late() bool {
+	if st.writeBy.IsZero() || time.Now().Before(st.writeBy) {
+		return false
+	}
+	st.resets(CodeInternal)
+	st.c.aside()
+	return true
+}
+
+// room waits until there is room for a header. c.mu is held, and let go meanwhile.
+func (st *stream) room() error {
+	c := st.c
+	for {
+		switch {
+		case st.err != nil:
+			return st.err
+		case len(c.out) < outMost:
+			return nil
+		case st.late():
+			return errLate
+		}
+		if c.push(false); len(c.out) < outMost || st.err != nil {
+			continue
+		}
+		c.full = append(c.full, st)
+		c.wait(st.wake, st.writeBy)
+		c.full = without(c.full, st)
+	}
+}
 
 // send sends p, as the client's windows allow. c.mu is held, and let go meanwhile.
 func (st *stream) send(p []byte, end bool) error {
@@ -394,8 +441,7 @@ func (st *stream) send(p []byte, end bool) error {
 		switch {
 		case st.err != nil:
 			return st.err
-		case !st.writeBy.IsZero() && !time.Now().Before(st.writeBy):
-			st.resets(CodeInternal)
+		case st.late():
 			return errLate
 		}
 		if st.window > 0 && (len(c.line) == 0 || st.turn) && c.window > 0 && len(c.out) < outMost {

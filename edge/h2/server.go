@@ -37,6 +37,7 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, nc net.Conn, state *tls.ConnectionState, hook func(http.ConnState)) {
 	c := newConn(s, ctx, nc, state, hook)
 	if !s.enter(c) {
+		c.cancel()
 		nc.Close()
 		return
 	}

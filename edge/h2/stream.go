@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -34,6 +35,7 @@ type stream struct {
 	credit   int64  // beyond it, and not told yet
 	data     []byte // that came, and was not read
 	from     int    // in data
+	cut      bool   // something that came was not read, and is gone
 	declared int64  // by Content-Length; -1: not
 	came     int64
 	trailer  http.Header   // that came
@@ -123,9 +125,11 @@ func (c *conn) handled() {
 }
 
 func (s *Server) logf(format string, args ...any) {
-	if s.Log != nil {
-		s.Log.Printf(format, args...)
+	if s.Log == nil {
+		log.Printf(format, args...)
+		return
 	}
+	s.Log.Printf(format, args...)
 }
 
 // body reads what the client sends.
@@ -146,11 +150,12 @@ func (b body) Read(p []byte) (int, error) {
 			return 0, http.ErrBodyReadAfterClose
 		case len(st.data) > st.from:
 			n := copy(p, st.data[st.from:])
-			if st.from += n; st.from == len(st.data) {
-				st.data, st.from = st.data[:0], 0
-			}
+			st.from += n
+			st.shrink()
 			c.read(st, n)
 			return n, nil
+		case st.cut:
+			return 0, errEnded
 		case st.remote && (st.err == nil || st.err == errEnded):
 			st.takeTrailer()
 			return 0, io.EOF
@@ -168,6 +173,17 @@ func (b body) Read(p []byte) (int, error) {
 			continue
 		}
 		c.wait(st.readable, st.readBy)
+	}
+}
+
+// shrink lets go of room that data had need of, and has not any more. c.mu is held.
+func (st *stream) shrink() {
+	left := len(st.data) - st.from
+	switch {
+	case cap(st.data) > creditBytes && left < cap(st.data)/4:
+		st.data, st.from = append([]byte(nil), st.data[st.from:]...), 0
+	case left == 0:
+		st.data, st.from = st.data[:0], 0
 	}
 }
 
