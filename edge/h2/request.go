@@ -134,7 +134,7 @@ func (c *conn) canonical(name string) (string, bool) {
 		}
 	}
 	s := http.CanonicalHeaderKey(name)
-	if len(c.names) < namesMost {
+	if len(c.names) < namesMost && len(name) <= nameMost {
 		c.names[strings.Clone(name)] = s
 	}
 	return s, true
@@ -180,6 +180,8 @@ func (c *conn) request() (*stream, bool) {
 	switch {
 	case b.ends && b.length > 0:
 		return nil, false
+	case !b.ends && b.length == 0: // nobody has to wait for its end
+		r.Trailer = nil
 	case !b.ends:
 		r.ContentLength = b.length
 		r.Body = body{st}
@@ -214,7 +216,7 @@ func (c *conn) fill(r *http.Request) bool {
 	}
 	r.Header = c.header()
 	if host := r.Header["Host"]; host != nil {
-		if len(host) > 1 || authority != "" && host[0] != authority {
+		if len(host) > 1 || b.has[pseudoAuthority] && !strings.EqualFold(host[0], authority) {
 			return false
 		}
 		authority = host[0]
@@ -249,9 +251,8 @@ func announced(names []string) http.Header {
 	for _, list := range names {
 		for name := range strings.SplitSeq(list, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
-			switch name {
-			case "", "Transfer-Encoding", "Trailer", "Content-Length":
-				continue
+			if !httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name) {
+				continue // what frames or routes a message does not follow it
 			}
 			if all == nil {
 				all = make(http.Header)
