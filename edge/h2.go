@@ -59,6 +59,7 @@ type framed struct {
 
 	in      framing
 	settled bool // SETTINGS have come
+	agreed  bool // and an acknowledgment of those that were sent
 	whole   bool // the last piece of the present header block has begun
 	ended   atomic.Bool
 
@@ -144,13 +145,18 @@ func (f *framed) received(got *frame, here int) {
 		}
 	case h2.FrameRSTStream:
 		f.charge(frameReset)
-	case h2.FrameSettings, h2.FramePing:
-		if got.flags&h2.FlagAck == 0 && (got.kind == h2.FramePing || f.settled) {
+	case h2.FrameSettings:
+		first := &f.settled
+		if got.flags&h2.FlagAck != 0 {
+			first = &f.agreed
+		}
+		if *first {
 			f.charge(1)
 		}
-		f.settled = true
-	case h2.FrameGoAway:
-	default: // WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and what is not known
+		*first = true
+	case h2.FramePing:
+		f.charge(1) // an acknowledgment, too: nothing asks for one
+	default: // GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and what is not known
 		if pay(&f.slack, 1) < 1 {
 			f.charge(1)
 		}
