@@ -128,7 +128,9 @@ func (b *busy) Write(p []byte) (int, error) {
 // Who writes for others is not held up by them for ever: an event beside a
 // download that has no end.
 func TestWhoWritesForOthersGoesOn(t *testing.T) {
-	begin, done := make(chan struct{}), make(chan struct{})
+	begin, done, stop := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	stops := sync.OnceFunc(func() { close(stop) })
+	defer stops()
 	var once sync.Once
 	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Event") != "" {
@@ -140,7 +142,7 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 		}
 		for b := make([]byte, 40_000); ; {
 			select {
-			case <-done:
+			case <-stop:
 				return
 			default:
 			}
@@ -189,6 +191,7 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the event does not go out")
 	}
+	stops()
 }
 
 // A body that came whole and was dropped unread has no end, but an error.
