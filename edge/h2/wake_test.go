@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,15 +110,16 @@ func TestRoomWakes(t *testing.T) {
 // busy is a connection on which others have something ready again by the time a write is over.
 type busy struct {
 	net.Conn
-	k *conn
+	k atomic.Pointer[conn] // nil: not yet
 }
 
 func (b *busy) Write(p []byte) (int, error) {
 	n, err := b.Conn.Write(p)
-	for end := time.Now().Add(time.Second); b.k != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
-		b.k.mu.Lock()
-		ready := len(b.k.out) > 0 || b.k.err != nil
-		b.k.mu.Unlock()
+	k := b.k.Load()
+	for end := time.Now().Add(time.Second); k != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		k.mu.Lock()
+		ready := len(k.out) > 0 || k.err != nil
+		k.mu.Unlock()
 		if ready {
 			break
 		}
@@ -159,10 +161,16 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 	c.fr.WriteWindowUpdate(0, 1<<31-1-windowFirst)
 	c.seen()
 	k := onlyConn(t, s)
-	k.mu.Lock()
-	b.k = k
-	k.writing = true // until all have begun
-	k.mu.Unlock()
+	within(t, "nobody who writes", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.writing || len(k.out) > 0 || !k.acked {
+			return false
+		}
+		k.writing = true // until all have begun
+		return true
+	})
+	b.k.Store(k)
 	c.open(true, get("x-event", "1")...)
 	c.open(true, get()...)
 	c.open(true, get()...)
