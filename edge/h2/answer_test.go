@@ -22,7 +22,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"nothing", false, func(http.ResponseWriter, *http.Request) {},
 			func(r reply) bool {
-				return r.status == "200" && r.header.Get("content-length") == "" || r.header["content-length"][0] == "0"
+				return r.status == "200" && r.ended && slices.Equal(r.header["content-length"], []string{"0"})
 			}},
 		{"short", false, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") },
 			func(r reply) bool {

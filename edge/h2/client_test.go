@@ -158,10 +158,10 @@ func (c *client) read() http2.Frame {
 // reply is what came of a request.
 type reply struct {
 	status  string
-	informs []string // 1xx
-	header  http.Header
+	informs []string            // 1xx
+	header  map[string][]string // as it was written
 	body    []byte
-	trailer http.Header
+	trailer map[string][]string
 	ended   bool // by END_STREAM
 	reset   bool
 	code    http2.ErrCode
@@ -169,8 +169,8 @@ type reply struct {
 	closed  bool // the connection
 }
 
-func headerOf(f *http2.MetaHeadersFrame) http.Header {
-	h := make(http.Header)
+func headerOf(f *http2.MetaHeadersFrame) map[string][]string {
+	h := make(map[string][]string)
 	for _, f := range f.RegularFields() {
 		h[f.Name] = append(h[f.Name], f.Value)
 	}
