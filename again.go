@@ -60,8 +60,9 @@ func (t *told) note(s *signs, addr, asking uint64, at Time) {
 	}
 }
 
-// came looks whether somebody who was told to come back is here.
-func (t *told) came(s *signs, addr, asking uint64, at Time) {
+// came looks whether somebody who was told to come back is here. Who is given other
+// things from a cache meanwhile may well be waiting.
+func (t *told) came(s *signs, addr, asking uint64, at Time, kept bool) {
 	w := &t.at[addr%toldMax]
 	old := w.Load()
 	if old == 0 || (old^addr)>>40 != 0 {
@@ -78,7 +79,7 @@ func (t *told) came(s *signs, addr, asking uint64, at Time) {
 				s.heeded.Add(1)
 			}
 		}
-	case soon && old&toldBusy == 0:
+	case soon && !kept && old&toldBusy == 0:
 		if w.CompareAndSwap(old, old|toldBusy) {
 			s.busy.Add(1)
 		}

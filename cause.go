@@ -184,6 +184,7 @@ func (o *origin) plight(at Time) plight {
 // many people are expected.
 func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []Term, sure float64) {
 	more := v.came / max(v.expected(at), .5)
+	wide := max(more, v.wide(at))
 	down := 0.
 	if p.down {
 		down = 1
@@ -196,6 +197,9 @@ func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []
 		slower = "slower_than_rest"
 	}
 	terms = append(terms, Term{Name: "times_usual", Value: more}, Term{Name: slower, Value: p.slow}, Term{Name: "down", Value: down})
+	if wide > more {
+		terms = append(terms, Term{Name: "times_usual_with_cache", Value: wide})
+	}
 	if v.errors > 0 {
 		terms = append(terms, Term{Name: "errors", Value: v.errors})
 	}
@@ -217,7 +221,7 @@ func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []
 	}
 	weak := v.weak(at)
 	itself := p.down || byTrial || weak // whatever is asked of it
-	fault := p.down || byTrial || v.fails() || (suffers || weak) && more < moreThan
+	fault := p.down || byTrial || v.fails() || (suffers || weak) && wide < moreThan
 	if fault {
 		v.fault = at
 	}
@@ -233,7 +237,7 @@ func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []
 		return NoCause, terms, 1
 	}
 	// From here on there is pressure, or rules hold it back, so that the origin does not feel it any more.
-	if more < moreThan && v.usualFor > 3 && (fault || p.ownFault) {
+	if wide < moreThan && v.usualFor > 3 && (fault || p.ownFault) {
 		return CauseOriginFault, terms, .9
 	}
 	flood := v.against(&terms, at, more, announced)
@@ -243,7 +247,7 @@ func (v *evidence) explain(p plight, at Time, announced bool) (c Cause, terms []
 		return CauseMixed, terms, sure
 	case flood > floodAbove:
 		return CauseFlood, terms, sure
-	case p.down, weak && math.Exp(v.alone) > more, (byTrial || v.fails()) && more < stormMore:
+	case p.down, weak && math.Exp(v.alone) > wide, (byTrial || v.fails()) && more < stormMore:
 		// It lost more than demand rose; and those it fails come again.
 		return CauseOriginFault, terms, .7
 	case flood < crowdBelow:

@@ -13,21 +13,24 @@ func TestToldWatchesWhoComesBack(t *testing.T) {
 		name                string
 		who, asking         uint64
 		after               time.Duration
+		kept                bool
 		heeded, hasty, busy uint64
 	}{
-		{"in time", one, 7, 2200 * time.Millisecond, 1, 0, 0},
-		{"too soon", one, 7, time.Second, 0, 1, 0},
-		{"too soon, for something else", one, 8, time.Second, 0, 0, 1},
-		{"in time, for something else", one, 8, 2200 * time.Millisecond, 0, 0, 0},
-		{"long after", one, 7, 5 * time.Second, 0, 0, 0},
-		{"another", other, 7, 2200 * time.Millisecond, 0, 0, 0},
+		{"in time", one, 7, 2200 * time.Millisecond, false, 1, 0, 0},
+		{"too soon", one, 7, time.Second, false, 0, 1, 0},
+		{"too soon, for something else", one, 8, time.Second, false, 0, 0, 1},
+		{"in time, for something else", one, 8, 2200 * time.Millisecond, false, 0, 0, 0},
+		{"in time, and given a copy", one, 7, 2200 * time.Millisecond, true, 1, 0, 0},
+		{"given a copy of something else meanwhile", one, 8, time.Second, true, 0, 0, 0},
+		{"long after", one, 7, 5 * time.Second, false, 0, 0, 0},
+		{"another", other, 7, 2200 * time.Millisecond, false, 0, 0, 0},
 	} {
 		var s signs
 		w := new(told)
 		w.note(&s, one, 7, noon)
 		w.note(&s, other, 7, noon)
 		for range 2 { // the second counts for nothing
-			w.came(&s, c.who, c.asking, noon.Add(c.after))
+			w.came(&s, c.who, c.asking, noon.Add(c.after), c.kept)
 		}
 		if got := s.read(); got.told != 1 || got.heeded != c.heeded || got.hasty != c.hasty || got.busy != c.busy {
 			t.Errorf("%s: told %d, heeded %d, hasty %d, busy %d", c.name, got.told, got.heeded, got.hasty, got.busy)
@@ -66,7 +69,7 @@ func TestThePageTellsWhenToComeBack(t *testing.T) {
 				back = c.pace
 			}
 			r.At, r.Place = r.At.Add(back+100*time.Millisecond), v.Place
-			o[0].segments[0].signs.take(&r, 0)
+			o[0].segments[0].signs.comes(&r, 0)
 		}
 		if told[callSoon]+told[2*callSoon] != 400 || told[2*callSoon] < 50 || told[2*callSoon] > 150 {
 			t.Fatalf("told %v", told)
@@ -151,5 +154,36 @@ func TestAnAnnouncedCrowdIsEvidence(t *testing.T) {
 	e.ExpectCrowd(noon)
 	if before, after := noon-1 < Time(e.people.Load()), noon < Time(e.people.Load()); !before || after {
 		t.Error("it does not end when it is said to")
+	}
+}
+
+// Who is given a copy in place of a page that says to wait, or to calculate, cannot be
+// held to either.
+func TestSparedAskNothing(t *testing.T) {
+	var s signs
+	for _, v := range []Verdict{{Act: Challenge}, {Act: Wait, Place: uint64(noon)&^promised | 1}} {
+		r := Request{At: noon, Kind: Page, Safe: true}
+		if v.Act == Challenge {
+			s.challenged.Add(1)
+		} else {
+			s.promise(&r, v.Place, false)
+		}
+		if got := s.read(); got.challenged+got.rooms[0].waits != 1 {
+			t.Fatalf("%v: not counted: %+v", v.Act, got)
+		}
+		s.spared(&r, &v)
+		if got := s.read(); got.challenged != 0 || got.rooms[0].waits != 0 {
+			t.Errorf("%v: %d challenged, %d waits", v.Act, got.challenged, got.rooms[0].waits)
+		}
+	}
+	// Taken back a look later than it was counted, it is no rate of 2^64.
+	var e evidence
+	e.look(tally{challenged: 9}, noon, 1, 0, false)
+	e.look(tally{challenged: 8}, noon.Add(time.Second), 1, 0, false)
+	for range 2 * provenLag {
+		e.look(tally{challenged: 8}, noon.Add(2*time.Second), 1, 0, false)
+	}
+	if e.challenge < -1 || e.challenge > 9 {
+		t.Errorf("%g challenged a second", e.challenge)
 	}
 }

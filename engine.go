@@ -70,6 +70,21 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 	return e, nil
 }
 
+// Spared says that r's client was given what is kept of an earlier answer, in place
+// of what v says: it was neither told to come back nor asked to calculate, and that
+// it does not says nothing of it.
+func (e *Engine) Spared(r *Request, v *Verdict) {
+	e.origins[int(r.Origin)%len(e.origins)].segment(r.Route).signs.spared(r, v)
+}
+
+// comesBack counts a stranger's request that no page can be shown to: it may have been
+// told to come back.
+func (e *Engine) comesBack(r *Request, s standing, signs *signs, addr uint64) {
+	if s.tier == Stranger && (r.Kind != Page || !r.Safe) {
+		e.told.came(signs, addr, askingHash(addr, r)^r.Credential, r.At, r.Fresh)
+	}
+}
+
 // Slots is the size of the slab of places: every Ticket.Slot is below it.
 func (e *Engine) Slots() int { return len(e.origins) * e.perSlab }
 
@@ -102,8 +117,11 @@ func (e *Engine) Decide(r *Request) Verdict {
 	signs := &o.segment(r.Route).signs
 	if !r.Fresh {
 		e.crowd.vote(r.Client, addr)
-		signs.take(r, since)
+		signs.came.Add(1)
+	} else {
+		signs.kept.Add(1)
 	}
+	signs.comes(r, since)
 	if h := e.hands.Load().find(r); h != nil {
 		if !r.Fresh {
 			o.asked.Add(uint64(cost))
@@ -117,6 +135,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 		return v
 	}
 	if r.Fresh {
+		e.comesBack(r, s, signs, addr)
 		return v
 	}
 	over, shared, b := e.spend(r, s, addr, parent, pressure)
@@ -135,9 +154,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	if e.failed.lately(asking, r.At) {
 		signs.again.Add(1)
 	}
-	if s.tier == Stranger && (r.Kind != Page || !r.Safe) {
-		e.told.came(signs, addr, asking^r.Credential, r.At)
-	}
+	e.comesBack(r, s, signs, addr)
 	if l := e.met(r, o, s, addr); l != nil {
 		if l.act != Wait {
 			signs.ruled.Add(1)

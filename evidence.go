@@ -9,6 +9,7 @@ import (
 // signs are what Decide counts of one segment, for the cause.
 type signs struct {
 	came       atomic.Uint64 // requests, fresh answers of a cache left out
+	kept       atomic.Uint64 // those: they ask as much, and nothing of the origin
 	over       atomic.Uint64 // beyond their budget
 	ruled      atomic.Uint64 // that meet a rule about more than what is wanted
 	met        atomic.Uint64 // that meet a rule that acts
@@ -35,9 +36,9 @@ type promise struct {
 	early   atomic.Uint64 // before
 }
 
-// take counts a request that came.
-func (s *signs) take(r *Request, since Time) {
-	s.came.Add(1)
+// comes counts who comes back when told to, and what newcomers load, wherever the
+// answer is from.
+func (s *signs) comes(r *Request, since Time) {
 	if told := r.Place & promised; told != 0 && told <= promises && r.Kind == Page {
 		due := time.Duration(told) * callSoon
 		if waited := r.At.Sub(Time(r.Place &^ promised)); waited < due-returnSlack {
@@ -77,12 +78,26 @@ func (s *signs) promise(r *Request, place uint64, observe bool) {
 	}
 }
 
+// spared takes back that somebody was told to wait, or was challenged.
+func (s *signs) spared(r *Request, v *Verdict) {
+	const less = ^uint64(0)
+	switch told := v.Place & promised; {
+	case v.Act == Challenge:
+		s.challenged.Add(less)
+	case v.Act == Wait && r.Place == 0 && told != 0 && told <= promises:
+		s.rooms[told-1].waits.Add(less)
+	}
+}
+
 // evidence is what Tick makes of the signs. Guarded by the origin's lock.
 type evidence struct {
 	at        Time
 	last      tally
 	lastProof uint64
 	came      float64 // a second, over a second
+	kept      float64 // the same of what a cache answers
+	usualKept float64 // in peace
+	keptFor   float64 // seconds of peace it was learned from since the start
 	usual     float64 // the same in peace
 	usualFor  float64 // seconds of peace it was learned from
 	share     struct{ over, ruled, again float64 }
@@ -124,13 +139,14 @@ type evidence struct {
 
 // tally is what signs had counted as of one look.
 type tally struct {
-	came, over, ruled, challenged, again, pages, assets, here, lately uint64
-	sentAway, told, heeded, hasty, busy                               uint64
-	rooms                                                             [promises]struct{ waits, returns, early uint64 }
+	came, kept, over, ruled, challenged, again, pages, assets, here, lately uint64
+	sentAway, told, heeded, hasty, busy                                     uint64
+	rooms                                                                   [promises]struct{ waits, returns, early uint64 }
 }
 
 func (s *signs) read() (t tally) {
 	t.came, t.over, t.ruled, t.challenged, t.again = s.came.Load(), s.over.Load(), s.ruled.Load(), s.challenged.Load(), s.again.Load()
+	t.kept = s.kept.Load()
 	t.pages, t.assets, t.here, t.lately = s.pages.Load(), s.assets.Load(), s.here.Load(), s.lately.Load()
 	t.sentAway, t.told, t.heeded, t.hasty, t.busy = s.sentAway.Load(), s.told.Load(), s.heeded.Load(), s.hasty.Load(), s.busy.Load()
 	for i := range s.rooms {
@@ -143,6 +159,7 @@ func (s *signs) read() (t tally) {
 // add sums what two have counted.
 func (t *tally) add(u *tally) {
 	t.came, t.over, t.ruled, t.challenged, t.again = t.came+u.came, t.over+u.over, t.ruled+u.ruled, t.challenged+u.challenged, t.again+u.again
+	t.kept += u.kept
 	t.pages, t.assets, t.here, t.lately = t.pages+u.pages, t.assets+u.assets, t.here+u.here, t.lately+u.lately
 	t.sentAway, t.told, t.heeded, t.hasty, t.busy = t.sentAway+u.sentAway, t.told+u.told, t.heeded+u.heeded, t.hasty+u.hasty, t.busy+u.busy
 	for i := range t.rooms {
@@ -159,6 +176,7 @@ type hour struct {
 
 const (
 	weekHours = 7 * 24
+	keptLeast = 5        // seconds of peace: before, nothing is known of what a cache answers then
 	hourOver  = 2 * 3600 // seconds: so a week weighs about as much as all before it
 	hourLeast = 600      // learned from fewer an hour says nothing
 )
@@ -172,6 +190,16 @@ func (v *evidence) expected(at Time) float64 {
 		return max(v.usual, float64(h.rate))
 	}
 	return v.usual
+}
+
+// wide is how many times as much as usual is asked, with what a cache answers: it
+// takes a crowd off the origin, and not out of the world.
+func (v *evidence) wide(at Time) float64 {
+	usual := max(v.expected(at), .5)
+	if v.keptFor < keptLeast {
+		return v.came / usual
+	}
+	return (v.came + v.kept) / (usual + v.usualKept)
 }
 
 // wake holds what was usual before a restart against the time that has passed:
@@ -241,10 +269,11 @@ func (v *evidence) look(now tally, at Time, span float64, proofs uint64, peace b
 	was := v.last
 	v.last = now
 	quick, slow := min(1, span), min(1, span/causeSpan)
-	rate := func(now, was uint64) float64 { return float64(now-was) / span }
+	rate := func(now, was uint64) float64 { return float64(int64(now-was)) / span } // below 0 where what was counted before was taken back
 	follow := func(x *float64, to, pace float64) { *x += pace * (to - *x) }
 	came := rate(now.came, was.came)
 	follow(&v.came, came, quick)
+	follow(&v.kept, rate(now.kept, was.kept), quick)
 	if came > 0 {
 		follow(&v.share.over, rate(now.over, was.over)/came, slow)
 		follow(&v.share.ruled, rate(now.ruled, was.ruled)/came, quick)
@@ -293,6 +322,8 @@ func (v *evidence) look(now tally, at Time, span float64, proofs uint64, peace b
 	v.usualFor = min(v.usualFor+span, usualOver.Seconds())
 	pace := span / v.usualFor
 	follow(&v.usual, v.came, pace)
+	v.keptFor = min(v.keptFor+span, usualOver.Seconds())
+	follow(&v.usualKept, v.kept, span/v.keptFor)
 	follow(&v.usualHere, v.here, pace)
 	h := v.hour(at)
 	h.learned = min(h.learned+float32(span), hourOver)

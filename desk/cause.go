@@ -11,7 +11,7 @@ import (
 // termUnits says what the engine's pieces of evidence are measured in, where
 // they are no plain numbers.
 var termUnits = map[string]string{
-	"times_usual": "times", "slowdown": "times", "slower_than_rest": "times", "slowdown_alone": "times", "from_who_was_here": "times",
+	"times_usual": "times", "times_usual_with_cache": "times", "slowdown": "times", "slower_than_rest": "times", "slowdown_alone": "times", "from_who_was_here": "times",
 	"errors": "share", "asked_again": "share", "by_rule": "share", "over_budget": "share", "challenges_answered": "share",
 	"returned_in_time": "share", "came_when_told": "share", "answered_no": "share",
 	"seconds_of_rise": "seconds", "down": "yes", "crowd_expected": "yes",

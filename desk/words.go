@@ -140,7 +140,7 @@ var english = words{
 	CauseNote: "A judgement from what was seen, not a proof, and never who it was. What weighs speaks for a flood or for a crowd; the rest says what was measured.",
 	Evidence:  "Evidence", Measured: "Measured", Leans: "Speaks for", Flood: "flood", Crowd: "crowd", Yes: "yes", No: "no",
 	Terms: map[string]string{
-		"times_usual": "Asked, against what is usual", "slowdown": "Time to answer, against peace", "slower_than_rest": "Time to answer, against the rest", "slowdown_alone": "The same, for one request at a time",
+		"times_usual": "Asked, against what is usual", "times_usual_with_cache": "The same, with what is answered from copies", "slowdown": "Time to answer, against peace", "slower_than_rest": "Time to answer, against the rest", "slowdown_alone": "The same, for one request at a time",
 		"down": "Most answers fail", "errors": "Answers that are errors", "asked_again": "Asked again after it failed",
 		"by_rule": "Requests that meet a rule", "over_budget": "Requests beyond their budget", "challenges_answered": "Calculations that were answered",
 		"returned_in_time": "Came back from the waiting room in time", "came_when_told": "Programs that came back when told",
@@ -257,7 +257,7 @@ var german = words{
 	CauseNote: "Ein Urteil aus dem, was zu sehen war, kein Beweis, und nie darüber, wer es war. Was wiegt, spricht für eine Flut oder für einen Andrang; der Rest sagt, was gemessen wurde.",
 	Evidence:  "Beleg", Measured: "Gemessen", Leans: "Spricht für", Flood: "Flut", Crowd: "Andrang", Yes: "ja", No: "nein",
 	Terms: map[string]string{
-		"times_usual": "Verlangt, gegen sonst", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slower_than_rest": "Dauer der Antworten, gegen den Rest", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
+		"times_usual": "Verlangt, gegen sonst", "times_usual_with_cache": "Dasselbe, mit dem, was Kopien beantworten", "slowdown": "Dauer der Antworten, gegen ruhige Zeiten", "slower_than_rest": "Dauer der Antworten, gegen den Rest", "slowdown_alone": "Dieselbe, für eine Anfrage allein",
 		"down": "Die meisten Antworten scheitern", "errors": "Antworten, die Fehler sind", "asked_again": "Erneut gefragt nach einem Fehler",
 		"by_rule": "Anfragen, auf die eine Regel passt", "over_budget": "Anfragen über ihrem Budget", "challenges_answered": "Gelöste Rechenaufgaben",
 		"returned_in_time": "Rechtzeitig aus dem Wartezimmer zurück", "came_when_told": "Programme, die kamen, als sie sollten",

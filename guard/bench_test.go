@@ -106,6 +106,7 @@ func (i *instant) Enter(deich.Time, *deich.Request, deich.Verdict, *deich.Out) (
 func (i *instant) Turn(_ *deich.Request, v deich.Verdict, _ deich.Reason) deich.Verdict { return v }
 func (i *instant) Cancel(deich.Time, deich.Ticket, *deich.Out) bool                     { return true }
 func (i *instant) Detach(deich.Time, deich.Ticket, *deich.Out) bool                     { return true }
+func (i *instant) Spared(*deich.Request, *deich.Verdict)                                {}
 func (i *instant) Done(deich.Time, deich.Ticket, deich.Outcome, *deich.Out)             {}
 func (i *instant) Adopt(deich.Time, deich.Rules, *deich.Out)                            {}
 func (i *instant) Tick(deich.Time, *deich.Out)                                          {}

@@ -13,6 +13,7 @@ type judge interface {
 	Decide(*deich.Request) deich.Verdict
 	Enter(deich.Time, *deich.Request, deich.Verdict, *deich.Out) (deich.Ticket, deich.State, deich.Reason)
 	Turn(*deich.Request, deich.Verdict, deich.Reason) deich.Verdict
+	Spared(*deich.Request, *deich.Verdict)
 	Cancel(deich.Time, deich.Ticket, *deich.Out) bool
 	Detach(deich.Time, deich.Ticket, *deich.Out) bool
 	Done(deich.Time, deich.Ticket, deich.Outcome, *deich.Out)

@@ -104,6 +104,7 @@ func (h *Handler) stoodIn(v *visit, w http.ResponseWriter) bool {
 	if !h.standby(&kept, v.r) {
 		return false
 	}
+	h.engine.Spared(&v.req, &v.verdict)
 	v.verdict = deich.Verdict{Reason: deich.Cached, Tier: v.verdict.Tier, Rank: v.verdict.Rank, Cut: v.verdict.Cut}
 	v.status, v.bytes = kept.status, kept.bytes
 	return true

@@ -112,6 +112,8 @@ func (s *script) Detach(_ deich.Time, t deich.Ticket, _ *deich.Out) bool {
 	return true
 }
 
+func (s *script) Spared(*deich.Request, *deich.Verdict) {}
+
 func (s *script) Done(_ deich.Time, t deich.Ticket, o deich.Outcome, out *deich.Out) {
 	s.call("done")
 	s.mu.Lock()

@@ -76,7 +76,7 @@ var english = words{
 	NoClaims: "None is known.", Record: "Made from the record up to line %d, whose SHA-256 is %s. “deich incident verify --noted” with that hash says whether the record still holds it.",
 	Pseudonym: "Persons and platforms have pseudonyms here, and addresses are left out.", Name: "What", Value: "Value",
 	terms: map[string]string{
-		"times_usual": "requests, times the usual", "slowdown": "the platform’s slowdown, times the usual", "down": "the platform does not answer (1: yes)",
+		"times_usual": "requests, times the usual", "times_usual_with_cache": "the same, with those answered from copies", "slowdown": "the platform’s slowdown, times the usual", "down": "the platform does not answer (1: yes)",
 		"by_rule": "share that meets a rule", "over_budget": "share beyond its budget", "challenges_answered": "share of challenges answered",
 		"returned_in_time": "share that came back when told to", "pages_completed": "assets for each page", "answered_no": "share of answers that say no",
 		"seconds_of_rise": "seconds it took to rise", "asked_again": "share that asks again after it failed",
@@ -123,7 +123,7 @@ var german = words{
 	NoClaims: "Keine ist bekannt.", Record: "Erstellt aus der Aufzeichnung bis Zeile %d, deren SHA-256 %s ist. „deich incident verify --noted“ mit diesem Wert sagt, ob die Aufzeichnung ihn noch enthält.",
 	Pseudonym: "Personen und Plattformen tragen hier Decknamen, und Adressen sind weggelassen.", Name: "Was", Value: "Wert",
 	terms: map[string]string{
-		"times_usual": "Anfragen, Vielfaches des Üblichen", "slowdown": "Verlangsamung der Plattform, Vielfaches des Üblichen", "down": "die Plattform antwortet nicht (1: ja)",
+		"times_usual": "Anfragen, Vielfaches des Üblichen", "times_usual_with_cache": "dasselbe, mit denen, die Kopien beantworten", "slowdown": "Verlangsamung der Plattform, Vielfaches des Üblichen", "down": "die Plattform antwortet nicht (1: ja)",
 		"by_rule": "Anteil, auf den eine Regel passt", "over_budget": "Anteil über seinem Maß", "challenges_answered": "Anteil gelöster Rechenaufgaben",
 		"returned_in_time": "Anteil, der wie gebeten wiederkam", "pages_completed": "Beiwerk je Seite", "answered_no": "Anteil ablehnender Antworten",
 		"seconds_of_rise": "Sekunden des Anstiegs", "asked_again": "Anteil, der nach einem Fehler wieder fragt",
