@@ -76,7 +76,7 @@ func readKeptTrace(lines []string) (k keptTrace) {
 			if whole {
 				ended(thread, result)
 			}
-		case strings.HasPrefix(call, "write(") && strings.Contains(call, anAnswer):
+		case strings.HasPrefix(call, "sendto(") && strings.Contains(call, anAnswer):
 			n := strings.Count(call, anAnswer)
 			if k.answers += n; k.answers > k.synced {
 				k.early = append(k.early, fmt.Sprintf("answer %d with %d messages synced", k.answers, k.synced))
@@ -93,7 +93,7 @@ func TestNo202BeforeTheSync(t *testing.T) {
 	need(t, "strace", "strace")
 	b, i, dir := build(t), newInbox(t), t.TempDir()
 	traced, calls := filepath.Join(dir, "traced"), filepath.Join(dir, "calls")
-	script := fmt.Sprintf("#!/bin/sh\nexec strace -D -f -qq -y -xx -s 1000000 -e trace=write,pwrite64,fsync,fdatasync -o %q %q \"$@\"\n", calls, string(b))
+	script := fmt.Sprintf("#!/bin/sh\nexec strace -D -f -qq -y -xx -s 1000000 -e trace=sendto,pwrite64,fsync,fdatasync -o %q %q \"$@\"\n", calls, string(b))
 	if err := os.WriteFile(traced, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
