@@ -79,9 +79,9 @@ func (e *Engine) Spared(r *Request, v *Verdict) {
 
 // comesBack counts a stranger's request that no page can be shown to: it may have been
 // told to come back.
-func (e *Engine) comesBack(r *Request, s standing, signs *signs, addr uint64) {
+func (e *Engine) comesBack(r *Request, s standing, signs *signs, addr, asking uint64) {
 	if s.tier == Stranger && (r.Kind != Page || !r.Safe) {
-		e.told.came(signs, addr, askingHash(addr, r)^r.Credential, r.At, r.Fresh)
+		e.told.came(signs, addr, asking^r.Credential, r.At, r.Fresh)
 	}
 }
 
@@ -134,8 +134,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 		v.Rank = rankListed
 		return v
 	}
+	asking := askingHash(addr, r)
 	if r.Fresh {
-		e.comesBack(r, s, signs, addr)
+		e.comesBack(r, s, signs, addr, asking)
 		return v
 	}
 	over, shared, b := e.spend(r, s, addr, parent, pressure)
@@ -150,11 +151,10 @@ func (e *Engine) Decide(r *Request) Verdict {
 		signs.over.Add(1)
 	}
 	signs.knew(r, since, over > 0)
-	asking := askingHash(addr, r)
 	if e.failed.lately(asking, r.At) {
 		signs.again.Add(1)
 	}
-	e.comesBack(r, s, signs, addr)
+	e.comesBack(r, s, signs, addr, asking)
 	if l := e.met(r, o, s, addr); l != nil {
 		if l.act != Wait {
 			signs.ruled.Add(1)

@@ -409,13 +409,14 @@ func (c *conn) settings(h head, b []byte) error {
 			}
 		}
 	}
-	by := initial - c.initial
-	c.initial = initial
-	for _, st := range c.streams {
-		if st.window += by; st.window > windowMost {
-			return &broken{CodeFlowControl, "a stream's window overflows"}
+	if by := initial - c.initial; by != 0 {
+		c.initial = initial
+		for _, st := range c.streams {
+			if st.window += by; st.window > windowMost {
+				return &broken{CodeFlowControl, "a stream's window overflows"}
+			}
+			signal(st.wake)
 		}
-		signal(st.wake)
 	}
 	c.reply(0, FrameSettings, FlagAck, 0)
 	c.aside()
