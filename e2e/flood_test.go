@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,12 +83,20 @@ func from(a, b, c, d byte) *http.Client {
 	}
 }
 
+// pages counts the pages that unread has named.
+var pages atomic.Uint64
+
+// unread is a page that nobody has asked for: of what readers from several
+// networks were given, Deich has a copy, which it gives to everybody in place of
+// a challenge or the waiting room.
+func unread(site string) string { return fmt.Sprint(site, "/page/", pages.Add(1)) }
+
 // untilPressed waits until a stranger is asked to prove itself.
 func untilPressed(t *testing.T, target string) {
 	t.Helper()
 	late := time.After(patience)
 	for n := byte(1); ; n++ {
-		r, _ := http.NewRequestWithContext(t.Context(), "GET", target+"/", nil)
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", unread(target), nil)
 		r.Header.Set("Accept", "text/html")
 		answer, err := from(127, 250, 1, n%250+1).Do(r)
 		if err == nil {
