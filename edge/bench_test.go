@@ -345,12 +345,13 @@ func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string 
 		}
 		return s.Addrs()[0].String()
 	}
-	s.http.Handler = s.proxy
+	s.h1.Handler = s.proxy
 	l, err := listen(b.Context(), s.options.Config.listenAddrs()[0], s.conns, func(netip.Addr) bool { return false }, func(netip.Addr) {})
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.running.Go(func() { s.serveOn(l) })
+	s.listeners = append(s.listeners, l)
+	s.accepting.Go(func() { s.serveOn(l, nil) })
 	return l.Addr().String()
 }
 

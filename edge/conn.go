@@ -18,7 +18,7 @@ import (
 
 var errJudged = errors.New("edge: connection of a judged source")
 
-// conn is a client's connection. It reads as the standard server expects and
+// conn is a client's connection. It reads as its server expects and
 // adds what that server has no word for: the stalling of judged sources, and a
 // deadline for writes that moves with progress.
 type conn struct {
@@ -282,6 +282,9 @@ func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
 
 // RemoteAddr gives the other end, which may be a proxy.
 func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+
+// SyscallConn gives the socket, to ask the kernel about it.
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.tcp.SyscallConn() }
 
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error {

@@ -182,7 +182,7 @@ func (s *conns) longestWaiting(n int) []*conn {
 }
 
 // tick closes stalled connections whose time is up, and those that are slow where
-// the standard server does not see it.
+// their servers do not see it.
 func (s *conns) tick(header time.Duration) {
 	s.empties.second()
 	for _, c := range s.slowest(header) {
@@ -238,6 +238,24 @@ func (s *conns) size() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.open)
+}
+
+// unasked closes connections that have had no request for longer than a draining
+// server waits. Those of HTTP/2 are told first, by it.
+func (s *conns) unasked() {
+	now := s.now()
+	var out []*conn
+	s.mu.Lock()
+	for _, c := range s.open {
+		if since := c.waiting.Load(); since > 0 && now.Sub(deich.Time(since)) >= askWithin && c.framed.Load() == nil && !c.closed.Load() {
+			out = append(out, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range out {
+		c.abort()
+		s.remove(c)
+	}
 }
 
 // abortAll closes whatever is left.

@@ -123,7 +123,7 @@ func (x *exchange) send() error {
 }
 
 // answer reads heads until a final one. Interim ones go to the client, except
-// "100 Continue": the standard server has sent it when the body was read.
+// "100 Continue": the server has sent it when the body was read.
 func (x *exchange) answer() (*http.Response, error) {
 	for range interimMax {
 		resp, err := x.line.answer(x.r)

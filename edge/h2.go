@@ -20,27 +20,11 @@ import (
 // or made so wrong that the server resets them, and frames that carry nothing. So
 // each connection's frames are looked at, one by one, on their way.
 
-// makeH2 has s.http speak HTTP/2 over counted connections.
-func (s *Server) makeH2() {
-	s.h2 = &h2.Server{
-		Handler: s.http.Handler, StreamsMax: h2StreamsMax, HeaderBytes: s.http.MaxHeaderBytes,
-		Idle: s.http.IdleTimeout, Log: s.http.ErrorLog,
-	}
-	s.http.RegisterOnShutdown(s.h2.Drain)
-	s.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
-		alpnH2: func(_ *http.Server, t *tls.Conn, _ http.Handler) {
-			c := unwrap(t)
-			if c == nil {
-				t.Close()
-				return
-			}
-			f := newFramed(s, t, c)
-			c.framed.Store(f)
-			state := t.ConnectionState()
-			ctx := context.WithValue(context.Background(), http.ServerContextKey, s.http)
-			s.h2.Serve(s.http.ConnContext(ctx, t), f, &state, func(to http.ConnState) { s.connState(f, to) })
-		},
-	}
+// serveH2 serves HTTP/2 on t, whose handshake is over.
+func (s *Server) serveH2(ctx context.Context, t *tls.Conn, c *conn, state *tls.ConnectionState) {
+	f := newFramed(s, t, c)
+	c.framed.Store(f)
+	s.h2.Serve(ctx, f, state, func(to http.ConnState) { s.connState(f, to) })
 }
 
 // framed is a connection by which HTTP/2 is spoken. One goroutine reads, another

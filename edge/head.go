@@ -53,7 +53,7 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 }
 
 // plainTarget says whether a request's target is a path, or "*" for OPTIONS,
-// and has nothing in it that does not belong into one. The standard server lets
+// and has nothing in it that does not belong into one. The standard library lets
 // more pass ("mailto:x", "PRI *", fragments), which would reach the origin as
 // something else than the guard has judged.
 func plainTarget(r *http.Request) bool {
@@ -75,7 +75,7 @@ func plainTarget(r *http.Request) bool {
 
 // looselyFramed says whether a hop in front may have seen another end of this
 // request: with a length beside "chunked", or "chunked" in HTTP/1.0. The
-// standard server takes both and tells of neither, so that whatever might be
+// standard library takes both and tells of neither, so that whatever might be
 // one is the last request of its connection (RFC 9112, 6.1 and 6.3).
 func looselyFramed(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)

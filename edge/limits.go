@@ -256,6 +256,11 @@ const (
 	acceptNetwork = 16
 	acceptKnown   = 8
 
+	// acceptPause is how long accepts rest after one that failed, as where no file is left;
+	// twice as long each time, at most acceptPauseMost.
+	acceptPause     = 5 * time.Millisecond
+	acceptPauseMost = time.Second
+
 	// ordersMax bounds the orders in force; one more is not carried out and counted.
 	ordersMax = 1 << 17
 	// stalledMax bounds the judged connections that are left open, unread, so
@@ -300,6 +305,8 @@ const (
 
 	// shutdownPoll is how often a draining server looks whether it is empty.
 	shutdownPoll = 20 * time.Millisecond
+	// askWithin is how long a connection may take for its handshake once the server drains.
+	askWithin = 5 * time.Second
 	// drainSilence is how long nothing has passed in a tunnel or a stream of events
 	// that a draining server ends at once.
 	drainSilence = 2 * time.Second

@@ -135,6 +135,9 @@ func (l *line) receiveBody(pause time.Duration) {
 // watch ends the line when ctx ends, unless its answer is owed: then it is among
 // the leavers. stop gives false when ctx has ended.
 func (l *line) watch(ctx context.Context) (stop func() bool) {
+	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return own.AfterFunc(l.left) // without a context between
+	}
 	return context.AfterFunc(ctx, l.left)
 }
 

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// listener hands accepted connections to the standard server. A source under
+// listener gives accepted connections. A source under
 // an order is refused here, before anything is read of it.
 type listener struct {
 	tcp     *net.TCPListener

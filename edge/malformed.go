@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// The standard server answers what is no request by itself and tells nobody.
+// The servers of HTTP/1 and HTTP/2 answer what is no request by themselves.
 // What it does tell is when a connection becomes active: a request began. One
 // that never came here before the connection rested or ended was malformed, or
 // cut off. So the engine hears of it, and a source that sends nothing else is

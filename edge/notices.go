@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// notices takes what the standard server has to say (handshakes that failed,
+// notices takes what the servers have to say (handshakes that failed,
 // panics), at most noticesLogged a second: a flood must not fill a disk.
 type notices struct {
 	log    *slog.Logger

@@ -209,7 +209,7 @@ func (p *proxy) stream(x *exchange, buf []byte) {
 		p.streaming(x.w)
 	}
 	if x.sender != nil && !x.sender.finished() && x.r.ProtoMajor == 1 {
-		// The answer has begun before the body has ended; the standard server
+		// The answer has begun before the body has ended; the server
 		// would otherwise read the rest of the body first. That rest must not be
 		// taken for a request.
 		c.control.EnableFullDuplex()
@@ -232,7 +232,7 @@ func (x *exchange) copyHeader() {
 	to := x.w.Header()
 	copyEndToEnd(to, x.resp.Header)
 	if _, said := to["Content-Type"]; !said {
-		to["Content-Type"] = nil // else the standard server would guess
+		to["Content-Type"] = nil // else the server would guess
 	}
 	x.announceTrailers()
 }

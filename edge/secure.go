@@ -9,15 +9,18 @@ import (
 	"strconv"
 )
 
-// h2 is HTTP/2's name in a handshake (RFC 9113, section 3.2).
-const alpnH2 = "h2"
+// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, 6; RFC 9113, 3.2).
+const (
+	alpnH1 = "http/1.1"
+	alpnH2 = "h2"
+)
 
 // tlsConfig is for TCP. TLS 1.3 is what both ends choose where both can; the
 // standard library rotates the keys of session tickets daily.
 func (s *Server) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{alpnH2, "http/1.1", acmeTLS},
+		NextProtos:     []string{alpnH2, alpnH1, acmeTLS},
 		GetCertificate: s.certificate,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if c, ok := hello.Conn.(*conn); ok {

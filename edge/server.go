@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/edge/h1"
 	"github.com/deichproject/deich/edge/h2"
 	"github.com/deichproject/deich/guard"
 	"github.com/quic-go/quic-go/http3"
@@ -60,7 +61,7 @@ type Server struct {
 	proxy   *proxy
 	cache   *cache
 	guard   *guard.Handler
-	http    *http.Server
+	h1      *h1.Server
 	h2      *h2.Server
 	quic    *quicEdge // nil: no HTTP/3
 	keeper  *keeper
@@ -73,6 +74,9 @@ type Server struct {
 	listeners []*listener
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
+	serving   atomic.Int64 // connections, by TCP; without those that are tunnels
+	accepting sync.WaitGroup
+	ending    atomic.Bool
 }
 
 // New makes a server; nothing runs yet. Errors of the configuration come all
@@ -110,7 +114,6 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.makeHTTP()
-	s.makeH2()
 	if o.Config.quicWanted() {
 		s.makeQUIC()
 	}
@@ -138,23 +141,14 @@ func (s *Server) makeHandlers() (err error) {
 
 func (s *Server) makeHTTP() {
 	c := s.options.Config
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: c.Timeouts.ReadHeader.Duration,
-		IdleTimeout:       c.Timeouts.Idle.Duration,
-		MaxHeaderBytes:    c.Limits.HeaderBytes,
-		// "OPTIONS *" is a request like others: it would pass the guard unseen.
-		DisableGeneralOptionsHandler: true,
-		Protocols:                    protocols,
-		TLSConfig:                    s.tlsConfig(),
-		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
-			return guard.ConnContext(withConn(ctx, unwrap(nc)), nc)
-		},
-		ConnState: s.connState,
-		ErrorLog:  s.notices.logger(),
+	handler, log := http.HandlerFunc(s.serve), s.notices.logger()
+	s.h1 = &h1.Server{
+		Handler: handler, HeaderBytes: c.Limits.HeaderBytes,
+		ReadHeader: c.Timeouts.ReadHeader.Duration, Idle: c.Timeouts.Idle.Duration, Log: log,
+	}
+	s.h2 = &h2.Server{
+		Handler: handler, StreamsMax: h2StreamsMax, HeaderBytes: c.Limits.HeaderBytes,
+		Idle: c.Timeouts.Idle.Duration, Log: log,
 	}
 }
 
@@ -188,8 +182,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	switch {
-	// PRI is how HTTP/2 without TLS would begin, which is not spoken here; the
-	// standard server leaves it to its handler (RFC 9113, section 3.4).
+	// PRI is how HTTP/2 without TLS would begin, which is not spoken here (RFC 9113, 3.4).
 	case r.Method == http.MethodConnect, r.Method == "PRI":
 		s.refuse(w, r, http.StatusMethodNotAllowed)
 		return
@@ -264,8 +257,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.house(ctx) })
 	s.running.Go(func() { s.access.run() })
 	s.running.Go(func() { s.cache.run(ctx, func(err error) { s.log.Error("cache", "alarm", err) }) })
+	secured := s.tlsConfig()
 	for _, l := range s.listeners {
-		s.running.Go(func() { s.serveOn(l) })
+		s.accepting.Go(func() { s.serveOn(l, secured) })
 	}
 	if s.quic != nil {
 		for _, socket := range s.quic.sockets {
@@ -273,18 +267,6 @@ func (s *Server) Start(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (s *Server) serveOn(l *listener) {
-	var err error
-	if l.secured {
-		err = s.http.ServeTLS(l, "", "")
-	} else {
-		err = s.http.Serve(l)
-	}
-	if !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("edge: serve", "address", l.Addr().String(), "error", err)
-	}
 }
 
 // house does what is due each second.
@@ -383,14 +365,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	// Both at once: one must not use up the other's time.
 	byQUIC := make(chan error, 1)
 	go func() { byQUIC <- s.quic.shutdown(ctx) }()
-	err := errors.Join(s.http.Shutdown(ctx), <-byQUIC)
+	err := errors.Join(s.drain(ctx), <-byQUIC)
 	if err != nil {
 		err = fmt.Errorf("edge: shutdown: %w", err)
 	}
 	s.drainTunnels(ctx)
 	drained()
 	s.conns.abortAll()
-	s.http.Close()
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -403,7 +384,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// drainTunnels waits for tunnels, which the standard server does not know any more.
+// drainTunnels waits for tunnels, which are nobody's connections any more.
 func (s *Server) drainTunnels(ctx context.Context) {
 	ticker := time.NewTicker(shutdownPoll)
 	defer ticker.Stop()

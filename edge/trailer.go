@@ -44,7 +44,7 @@ func (x *exchange) announceTrailers() {
 }
 
 // sendTrailers hands on what followed the body. For what was not announced the
-// header must be out: the standard server would give a short answer a length,
+// header must be out: the server would give a short answer a length,
 // and then leave the trailers away.
 func (x *exchange) sendTrailers(control *http.ResponseController) {
 	to := x.w.Header()

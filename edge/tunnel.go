@@ -22,7 +22,7 @@ func (p *proxy) tunnel(x *exchange) {
 	}
 	l := x.line
 	p.streaming(x.w)
-	// Counted before the standard server forgets it: a shutdown must see it on one side.
+	// Counted before its server forgets it: a shutdown must see it on one side.
 	p.tunnels.Add(1)
 	defer p.tunnels.Add(-1)
 	client, rw, err := http.NewResponseController(x.w).Hijack()

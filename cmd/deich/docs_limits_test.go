@@ -30,6 +30,7 @@ var limitsOf = []struct{ file, title, about string }{
 	{"atlas/limits.go", "Operators and countries", "The files that say who runs a network and in which country it is."},
 	{"guard/limits.go", "Requests and answers", "Bodies, proofs, tickets, passes, and what happens while the engine is left alone."},
 	{"edge/limits.go", "Connections", "Clients' connections, origins' connections, the access log."},
+	{"edge/h1/limits.go", "HTTP/1.1", "What one of its connections may hold, and how long it may take."},
 	{"edge/h2/limits.go", "HTTP/2", "What one of its connections may hold, and how long it may take."},
 	{"spool/limits.go", "Kept messages", "What is kept, for whom, and for how long."},
 	{"gate/limits.go", "The gate", "What the kernel holds for Deich."},
