@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -361,7 +362,17 @@ func TestWitnessFlood(t *testing.T) {
 func TestWitnessesInHandAreBounded(t *testing.T) {
 	const slow = 2*inHandMax/entryBytesMax + 2
 	page := strings.Repeat("x", entryBytesMax-1)
-	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, page) })
+	var holds atomic.Bool // the rest of each page, which the kernel's buffers may hold whole
+	rest := make(chan struct{})
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+		io.WriteString(w, page[:len(page)/2])
+		if holds.Load() {
+			http.NewResponseController(w).Flush()
+			<-rest
+		}
+		io.WriteString(w, page[len(page)/2:])
+	})
 	s, now := startWitnessed(t, up)
 	c := client(t)
 	now.pressure.Store(true)
@@ -369,6 +380,8 @@ func TestWitnessesInHandAreBounded(t *testing.T) {
 		ask(t, c, "GET", s.url()+"/", from(i)...)
 	}
 	held := make([]io.Closer, 0, slow)
+	holds.Store(true)
+	defer close(rest)
 	for range slow { // of a known network: none of them settles it
 		req, _ := http.NewRequest("GET", s.url()+"/", nil)
 		for h := from(0); len(h) > 0; h = h[2:] {
