@@ -59,6 +59,7 @@ func (k *Keeper) did(a Action) {
 // actionWords tell of what people do about incidents.
 var actionWords = map[incident.Kind][2]string{
 	incident.Opened:   {"%s was opened by hand.", "%s wurde von Hand angelegt."},
+	incident.Edited:   {"%s was given another title or begin.", "%s bekam einen anderen Titel oder Beginn."},
 	incident.Noted:    {"A note was added to %s.", "%s bekam eine Notiz."},
 	incident.Updated:  {"The public was told something about %s.", "Zu %s gab es eine öffentliche Meldung."},
 	incident.Approved: {"A word on the cause of %s was approved.", "Ein Wort zur Ursache von %s wurde freigegeben."},

@@ -77,7 +77,7 @@ var claimEnglish = claimWords{"en", "A claim about", "Somebody says that it was 
 	"point by point. Consistent is not attribution.", "Nothing was written down:", "Write it down and hold it against the record"}
 
 var claimGerman = claimWords{"de", "Eine Behauptung zu", "Jemand sagt, er sei es gewesen", "Schreiben Sie auf, was genau behauptet wird. Es wird mit dem verglichen, was gemessen wurde, in",
-	"Punkt für Punkt. Vereinbar heißt nicht bewiesen.", "Nichts wurde aufgeschrieben:", "Aufschreiben und mit dem Protokoll vergleichen"}
+	"Punkt für Punkt. Vereinbar heißt nicht bewiesen.", "Nichts wurde aufgeschrieben:", "Aufschreiben und mit der Aufzeichnung vergleichen"}
 
 // claimOf reads a form, and says all that is wrong with it.
 func claimOf(form url.Values, zone *time.Location) (c incident.Claim, err error) {
@@ -171,11 +171,12 @@ func (d *Desk) mountClaimForm(k *Keeper) {
 	}))
 	d.Mount("POST /incidents/{id}/claim", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := k.named(r.PathValue("id"))
-		if err == nil {
-			err = r.ParseForm()
-		}
 		if err != nil {
 			problemOf(w, err)
+			return
+		}
+		if r.ParseForm() != nil {
+			show(w, r, http.StatusRequestEntityTooLarge, id, r.PostForm, incident.Wrongf("the form holds too much: at most %d bytes", "das Formular enthält zu viel: höchstens %d Byte", requestBodyMax))
 			return
 		}
 		claim, err := claimOf(r.PostForm, k.zone)
@@ -183,7 +184,11 @@ func (d *Desk) mountClaimForm(k *Keeper) {
 		if err = errors.Join(err, checkName(by)); err == nil {
 			_, err = k.say(incident.Fact{Kind: incident.Claimed, Incident: id, By: by, Claim: &claim}, d.now())
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errNotKept): // why, the log says, and the disk
+			show(w, r, http.StatusServiceUnavailable, id, r.PostForm, errNotKept)
+			return
+		case err != nil:
 			show(w, r, http.StatusUnprocessableEntity, id, r.PostForm, err)
 			return
 		}

@@ -15,9 +15,13 @@ const (
 	plotTop, plotLow      = 44, 164
 )
 
+// The plots' anchors.
+const plotUsers, plotLatency, plotActs = "plot-users", "plot-latency", "plot-acts"
+
 // plot is one panel over the time axis: lines, and labelled rules for what was
 // measured.
 type plot struct {
+	ID                 string // its anchor
 	Title, Unit, Label string
 	Lines              []line
 	Rules              []rule
@@ -81,12 +85,12 @@ type mark struct {
 	at   time.Time
 }
 
-func newPlot(title, unit string, rows []incident.Row, all []series, marks []mark, zone *time.Location, timeHead string, clock func(time.Time) string) *plot {
+func newPlot(id, title, unit string, rows []incident.Row, all []series, marks []mark, zone *time.Location, timeHead string, clock func(time.Time) string) *plot {
 	points := buckets(rows, pointsMax)
 	if len(points) < 2 {
 		return nil
 	}
-	p := &plot{Title: title, Unit: unit, Heads: []string{timeHead}}
+	p := &plot{ID: id, Title: title, Unit: unit, Heads: []string{timeHead}}
 	begin, end := points[0].from, points[len(points)-1].to
 	x := func(t time.Time) int {
 		return plotLeft + int(float64(plotRight-plotLeft)*float64(t.Sub(begin))/float64(end.Sub(begin)))

@@ -2,6 +2,7 @@ package dossier
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ type view struct {
 	Facts     []pair
 	Plots     []*plot
 	Timeline  []moment
-	Cause     []string
+	Cause     []said
 	Verdicts  []verdict
 	Rules     []moment
 	Claims    []claim
@@ -34,6 +35,15 @@ type view struct {
 }
 
 type pair struct{ Name, Text string }
+
+// said is a sentence with the figures and plots that it rests on.
+type said struct {
+	Text string
+	See  []see
+}
+
+// see is a place of the dossier: its anchor, and what it is called.
+type see struct{ To, Name string }
 
 type moment struct{ When, Who, Text string }
 
@@ -155,7 +165,7 @@ func (b *builder) told() {
 		}
 		v.Timeline = append(v.Timeline, moment{when, b.in(r.Who), b.in(r.Text)})
 	}
-	v.Cause = append(v.Cause, w.CauseUntold)
+	v.Cause = append(v.Cause, said{w.CauseUntold, []see{{"timeline", w.Timeline}}})
 	for _, l := range c.Lessons {
 		v.Lessons = append(v.Lessons, b.in(l))
 	}
@@ -206,6 +216,11 @@ func (b *builder) measured() {
 		v.Timeline = append(v.Timeline, moment{b.second(m.At), who, b.in(m.Sentence(b.d.Zone))})
 		if m.Kind == incident.Noted {
 			v.Lessons = append(v.Lessons, b.in(m.Text)+" ("+m.By+")")
+		}
+	}
+	for _, u := range i.Updates {
+		if u.Life == incident.PostMortem {
+			v.Lessons = append(v.Lessons, b.in(u.Text)+" ("+u.By+")")
 		}
 	}
 	b.cause()
@@ -266,12 +281,103 @@ func (b *builder) causeLine(cause string, sure float64) string {
 	return fmt.Sprintf(b.w.CauseSpeaks, b.in(incident.CauseName(cause)), 100*sure) + " " + b.w.NotApproved
 }
 
+// has says whether the dossier has what an anchor names.
+func (b *builder) has(anchor string) bool {
+	switch anchor {
+	case "evidence":
+		return len(b.i.Verdicts) > 0
+	case "rules":
+		return len(b.i.Rules) > 0
+	case plotUsers, plotLatency, plotActs:
+		return slices.ContainsFunc(b.v.Plots, func(p *plot) bool { return p.ID == anchor })
+	}
+	return true
+}
+
+// beforeSeconds must have been measured before an incident to say what was asked then.
+const beforeSeconds = 10
+
+// halves gives what was measured before the incident, and while it lasted.
+func (b *builder) halves() (before, during []incident.Row) {
+	for _, r := range b.d.Rows {
+		switch {
+		case !r.At.After(b.i.Begin):
+			before = append(before, r)
+		case b.i.End.IsZero() || r.From().Before(b.i.End):
+			during = append(during, r)
+		}
+	}
+	return before, during
+}
+
+// asked says how much was asked of the platform, before and meanwhile.
+func (b *builder) asked() string {
+	before, _ := b.halves()
+	sum, seconds := 0., 0
+	for _, r := range before {
+		sum, seconds = sum+float64(r.Demand)*float64(r.Span), seconds+r.Span
+	}
+	peak := b.number(uint64(b.i.Toll.Demand))
+	if seconds < beforeSeconds {
+		return fmt.Sprintf(b.w.AskedAtMost, peak)
+	}
+	return fmt.Sprintf(b.w.AskedBefore, b.decimal(sum/float64(seconds), 0), peak)
+}
+
+// refused says what was turned away, and at what cost for users.
+func (b *builder) refused() string {
+	t, w := b.i.Toll, b.w
+	turned := uint64(t.Acts[2] + t.Acts[3] + t.Acts[4] + t.Acts[5]) // wait, challenge, deny, drop
+	if turned+t.Gate == 0 {
+		return w.RefusedNone
+	}
+	return fmt.Sprintf(w.RefusedSum, b.number(turned), b.number(t.Ruled), b.number(t.Gate), b.number(uint64(t.Users.Held)), b.percent(uint64(t.Users.Held), uint64(t.Users.Asked)))
+}
+
+// health says how quickly the platform answered users, before and meanwhile.
+func (b *builder) health() string {
+	before, during := b.halves()
+	half, most, n := 0., 0., 0
+	for _, r := range before {
+		if r.P50 > 0 {
+			half, most, n = half+float64(r.P50), most+float64(r.P99), n+1
+		}
+	}
+	var text string
+	if n > 0 {
+		text = fmt.Sprintf(b.w.HealthBefore, b.decimal(half/float64(n), 0), b.decimal(most/float64(n), 0))
+	}
+	var worstHalf, worstMost int32
+	silent := 0
+	for _, r := range during {
+		worstHalf, worstMost = max(worstHalf, r.P50), max(worstMost, r.P99)
+		if r.Fail {
+			silent += r.Span
+		}
+	}
+	if worstHalf > 0 {
+		text += " " + fmt.Sprintf(b.w.HealthWorst, b.number(uint64(worstHalf)), b.number(uint64(worstMost)))
+	}
+	if silent > 0 {
+		text += " " + fmt.Sprintf(b.w.HealthSilent, b.span(time.Duration(silent)*time.Second))
+	}
+	return strings.TrimSpace(text)
+}
+
 func (b *builder) cause() {
 	cause, sure := b.i.Cause()
-	b.v.Cause = append(b.v.Cause, b.causeLine(cause, sure))
-	if b.i.Whence != (incident.Text{}) {
-		b.v.Cause = append(b.v.Cause, b.in(b.i.Whence))
+	say := func(text string, places ...see) {
+		if text != "" {
+			b.v.Cause = append(b.v.Cause, said{text, slices.DeleteFunc(places, func(p see) bool { return !b.has(p.To) })})
+		}
 	}
+	w := b.w
+	acts := see{plotActs, w.PlotActs}
+	say(b.causeLine(cause, sure), see{"evidence", w.Evidence})
+	say(b.asked(), acts)
+	say(b.refused(), see{"collateral", w.Collateral}, see{"rules", w.Rules}, acts)
+	say(b.in(b.i.Whence), see{"collateral", w.Collateral})
+	say(b.health(), see{plotLatency, w.PlotLatency})
 	for _, x := range b.i.Verdicts {
 		to := b.w.StillHolds
 		if !x.To.IsZero() {
@@ -350,16 +456,16 @@ func (b *builder) plots() {
 	per := func(get func(*incident.Row) uint32) func(*incident.Row) float64 {
 		return func(r *incident.Row) float64 { return float64(get(r)) / float64(max(1, r.Span)) }
 	}
-	users := newPlot(w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
+	users := newPlot(plotUsers, w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Asked, "asked", per(func(r *incident.Row) uint32 { k := r.Users(); return k.Asked - min(k.Own, k.Asked) })},
 		{w.Served, "served", per(func(r *incident.Row) uint32 { return r.Users().Served })},
 	}, marks, b.d.Zone, w.Time, clock)
-	acts := newPlot(w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
+	acts := newPlot(plotActs, w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Allowed, "allow", per(func(r *incident.Row) uint32 { return r.Acts[0] })},
 		{w.Waited, "wait", per(func(r *incident.Row) uint32 { return r.Acts[2] + r.Acts[3] })},
 		{w.Denied, "deny", per(func(r *incident.Row) uint32 { return r.Acts[4] + r.Acts[5] + r.Gate })},
 	}, marks, b.d.Zone, w.Time, clock)
-	latency := newPlot(w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
+	latency := newPlot(plotLatency, w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
 		{w.Half, "sea", func(r *incident.Row) float64 { return float64(r.P50) }},
 		{w.Most, "asked", func(r *incident.Row) float64 { return float64(r.P99) }},
 	}, marks, b.d.Zone, w.Time, clock)
@@ -372,8 +478,8 @@ func (b *builder) plots() {
 
 func (b *builder) claims() {
 	w := b.w
-	said := func(all []incident.Said) string {
-		var names []string
+	names := func(all []incident.Said) string {
+		var each []string
 		for _, s := range all {
 			n := s.Who
 			if s.Where != "" {
@@ -385,9 +491,9 @@ func (b *builder) claims() {
 			if t := b.in(s.Text); t != "" {
 				n += ": " + t
 			}
-			names = append(names, n)
+			each = append(each, n)
 		}
-		return strings.Join(names, "; ")
+		return strings.Join(each, "; ")
 	}
 	stamp := func(s incident.Stamp) string {
 		t := b.in(incident.DayClock(s.Time, b.d.Zone))
@@ -409,6 +515,7 @@ func (b *builder) claims() {
 		} else {
 			add(w.When, w.Unknown)
 		}
+		add(w.Language, h.Language)
 		add(w.Target, h.Target)
 		if !h.From.Time.IsZero() {
 			window := stamp(h.From)
@@ -426,9 +533,9 @@ func (b *builder) claims() {
 		}
 		add(w.Purpose, h.Purpose)
 		add(w.Proof, h.Proof)
-		add(w.Relayed, said(h.Relayed))
-		add(w.Doubted, said(h.Doubted))
-		add(w.AskedSilent, said(h.Claim.Asked))
+		add(w.Relayed, names(h.Relayed))
+		add(w.Doubted, names(h.Doubted))
+		add(w.AskedSilent, names(h.Claim.Asked))
 		if f := h.Finding; f != nil {
 			c.Answer, c.Kind, c.Why = b.in(incident.AnswerName(f.Answer)), kindOf(f.Answer), b.in(f.Why)
 			for _, p := range f.Points {

@@ -9,6 +9,7 @@ type words struct {
 	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                  string
 	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                       string
 	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                    string
+	AskedAtMost, AskedBefore, RefusedNone, RefusedSum, HealthBefore, HealthWorst, HealthSilent, Language                      string
 	Missed, MissedOf, SumMissed                                                                                               string
 	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                                        string
 	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure                       string
@@ -42,7 +43,7 @@ var english = words{
 	Dossier: "Dossier", Made: "Made %s", Summary: "Summary", Reports: "What is reported", Facts: "What was measured", Plots: "Over time", Timeline: "Timeline", Cause: "Cause",
 	Rules: "Rules that acted", Claims: "Claims, held against the record", Collateral: "Who was turned away, and why", Worked: "How it went", Lessons: "Notes and lessons",
 	Open: "What is not known", Figures: "The figures", Titles: [3]string{"Users were affected, %s", "More requests than usual, %s", "Not reached from outside, %s"},
-	Thousand: ",", About: "about", Reported: "reported", Subject: "Whose", Begin: "Begin", Fixed: "Largely fixed", Duration: "Duration", Effect: "Effect",
+	Thousand: ",", About: "about", Reported: "reported", Subject: "Service", Begin: "Begin", Fixed: "Largely fixed", Duration: "Duration", Effect: "Effect",
 	NotMeasured: "Nothing of this was measured here: it is what others told.",
 	CauseUntold: "No cause is established here. What is known of it was told by others, and stands in the timeline.",
 	OpenUntold:  "How many users were affected, how much was asked of the platform, and what its own health was before and during the outage: that would have to be measured at the operator’s.",
@@ -58,7 +59,12 @@ var english = words{
 	SumHeld:    "%s requests of newcomers were held back or turned away; attackers are among them, and cannot be told from them one by one.",
 	ApprovedBy: "(Approved by %s, %s.)", CauseUnknown: "The measurements do not say what the cause was.",
 	CauseSpeaks: "The evidence speaks for %s (%.0f %%).", NotApproved: "No person has approved a word on the cause.",
-	StillHolds: "now", Weighs: "weighs", RuleN: "Rule %d", Evidence: "Evidence", From: "From, to", Sure: "Sure",
+	AskedAtMost: "At most %s requests a second were asked of the platform.", AskedBefore: "Before it %s requests a second were asked of the platform, and at most %s while it lasted.",
+	RefusedNone:  "No request was turned away, and no connection refused.",
+	RefusedSum:   "%s requests were told to wait, asked for a proof, denied or dropped; %s of them were refused by rule, or dropped. %s connections were refused at accept. Of users’ own requests %s were held back (%s).",
+	HealthBefore: "Before it half of users’ answers were there within %s ms, and 99 %% within %s ms.", HealthWorst: "In the worst second it took %s ms, and %s ms.",
+	HealthSilent: "For %s the platform did not answer.",
+	StillHolds:   "now", Weighs: "weighs", RuleN: "Rule %d", Evidence: "Evidence", From: "From, to", Sure: "Sure",
 	KnownHeld: "Requests of users held back", KnownOwn: "Requests of users refused for what they did themselves (beyond their budget, malformed, listed by hand)",
 	KnownFailed: "Requests of users that the platform did not answer in time", ByRule: "Requests refused by rule or dropped", AtAccept: "Connections refused at accept",
 	Noticed: "It was noticed %s after it began.", FirstWord: "The first public word was there %s after it began.", HeldUp: "Users were served throughout.",
@@ -70,7 +76,7 @@ var english = words{
 	PlotUsers: "Users’ requests, asked and served", PlotActs: "All requests, by what was done with them", PlotLatency: "How long users waited", PerSecondUnit: "requests per second", Milliseconds: "milliseconds",
 	Asked: "asked", Served: "served", Allowed: "allowed", Waited: "waiting or challenged", Denied: "denied or dropped", Half: "half within", Most: "99 % within", Time: "Time",
 	MarkMitigated: "users back", MarkRestored: "everybody back",
-	Where: "Where", When: "When", Unknown: "not known here", Target: "Claimed target", Window: "Claimed time", Vector: "Claimed kind", Size: "Claimed size", Purpose: "Claimed purpose", Proof: "Offered as proof",
+	Where: "Where", When: "When", Language: "Language of the text", Unknown: "not known here", Target: "Claimed target", Window: "Claimed time", Vector: "Claimed kind", Size: "Claimed size", Purpose: "Claimed purpose", Proof: "Offered as proof",
 	Relayed: "Relayed by", Doubted: "Could not confirm it", AskedSilent: "Was asked and did not answer",
 	Claimed: "What %s claims", NoText: "The text itself is not archived here.", Against: "Against the record", Point: "Point", Answer: "Answer", Why: "Why", Who: "Who", What: "What",
 	NoClaims: "None is known.", Record: "Made from the record up to line %d, whose SHA-256 is %s. “deich incident verify --noted” with that hash says whether the record still holds it.",
@@ -89,7 +95,7 @@ var german = words{
 	Dossier: "Dossier", Made: "Erstellt am %s", Summary: "Zusammenfassung", Reports: "Was berichtet wird", Facts: "Was gemessen wurde", Plots: "Im Verlauf", Timeline: "Zeitverlauf", Cause: "Ursache",
 	Rules: "Regeln, die griffen", Claims: "Behauptungen, an der Aufzeichnung geprüft", Collateral: "Wer abgewiesen wurde, und warum", Worked: "Wie es verlief", Lessons: "Notizen und Lehren",
 	Open: "Was nicht bekannt ist", Figures: "Die Zahlen", Titles: [3]string{"Nutzer waren betroffen, %s", "Mehr Anfragen als sonst, %s", "Von außen nicht zu erreichen, %s"},
-	Thousand: ".", About: "etwa", Reported: "berichtet", Subject: "Wessen", Begin: "Beginn", Fixed: "Weitgehend behoben", Duration: "Dauer", Effect: "Wirkung",
+	Thousand: ".", About: "etwa", Reported: "berichtet", Subject: "Dienst", Begin: "Beginn", Fixed: "Weitgehend behoben", Duration: "Dauer", Effect: "Wirkung",
 	NotMeasured: "Nichts davon wurde hier gemessen: Es ist, was andere berichtet haben.",
 	CauseUntold: "Eine Ursache ist hier nicht festgestellt. Was dazu bekannt ist, haben andere berichtet; es steht im Zeitverlauf.",
 	OpenUntold:  "Wie viele Nutzer betroffen waren, wie viel von der Plattform verlangt wurde und wie es ihr vor und während der Störung ging: Das müsste beim Betreiber gemessen worden sein.",
@@ -105,7 +111,12 @@ var german = words{
 	SumHeld:    "%s Anfragen von Neuen wurden zurückgehalten oder abgewiesen; Angreifer sind darunter und einzeln nicht von ihnen zu unterscheiden.",
 	ApprovedBy: "(Freigegeben von %s, %s.)", CauseUnknown: "Die Messungen sagen nicht, was die Ursache war.",
 	CauseSpeaks: "Die Belege sprechen für: %s (%.0f %%).", NotApproved: "Noch hat kein Mensch ein Wort über die Ursache freigegeben.",
-	StillHolds: "jetzt", Weighs: "wiegt", RuleN: "Regel %d", Evidence: "Belege", From: "Von, bis", Sure: "Sicher",
+	AskedAtMost: "Von der Plattform wurden höchstens %s Anfragen je Sekunde verlangt.", AskedBefore: "Davor wurden von der Plattform %s Anfragen je Sekunde verlangt, währenddessen höchstens %s.",
+	RefusedNone:  "Keine Anfrage und keine Verbindung wurde abgewiesen.",
+	RefusedSum:   "%s Anfragen mussten warten oder sich ausweisen, wurden abgewiesen oder fallengelassen; %s davon nach Regel abgewiesen oder fallengelassen. %s Verbindungen wurden bei der Annahme abgewiesen. Von den Anfragen der Nutzer selbst wurden %s zurückgehalten (%s).",
+	HealthBefore: "Davor war die Hälfte der Antworten an Nutzer binnen %s ms da, 99 %% waren es binnen %s ms.", HealthWorst: "In der schlechtesten Sekunde dauerte es %s ms und %s ms.",
+	HealthSilent: "%s lang antwortete die Plattform nicht.",
+	StillHolds:   "jetzt", Weighs: "wiegt", RuleN: "Regel %d", Evidence: "Belege", From: "Von, bis", Sure: "Sicher",
 	KnownHeld: "Zurückgehaltene Anfragen von Nutzern", KnownOwn: "Anfragen von Nutzern, abgewiesen für eigenes Tun (über ihrem Maß, fehlerhaft, von Hand gesperrt)",
 	KnownFailed: "Anfragen von Nutzern, die die Plattform nicht rechtzeitig beantwortete", ByRule: "Nach Regel abgewiesene oder fallengelassene Anfragen", AtAccept: "Bei der Annahme abgewiesene Verbindungen",
 	Noticed: "Bemerkt wurde es nach: %s.", FirstWord: "Die erste öffentliche Meldung stand nach: %s.", HeldUp: "Nutzer wurden durchgehend bedient.",
@@ -117,7 +128,7 @@ var german = words{
 	PlotUsers: "Anfragen von Nutzern, gestellt und bedient", PlotActs: "Alle Anfragen, nach dem, was mit ihnen geschah", PlotLatency: "Wie lange Nutzer warteten", PerSecondUnit: "Anfragen je Sekunde", Milliseconds: "Millisekunden",
 	Asked: "gestellt", Served: "bedient", Allowed: "durchgelassen", Waited: "wartend oder geprüft", Denied: "abgewiesen oder fallengelassen", Half: "die Hälfte binnen", Most: "99 % binnen", Time: "Zeit",
 	MarkMitigated: "Nutzer wieder bedient", MarkRestored: "alle wieder bedient",
-	Where: "Wo", When: "Wann", Unknown: "hier nicht bekannt", Target: "Behauptetes Ziel", Window: "Behauptete Zeit", Vector: "Behauptete Art", Size: "Behauptete Größe", Purpose: "Behaupteter Zweck", Proof: "Als Beweis angeboten",
+	Where: "Wo", When: "Wann", Language: "Sprache des Textes", Unknown: "hier nicht bekannt", Target: "Behauptetes Ziel", Window: "Behauptete Zeit", Vector: "Behauptete Art", Size: "Behauptete Größe", Purpose: "Behaupteter Zweck", Proof: "Als Beweis angeboten",
 	Relayed: "Weitergegeben von", Doubted: "Konnte es nicht bestätigen", AskedSilent: "Wurde gefragt und antwortete nicht",
 	Claimed: "Was %s behauptet", NoText: "Der Wortlaut ist hier nicht archiviert.", Against: "An der Aufzeichnung geprüft", Point: "Punkt", Answer: "Ergebnis", Why: "Warum", Who: "Wer", What: "Was",
 	NoClaims: "Keine ist bekannt.", Record: "Erstellt aus der Aufzeichnung bis Zeile %d, deren SHA-256 %s ist. „deich incident verify --noted“ mit diesem Wert sagt, ob die Aufzeichnung ihn noch enthält.",

@@ -79,7 +79,7 @@ func (c *Claim) Check() error {
 		sum := sha256.Sum256([]byte(c.Text))
 		is := hex.EncodeToString(sum[:])
 		if c.SHA256 != "" && !strings.EqualFold(c.SHA256, is) {
-			wrong = append(wrong, fmt.Errorf("the text's SHA-256 is %s, and %s was given", is, c.SHA256))
+			wrong = append(wrong, Wrongf("the text's SHA-256 is %s, and %s was given", "der SHA-256 des Textes ist %s, angegeben war %s", is, c.SHA256))
 		}
 		c.SHA256 = is
 	}

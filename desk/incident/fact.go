@@ -34,6 +34,7 @@ const (
 	Unreached Kind = "outside_down"
 	Reached   Kind = "outside_up"
 
+	Edited     Kind = "edited"     // a person's title (Text), or begin (Time) of what a person opened
 	Noted      Kind = "noted"      // a person's remark, not public
 	Updated    Kind = "updated"    // a word to the public
 	Translated Kind = "translated" // the update of Time, into what it lacked
@@ -83,6 +84,8 @@ const (
 	Identified    Life = "identified"
 	Monitoring    Life = "monitoring"
 	Resolved      Life = "resolved"
+	// PostMortem is what an update is that looks back. The incident stays resolved.
+	PostMortem Life = "postmortem"
 )
 
 // Fact is one thing that is so. What a kind does not need is empty.

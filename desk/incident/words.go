@@ -215,6 +215,8 @@ func LifeName(l Life) Text {
 		return Text{"monitoring", "wird beobachtet"}
 	case Resolved:
 		return Text{"resolved", "behoben"}
+	case PostMortem:
+		return Text{"post-mortem", "Rückblick"}
 	}
 	return Text{string(l), string(l)}
 }
@@ -272,6 +274,19 @@ func (m Moment) Sentence(zone *time.Location) Text {
 			m.Origin + " ist von außen nicht zu erreichen seit " + since.German + ". " + m.Text.In("de")}
 	case Reached:
 		return Text{m.Origin + " can be reached from outside again.", m.Origin + " ist von außen wieder zu erreichen."}
+	case Edited:
+		var said []Text
+		if m.Text != (Text{}) {
+			said = append(said, Text{"The title is “" + m.Text.In("en") + "” now.", "Der Titel ist nun „" + m.Text.In("de") + "“."})
+		}
+		if !m.Time.IsZero() {
+			said = append(said, when("The begin was set to %s.", "Als Beginn wurde %s eingetragen."))
+		}
+		var all Text
+		for _, s := range said {
+			all = Text{strings.TrimSpace(all.English + " " + s.English), strings.TrimSpace(all.German + " " + s.German)}
+		}
+		return all
 	case Updated:
 		return Text{"Told the public: " + m.Text.In("en"), "Der Öffentlichkeit gesagt: " + m.Text.In("de")}
 	case Translated:
