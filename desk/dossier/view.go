@@ -2,6 +2,7 @@ package dossier
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +86,11 @@ func (d *Dossier) view(lang string) (*view, error) {
 	if d.Head != "" {
 		v.Record = fmt.Sprintf(w.Record, d.Number, d.Head)
 	}
-	if !d.Names {
+	switch {
+	case d.Names:
+	case i.Case != nil:
+		v.Pseudonym = w.AsTold
+	default:
 		v.Pseudonym = w.Pseudonym
 	}
 	return v, nil
@@ -327,11 +332,10 @@ func (b *builder) asked() string {
 // refused says what was turned away, and at what cost for users.
 func (b *builder) refused() string {
 	t, w := b.i.Toll, b.w
-	turned := uint64(t.Acts[2] + t.Acts[3] + t.Acts[4] + t.Acts[5]) // wait, challenge, deny, drop
-	if turned+t.Gate == 0 {
+	if t.Ruled+uint64(t.New.Held)+t.Gate+uint64(t.Users.Held) == 0 {
 		return w.RefusedNone
 	}
-	return fmt.Sprintf(w.RefusedSum, b.number(turned), b.number(t.Ruled), b.number(t.Gate), b.number(uint64(t.Users.Held)), b.percent(uint64(t.Users.Held), uint64(t.Users.Asked)))
+	return fmt.Sprintf(w.RefusedSum, b.number(t.Ruled), b.number(uint64(t.New.Held)), b.number(t.Gate), b.number(uint64(t.Users.Held)), b.percent(uint64(t.Users.Held), uint64(t.Users.Asked)))
 }
 
 // health says how quickly the platform answered users, before and meanwhile.
@@ -465,9 +469,15 @@ func (b *builder) plots() {
 		{w.Waited, "wait", per(func(r *incident.Row) uint32 { return r.Acts[2] + r.Acts[3] })},
 		{w.Denied, "deny", per(func(r *incident.Row) uint32 { return r.Acts[4] + r.Acts[5] + r.Gate })},
 	}, marks, b.d.Zone, w.Time, clock)
+	waited := func(ms int32) float64 {
+		if ms == 0 { // nobody was served
+			return math.NaN()
+		}
+		return float64(ms)
+	}
 	latency := newPlot(plotLatency, w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
-		{w.Half, "sea", func(r *incident.Row) float64 { return float64(r.P50) }},
-		{w.Most, "asked", func(r *incident.Row) float64 { return float64(r.P99) }},
+		{w.Half, "sea", func(r *incident.Row) float64 { return waited(r.P50) }},
+		{w.Most, "asked", func(r *incident.Row) float64 { return waited(r.P99) }},
 	}, marks, b.d.Zone, w.Time, clock)
 	for _, p := range []*plot{users, latency, acts} {
 		if p != nil {

@@ -18,7 +18,7 @@ type words struct {
 	PlotUsers, PlotActs, PlotLatency, PerSecondUnit, Milliseconds, Asked, Served, Allowed, Waited, Denied                     string
 	Half, Most, Time, MarkMitigated, MarkRestored                                                                             string
 	Where, When, Unknown, Target, Window, Vector, Size, Purpose, Proof, Relayed, Doubted, AskedSilent                         string
-	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, Name, Value                         string
+	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, AsTold, Name, Value                 string
 	terms                                                                                                                     map[string]string
 }
 
@@ -61,7 +61,7 @@ var english = words{
 	CauseSpeaks: "The evidence speaks for %s (%.0f %%).", NotApproved: "No person has approved a word on the cause.",
 	AskedAtMost: "At most %s requests a second were asked of the platform.", AskedBefore: "Before it %s requests a second were asked of the platform, and at most %s while it lasted.",
 	RefusedNone:  "No request was turned away, and no connection refused.",
-	RefusedSum:   "%s requests were told to wait, asked for a proof, denied or dropped; %s of them were refused by rule, or dropped. %s connections were refused at accept. Of users’ own requests %s were held back (%s).",
+	RefusedSum:   "%s requests were refused by rule or dropped, %s of newcomers were held back, and %s connections were refused at accept. Of users’ own requests %s were held back (%s).",
 	HealthBefore: "Before it half of users’ answers were there within %s ms, and 99 %% within %s ms.", HealthWorst: "In the worst second it took %s ms, and %s ms.",
 	HealthSilent: "For %s the platform did not answer.",
 	StillHolds:   "now", Weighs: "weighs", RuleN: "Rule %d", Evidence: "Evidence", From: "From, to", Sure: "Sure",
@@ -80,11 +80,11 @@ var english = words{
 	Relayed: "Relayed by", Doubted: "Could not confirm it", AskedSilent: "Was asked and did not answer",
 	Claimed: "What %s claims", NoText: "The text itself is not archived here.", Against: "Against the record", Point: "Point", Answer: "Answer", Why: "Why", Who: "Who", What: "What",
 	NoClaims: "None is known.", Record: "Made from the record up to line %d, whose SHA-256 is %s. “deich incident verify --noted” with that hash says whether the record still holds it.",
-	Pseudonym: "Persons and platforms have pseudonyms here, and addresses are left out.", Name: "What", Value: "Value",
+	Pseudonym: "Persons and platforms have pseudonyms here, and addresses are left out.", AsTold: "Whoever is named here was named in public; who wrote it down is not.", Name: "What", Value: "Value",
 	terms: map[string]string{
-		"times_usual": "requests, times the usual", "times_usual_with_cache": "the same, with those answered from copies", "slowdown": "the platform’s slowdown, times the usual", "down": "the platform does not answer (1: yes)",
+		"times_usual": "requests, times the usual", "times_usual_with_cache": "the same, with those answered from copies", "slowdown": "the platform’s slowdown, times the usual", "slower_than_rest": "how long it takes to answer here, times the rest", "slowdown_alone": "the slowdown for one request at a time, times the usual", "down": "the platform does not answer (1: yes)", "errors": "share of answers that are errors",
 		"by_rule": "share that meets a rule", "over_budget": "share beyond its budget", "challenges_answered": "share of challenges answered",
-		"returned_in_time": "share that came back when told to", "pages_completed": "assets for each page", "answered_no": "share of answers that say no",
+		"returned_in_time": "share that came back when told to", "came_when_told": "share of programs that came when told to", "from_who_was_here": "asked by who was here before, times what they asked then", "pages_completed": "assets for each page", "answered_no": "share of answers that say no",
 		"seconds_of_rise": "seconds it took to rise", "asked_again": "share that asks again after it failed",
 		"crowd_expected": "a crowd was announced (1: yes)", "empty_connections": "connections a second that were left without a request",
 		"empty_handshakes": "TLS handshakes a second that were left without a request",
@@ -113,7 +113,7 @@ var german = words{
 	CauseSpeaks: "Die Belege sprechen für: %s (%.0f %%).", NotApproved: "Noch hat kein Mensch ein Wort über die Ursache freigegeben.",
 	AskedAtMost: "Von der Plattform wurden höchstens %s Anfragen je Sekunde verlangt.", AskedBefore: "Davor wurden von der Plattform %s Anfragen je Sekunde verlangt, währenddessen höchstens %s.",
 	RefusedNone:  "Keine Anfrage und keine Verbindung wurde abgewiesen.",
-	RefusedSum:   "%s Anfragen mussten warten oder sich ausweisen, wurden abgewiesen oder fallengelassen; %s davon nach Regel abgewiesen oder fallengelassen. %s Verbindungen wurden bei der Annahme abgewiesen. Von den Anfragen der Nutzer selbst wurden %s zurückgehalten (%s).",
+	RefusedSum:   "Nach Regel abgewiesen oder fallengelassen wurden %s Anfragen, von Neuen zurückgehalten %s, und bei der Annahme abgewiesen %s Verbindungen. Von den Anfragen der Nutzer selbst wurden %s zurückgehalten (%s).",
 	HealthBefore: "Davor war die Hälfte der Antworten an Nutzer binnen %s ms da, 99 %% waren es binnen %s ms.", HealthWorst: "In der schlechtesten Sekunde dauerte es %s ms und %s ms.",
 	HealthSilent: "%s lang antwortete die Plattform nicht.",
 	StillHolds:   "jetzt", Weighs: "wiegt", RuleN: "Regel %d", Evidence: "Belege", From: "Von, bis", Sure: "Sicher",
@@ -132,11 +132,11 @@ var german = words{
 	Relayed: "Weitergegeben von", Doubted: "Konnte es nicht bestätigen", AskedSilent: "Wurde gefragt und antwortete nicht",
 	Claimed: "Was %s behauptet", NoText: "Der Wortlaut ist hier nicht archiviert.", Against: "An der Aufzeichnung geprüft", Point: "Punkt", Answer: "Ergebnis", Why: "Warum", Who: "Wer", What: "Was",
 	NoClaims: "Keine ist bekannt.", Record: "Erstellt aus der Aufzeichnung bis Zeile %d, deren SHA-256 %s ist. „deich incident verify --noted“ mit diesem Wert sagt, ob die Aufzeichnung ihn noch enthält.",
-	Pseudonym: "Personen und Plattformen tragen hier Decknamen, und Adressen sind weggelassen.", Name: "Was", Value: "Wert",
+	Pseudonym: "Personen und Plattformen tragen hier Decknamen, und Adressen sind weggelassen.", AsTold: "Wer hier genannt ist, wurde öffentlich genannt; wer es aufschrieb, ist es nicht.", Name: "Was", Value: "Wert",
 	terms: map[string]string{
-		"times_usual": "Anfragen, Vielfaches des Üblichen", "times_usual_with_cache": "dasselbe, mit denen, die Kopien beantworten", "slowdown": "Verlangsamung der Plattform, Vielfaches des Üblichen", "down": "die Plattform antwortet nicht (1: ja)",
+		"times_usual": "Anfragen, Vielfaches des Üblichen", "times_usual_with_cache": "dasselbe, mit denen, die Kopien beantworten", "slowdown": "Verlangsamung der Plattform, Vielfaches des Üblichen", "slower_than_rest": "Dauer der Antworten hier, Vielfaches des Rests", "slowdown_alone": "Verlangsamung für eine Anfrage allein, Vielfaches des Üblichen", "down": "die Plattform antwortet nicht (1: ja)", "errors": "Anteil der Antworten, die Fehler sind",
 		"by_rule": "Anteil, auf den eine Regel passt", "over_budget": "Anteil über seinem Maß", "challenges_answered": "Anteil gelöster Rechenaufgaben",
-		"returned_in_time": "Anteil, der wie gebeten wiederkam", "pages_completed": "Beiwerk je Seite", "answered_no": "Anteil ablehnender Antworten",
+		"returned_in_time": "Anteil, der wie gebeten wiederkam", "came_when_told": "Anteil der Programme, die wie gebeten wiederkamen", "from_who_was_here": "verlangt von denen, die schon da waren, Vielfaches von vorher", "pages_completed": "Beiwerk je Seite", "answered_no": "Anteil ablehnender Antworten",
 		"seconds_of_rise": "Sekunden des Anstiegs", "asked_again": "Anteil, der nach einem Fehler wieder fragt",
 		"crowd_expected": "ein Andrang war angekündigt (1: ja)", "empty_connections": "Verbindungen je Sekunde, die ohne Anfrage verlassen wurden",
 		"empty_handshakes": "TLS-Handshakes je Sekunde, nach denen keine Anfrage kam",

@@ -421,7 +421,7 @@ func (i *Incident) update(f Fact) {
 	if len(i.Updates) >= UpdatesMax {
 		return
 	}
-	if f.Life != "" && f.Life != PostMortem && (f.By != "" || f.Life == Resolved) {
+	if f.Life != "" && f.Life != PostMortem && (f.By != "" || f.Life == Resolved || f.Life == Monitoring) {
 		i.Life = f.Life
 	}
 	if f.By != "" && f.Life == Resolved {

@@ -247,12 +247,15 @@ func (m Moment) Sentence(zone *time.Location) Text {
 	case Again:
 		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
 	case Continues:
-		return when("Requests are still being held back since %s; nobody else is affected.", "Es werden weiter Anfragen abgewehrt seit %s; sonst ist niemand betroffen.")
+		return when("It is not over: something is off since %s. Users are served.", "Es ist nicht vorbei: Seit %s ist etwas auffällig. Nutzer werden bedient.")
 	case Ended:
 		return when("Nothing is off any more since %s.", "Nichts ist mehr auffällig seit %s.")
 	case Closed:
 		return Text{"Closed after a quiet time.", "Nach einer ruhigen Zeit geschlossen."}
 	case CauseIs:
+		if m.Cause == "none" {
+			return Text{m.Origin + ": no cause is named any more.", m.Origin + ": Es wird keine Ursache mehr genannt."}
+		}
 		n := CauseName(m.Cause)
 		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, 100*m.Sure),
 			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, 100*m.Sure)}
