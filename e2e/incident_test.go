@@ -196,7 +196,8 @@ func deskLooks(t *testing.T, b binary, p *process, page, data string) {
 	}
 	tab := newTab(t)
 	tab.do(chromedp.Navigate(p.link))
-	tab.waitFor(`!document.getElementById("incident").hidden && document.getElementById("incident-text").textContent.includes("Began at")`)
+	tab.waitFor(`!document.getElementById("incident").hidden && document.getElementById("incident-text").textContent.includes("Began at") &&
+		document.getElementById("incident-timeline").textContent.includes("A claim was noted: <script>alert(1)</script>.")`)
 	tab.do(chromedp.Click("#incident-link"))
 	tab.waitFor(`document.title.startsWith("Dossier")`)
 }

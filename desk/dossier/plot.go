@@ -88,7 +88,7 @@ type mark struct {
 	at   time.Time
 }
 
-func newPlot(id, title, unit string, rows []incident.Row, all []series, marks []mark, zone *time.Location, timeHead string, clock func(time.Time) string) *plot {
+func newPlot(id, title, unit string, rows []incident.Row, all []series, marks []mark, timeHead string, clock func(time.Time) string, figure func(float64) string) *plot {
 	points := buckets(rows, pointsMax)
 	if len(points) < 2 {
 		return nil
@@ -150,7 +150,7 @@ func newPlot(id, title, unit string, rows []incident.Row, all []series, marks []
 		for _, s := range all {
 			text := "–"
 			if v := b.mean(s); !math.IsNaN(v) {
-				text = fmt.Sprintf("%.1f", v)
+				text = figure(v)
 			}
 			line = append(line, text)
 		}

@@ -457,18 +457,19 @@ func (b *builder) plots() {
 	i, w := b.i, b.w
 	marks := []mark{{w.Begin, i.Begin}, {w.MarkMitigated, i.Mitigated}, {w.MarkRestored, i.Restored}, {w.End, i.End}}
 	clock := func(t time.Time) string { return t.In(b.d.Zone).Format("15:04:05") }
+	figure := func(v float64) string { return b.decimal(v, 1) }
 	per := func(get func(*incident.Row) uint32) func(*incident.Row) float64 {
 		return func(r *incident.Row) float64 { return float64(get(r)) / float64(max(1, r.Span)) }
 	}
 	users := newPlot(plotUsers, w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Asked, "asked", per(func(r *incident.Row) uint32 { k := r.Users(); return k.Asked - min(k.Own, k.Asked) })},
 		{w.Served, "served", per(func(r *incident.Row) uint32 { return r.Users().Served })},
-	}, marks, b.d.Zone, w.Time, clock)
+	}, marks, w.Time, clock, figure)
 	acts := newPlot(plotActs, w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Allowed, "allow", per(func(r *incident.Row) uint32 { return r.Acts[0] })},
 		{w.Waited, "wait", per(func(r *incident.Row) uint32 { return r.Acts[2] + r.Acts[3] })},
 		{w.Denied, "deny", per(func(r *incident.Row) uint32 { return r.Acts[4] + r.Acts[5] + r.Gate })},
-	}, marks, b.d.Zone, w.Time, clock)
+	}, marks, w.Time, clock, figure)
 	waited := func(ms int32) float64 {
 		if ms == 0 { // nobody was served
 			return math.NaN()
@@ -478,7 +479,7 @@ func (b *builder) plots() {
 	latency := newPlot(plotLatency, w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
 		{w.Half, "sea", func(r *incident.Row) float64 { return waited(r.P50) }},
 		{w.Most, "asked", func(r *incident.Row) float64 { return waited(r.P99) }},
-	}, marks, b.d.Zone, w.Time, clock)
+	}, marks, w.Time, clock, figure)
 	for _, p := range []*plot{users, latency, acts} {
 		if p != nil {
 			b.v.Plots = append(b.v.Plots, p)
