@@ -480,7 +480,7 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 		say(" Cause, approved: %s.", " Ursache, freigegeben: %s.", incident.CauseName(i.Approval.Cause))
 	} else if cause != "unknown" {
 		say(" The evidence speaks for %s (%.0f %%); no person has approved that yet.",
-			" Die Belege sprechen für: %s (%.0f %%); noch hat das kein Mensch freigegeben.", incident.CauseName(cause), 100*sure)
+			" Die Belege sprechen für: %s (%.0f %%); noch hat das kein Mensch freigegeben.", incident.CauseName(cause), incident.InPercent(sure))
 	}
 	return all
 }

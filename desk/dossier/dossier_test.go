@@ -212,7 +212,7 @@ func BenchmarkHTML(b *testing.B) {
 
 // A short name is no part of a longer word, and of two names the longer one is meant.
 func TestPseudonymsOfShortNames(t *testing.T) {
-	m := newMask()
+	m := newMask("en")
 	for _, name := range []string{"pay", "example.org", "www.example.org"} {
 		m.origin(name)
 	}
@@ -248,8 +248,8 @@ func TestTheCauseLeadsToItsFigures(t *testing.T) {
 		}
 	}
 	for lang, all := range map[string][]string{
-		"en": {"requests a second were asked of the platform, and at most", "requests were refused by rule or dropped", "half of users’ answers were there within"},
-		"de": {"Anfragen je Sekunde verlangt, währenddessen höchstens", "Nach Regel abgewiesen oder fallengelassen wurden", "Hälfte der Antworten an Nutzer binnen"},
+		"en": {"requests a second came, and at most", "requests were refused by rule or dropped", "half of users’ answers were there within"},
+		"de": {"Anfragen je Sekunde, währenddessen höchstens", "Nach Regel abgewiesen oder fallengelassen wurden", "Hälfte der Antworten an Nutzer binnen"},
 	} {
 		got := text(t, d, "html", lang)
 		for _, want := range all {

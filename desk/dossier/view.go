@@ -66,7 +66,7 @@ type claim struct {
 type point struct{ Title, Answer, Kind, Sure, Why string }
 
 func (d *Dossier) view(lang string) (*view, error) {
-	i, err := d.incident()
+	i, err := d.incident(lang)
 	if err != nil {
 		return nil, err
 	}
@@ -203,9 +203,11 @@ func (b *builder) measured() {
 	if i.Toll.Worst < 1 {
 		b.fact(w.Worst, b.decimal(100*i.Toll.Worst, 1)+" %")
 	}
-	b.fact(w.HurtSeconds, b.span(time.Duration(i.Toll.Seconds)*time.Second))
+	if i.Hurt {
+		b.fact(w.HurtSeconds, b.span(time.Duration(i.Toll.Seconds)*time.Second))
+	}
 	b.fact(w.NewHeld, b.number(uint64(i.Toll.New.Held)))
-	b.fact(w.Peak, fmt.Sprintf(w.PerSecond, b.number(uint64(i.Toll.Demand))))
+	b.fact(w.Peak, fmt.Sprintf(w.PerSecond, b.number(b.peak())))
 	if i.Relapses > 0 {
 		b.fact(w.Relapses, fmt.Sprint(i.Relapses))
 	}
@@ -263,6 +265,8 @@ func (b *builder) summary() {
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHurt, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair), b.span(i.Mitigated.Sub(i.Affected))))
 	case i.Hurt:
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumStill, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair)))
+	case known.Lost() > 0:
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHardly, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
 	default:
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumUnhurt, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
 	}
@@ -283,7 +287,7 @@ func (b *builder) causeLine(cause string, sure float64) string {
 	case cause == "unknown":
 		return b.w.CauseUnknown
 	}
-	return fmt.Sprintf(b.w.CauseSpeaks, b.in(incident.CauseName(cause)), 100*sure) + " " + b.w.NotApproved
+	return fmt.Sprintf(b.w.CauseSpeaks, b.in(incident.CauseName(cause)), incident.InPercent(sure)) + " " + b.w.NotApproved
 }
 
 // has says whether the dossier has what an anchor names.
@@ -300,7 +304,7 @@ func (b *builder) has(anchor string) bool {
 }
 
 // beforeSeconds must have been measured before an incident to say what was asked then.
-const beforeSeconds = 10
+const beforeSeconds = 5
 
 // halves gives what was measured before the incident, and while it lasted.
 func (b *builder) halves() (before, during []incident.Row) {
@@ -315,14 +319,24 @@ func (b *builder) halves() (before, during []incident.Row) {
 	return before, during
 }
 
-// asked says how much was asked of the platform, before and meanwhile.
+// peak is the most that came in a second, or a minute's mean where there is no more of it.
+func (b *builder) peak() uint64 {
+	most := float64(b.i.Toll.Demand)
+	_, during := b.halves()
+	for _, r := range during {
+		most = max(most, r.Rate())
+	}
+	return uint64(most)
+}
+
+// asked says how much came, before and meanwhile.
 func (b *builder) asked() string {
 	before, _ := b.halves()
 	sum, seconds := 0., 0
 	for _, r := range before {
-		sum, seconds = sum+float64(r.Demand)*float64(r.Span), seconds+r.Span
+		sum, seconds = sum+r.Rate()*float64(r.Span), seconds+r.Span
 	}
-	peak := b.number(uint64(b.i.Toll.Demand))
+	peak := b.number(b.peak())
 	if seconds < beforeSeconds {
 		return fmt.Sprintf(b.w.AskedAtMost, peak)
 	}
@@ -387,7 +401,7 @@ func (b *builder) cause() {
 		if !x.To.IsZero() {
 			to = b.second(x.To)
 		}
-		v := verdict{b.second(x.From) + " – " + to, x.Origin, b.in(incident.CauseName(x.Cause)), fmt.Sprintf("%.0f %%", 100*x.Sure), nil}
+		v := verdict{b.second(x.From) + " – " + to, x.Origin, b.in(incident.CauseName(x.Cause)), fmt.Sprintf("%.0f %%", incident.InPercent(x.Sure)), nil}
 		for k, t := range x.Terms {
 			if k >= termsMax {
 				break
@@ -445,8 +459,11 @@ func (b *builder) worked() {
 	case !i.Mitigated.IsZero():
 		say(fmt.Sprintf(w.Slow, b.span(i.Mitigated.Sub(i.Affected))))
 	}
-	if len(i.Rules) > 0 {
-		say(fmt.Sprintf(w.RulesActed, len(i.Rules), b.span(i.Rules[0].From.Sub(i.Begin))))
+	switch n := len(i.Rules); {
+	case n == 1:
+		say(fmt.Sprintf(w.RuleActed, b.span(i.Rules[0].From.Sub(i.Begin))))
+	case n > 1:
+		say(fmt.Sprintf(w.RulesActed, n, b.span(i.Rules[0].From.Sub(i.Begin))))
 	}
 	if i.Relapses > 0 {
 		say(fmt.Sprintf(w.Relapsed, i.Relapses))
@@ -552,7 +569,7 @@ func (b *builder) claims() {
 			for _, p := range f.Points {
 				sure := ""
 				if p.Answer != incident.NotVerifiable {
-					sure = fmt.Sprintf("%.0f %%", 100*p.Sure)
+					sure = fmt.Sprintf("%.0f %%", incident.InPercent(p.Sure))
 				}
 				c.Points = append(c.Points, point{b.in(p.Title), b.in(incident.AnswerName(p.Answer)), kindOf(p.Answer), sure, b.in(p.Why)})
 			}

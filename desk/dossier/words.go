@@ -4,22 +4,22 @@ import "github.com/deichproject/deich/desk/incident"
 
 // words are a dossier's, in one language.
 type words struct {
-	Dossier, Made, Summary, Reports, Facts, Plots, Timeline, Cause, Rules, Claims, Collateral, Worked, Lessons, Open, Figures string
-	Titles                                                                                                                    [3]string // known users affected, not, and found by probes elsewhere alone
-	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                  string
-	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                       string
-	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                    string
-	AskedAtMost, AskedBefore, RefusedNone, RefusedSum, HealthBefore, HealthWorst, HealthSilent, Language                      string
-	Missed, MissedOf, SumMissed                                                                                               string
-	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                                        string
-	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure                       string
-	KnownHeld, KnownOwn, KnownFailed, ByRule, AtAccept                                                                        string
-	Noticed, FirstWord, HeldUp, Quick, Slow, RulesActed, Relapsed, OpenUsers, OpenSources, NoLessons, NoRules                 string
-	PlotUsers, PlotActs, PlotLatency, PerSecondUnit, Milliseconds, Asked, Served, Allowed, Waited, Denied                     string
-	Half, Most, Time, MarkMitigated, MarkRestored                                                                             string
-	Where, When, Unknown, Target, Window, Vector, Size, Purpose, Proof, Relayed, Doubted, AskedSilent                         string
-	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, AsTold, Name, Value                 string
-	terms                                                                                                                     map[string]string
+	Dossier, Made, Summary, Reports, Facts, Plots, Timeline, Cause, Rules, Claims, Collateral, Worked, Lessons, Open, Figures            string
+	Titles                                                                                                                               [3]string // known users affected, not, and found by probes elsewhere alone
+	Thousand, About, Reported, Subject, Begin, Fixed, Duration, Effect, NotMeasured, CauseUntold, OpenUntold                             string
+	Affected, NeverAffected, Mitigated, Restored, End, NotYet, After, OfThem, PerSecond                                                  string
+	KnownAsked, KnownServed, KnownLost, Worst, HurtSeconds, NewHeld, Peak, Relapses, Draft                                               string
+	AskedAtMost, AskedBefore, RefusedNone, RefusedSum, HealthBefore, HealthWorst, HealthSilent, Language, SumHardly, RuleActed, Platform string
+	Missed, MissedOf, SumMissed                                                                                                          string
+	SumOver, SumOpen, SumNobody, SumHurt, SumStill, SumUnhurt, SumHeld                                                                   string
+	ApprovedBy, CauseUnknown, CauseSpeaks, NotApproved, StillHolds, Weighs, RuleN, Evidence, From, Sure                                  string
+	KnownHeld, KnownOwn, KnownFailed, ByRule, AtAccept                                                                                   string
+	Noticed, FirstWord, HeldUp, Quick, Slow, RulesActed, Relapsed, OpenUsers, OpenSources, NoLessons, NoRules                            string
+	PlotUsers, PlotActs, PlotLatency, PerSecondUnit, Milliseconds, Asked, Served, Allowed, Waited, Denied                                string
+	Half, Most, Time, MarkMitigated, MarkRestored                                                                                        string
+	Where, When, Unknown, Target, Window, Vector, Size, Purpose, Proof, Relayed, Doubted, AskedSilent                                    string
+	Claimed, NoText, Against, Point, Answer, Why, Who, What, NoClaims, Record, Pseudonym, AsTold, Name, Value                            string
+	terms                                                                                                                                map[string]string
 }
 
 func (w words) titleOf(i *incident.Incident) string {
@@ -50,18 +50,19 @@ var english = words{
 	Affected:    "Users affected since", NeverAffected: "at no time", Mitigated: "Users served again", Restored: "Newcomers served again", End: "Nothing off any more",
 	NotYet: "not yet", After: "%s, after %s", OfThem: "%s (%s)", PerSecond: "%s requests a second",
 	KnownAsked: "Requests of users meanwhile", KnownServed: "Of them served within 5 seconds", KnownLost: "Of them not served", Missed: "Different users who could not read or send", MissedOf: "%s; reading: %s; sending: %s", SumMissed: "That met %s.", Worst: "Served in the worst second",
-	HurtSeconds: "Time in which users were affected", NewHeld: "Requests of newcomers (attackers among them) held back", Peak: "Highest demand", Relapses: "Relapses", Draft: "by itself",
+	HurtSeconds: "Time in which users were affected", NewHeld: "Requests of newcomers (attackers among them) held back", Peak: "Most that came, with refused connections", Relapses: "Relapses", Draft: "by itself",
 	SumOver: "It began on %s and lasted %s.", SumOpen: "It began on %s and has lasted %s so far.",
 	SumNobody:  "No user asked for anything meanwhile.",
 	SumHurt:    "%s of %s requests of users were not served meanwhile (%s). They were served again after %s.",
 	SumStill:   "%s of %s requests of users have not been served so far (%s).",
+	SumHardly:  "Users hardly felt it: %s of their %s requests were served (%s).",
 	SumUnhurt:  "Users did not feel it: %s of their %s requests were served (%s).",
 	SumHeld:    "%s requests of newcomers were held back or turned away; attackers are among them, and cannot be told from them one by one.",
 	ApprovedBy: "(Approved by %s, %s.)", CauseUnknown: "The measurements do not say what the cause was.",
 	CauseSpeaks: "The evidence speaks for %s (%.0f %%).", NotApproved: "No person has approved a word on the cause.",
-	AskedAtMost: "At most %s requests a second were asked of the platform.", AskedBefore: "Before it %s requests a second were asked of the platform, and at most %s while it lasted.",
+	AskedAtMost: "At most %s requests a second came.", AskedBefore: "Before it %s requests a second came, and at most %s while it lasted.",
 	RefusedNone:  "No request was turned away, and no connection refused.",
-	RefusedSum:   "%s requests were refused by rule or dropped, %s of newcomers were held back, and %s connections were refused at accept. Of users’ own requests %s were held back (%s).",
+	RefusedSum:   "%s requests were refused by rule or dropped, %s of newcomers were held back, and %s connections were refused at accept. Requests of users that were held back: %s (%s).",
 	HealthBefore: "Before it half of users’ answers were there within %s ms, and 99 %% within %s ms.", HealthWorst: "In the worst second it took %s ms, and %s ms.",
 	HealthSilent: "For %s the platform did not answer.",
 	StillHolds:   "now", Weighs: "weighs", RuleN: "Rule %d", Evidence: "Evidence", From: "From, to", Sure: "Sure",
@@ -69,6 +70,7 @@ var english = words{
 	KnownFailed: "Requests of users that the platform did not answer in time", ByRule: "Requests refused by rule or dropped", AtAccept: "Connections refused at accept",
 	Noticed: "It was noticed %s after it began.", FirstWord: "The first public word was there %s after it began.", HeldUp: "Users were served throughout.",
 	Quick: "Users were served again after %s.", Slow: "It took %s until users were served again.",
+	RuleActed: "A rule was found; it acted %s after the begin.", Platform: "Platform",
 	RulesActed: "%d rules were found; the first one acted %s after the begin.", Relapsed: "Users were affected again %d times after they had been served.",
 	OpenUsers:   "Exactly how many persons were met: a user is an account, or else a pass, or else an address, so that one person with two browsers counts twice unless logged in, and two behind one address once; and the number is an estimate, about 1 % off. Users are who is known by a pass or a login, and strangers as long as no more was asked than the platform can do; under pressure attackers are among those, and they are counted apart.",
 	OpenSources: "Who sent what was refused. Sources are not part of this record, and would not name anyone.",
@@ -102,18 +104,19 @@ var german = words{
 	Affected:    "Nutzer betroffen seit", NeverAffected: "zu keiner Zeit", Mitigated: "Nutzer wieder bedient", Restored: "Auch Neue wieder bedient", End: "Nichts mehr auffällig",
 	NotYet: "noch nicht", After: "%s, nach: %s", OfThem: "%s (%s)", PerSecond: "%s Anfragen je Sekunde",
 	KnownAsked: "Anfragen von Nutzern in dieser Zeit", KnownServed: "Davon binnen 5 Sekunden bedient", KnownLost: "Davon nicht bedient", Missed: "Verschiedene Nutzer, die nicht lesen oder senden konnten", MissedOf: "%s; beim Lesen: %s; beim Senden: %s", SumMissed: "Das traf %s.", Worst: "Bedient in der schlechtesten Sekunde",
-	HurtSeconds: "Zeit, in der Nutzer betroffen waren", NewHeld: "Zurückgehaltene Anfragen von Neuen (Angreifer darunter)", Peak: "Höchste Nachfrage", Relapses: "Rückfälle", Draft: "von selbst",
+	HurtSeconds: "Zeit, in der Nutzer betroffen waren", NewHeld: "Zurückgehaltene Anfragen von Neuen (Angreifer darunter)", Peak: "Am meisten kamen, mit abgewiesenen Verbindungen", Relapses: "Rückfälle", Draft: "von selbst",
 	SumOver: "Es begann am %s und dauerte %s.", SumOpen: "Es begann am %s und dauert bisher %s.",
 	SumNobody:  "Kein Nutzer fragte in dieser Zeit.",
 	SumHurt:    "%s von %s Anfragen von Nutzern wurden in dieser Zeit nicht bedient (%s). Bis sie wieder bedient wurden, dauerte es: %s.",
 	SumStill:   "%s von %s Anfragen von Nutzern wurden bisher nicht bedient (%s).",
+	SumHardly:  "Nutzer spürten kaum etwas davon: %s ihrer %s Anfragen wurden bedient (%s).",
 	SumUnhurt:  "Nutzer spürten nichts davon: %s ihrer %s Anfragen wurden bedient (%s).",
 	SumHeld:    "%s Anfragen von Neuen wurden zurückgehalten oder abgewiesen; Angreifer sind darunter und einzeln nicht von ihnen zu unterscheiden.",
 	ApprovedBy: "(Freigegeben von %s, %s.)", CauseUnknown: "Die Messungen sagen nicht, was die Ursache war.",
 	CauseSpeaks: "Die Belege sprechen für: %s (%.0f %%).", NotApproved: "Noch hat kein Mensch ein Wort über die Ursache freigegeben.",
-	AskedAtMost: "Von der Plattform wurden höchstens %s Anfragen je Sekunde verlangt.", AskedBefore: "Davor wurden von der Plattform %s Anfragen je Sekunde verlangt, währenddessen höchstens %s.",
+	AskedAtMost: "Es kamen höchstens %s Anfragen je Sekunde.", AskedBefore: "Davor kamen %s Anfragen je Sekunde, währenddessen höchstens %s.",
 	RefusedNone:  "Keine Anfrage und keine Verbindung wurde abgewiesen.",
-	RefusedSum:   "Nach Regel abgewiesen oder fallengelassen wurden %s Anfragen, von Neuen zurückgehalten %s, und bei der Annahme abgewiesen %s Verbindungen. Von den Anfragen der Nutzer selbst wurden %s zurückgehalten (%s).",
+	RefusedSum:   "Nach Regel abgewiesen oder fallengelassen wurden %s Anfragen, von Neuen zurückgehalten %s, und bei der Annahme abgewiesen %s Verbindungen. Zurückgehaltene Anfragen von Nutzern: %s (%s).",
 	HealthBefore: "Davor war die Hälfte der Antworten an Nutzer binnen %s ms da, 99 %% waren es binnen %s ms.", HealthWorst: "In der schlechtesten Sekunde dauerte es %s ms und %s ms.",
 	HealthSilent: "%s lang antwortete die Plattform nicht.",
 	StillHolds:   "jetzt", Weighs: "wiegt", RuleN: "Regel %d", Evidence: "Belege", From: "Von, bis", Sure: "Sicher",
@@ -121,6 +124,7 @@ var german = words{
 	KnownFailed: "Anfragen von Nutzern, die die Plattform nicht rechtzeitig beantwortete", ByRule: "Nach Regel abgewiesene oder fallengelassene Anfragen", AtAccept: "Bei der Annahme abgewiesene Verbindungen",
 	Noticed: "Bemerkt wurde es nach: %s.", FirstWord: "Die erste öffentliche Meldung stand nach: %s.", HeldUp: "Nutzer wurden durchgehend bedient.",
 	Quick: "Nutzer wurden wieder bedient nach: %s.", Slow: "Bis Nutzer wieder bedient wurden, dauerte es: %s.",
+	RuleActed: "Eine Regel wurde gefunden; sie griff nach: %s.", Platform: "Plattform",
 	RulesActed: "%d Regeln wurden gefunden; die erste griff nach: %s.", Relapsed: "Nutzer waren danach noch %d-mal betroffen.",
 	OpenUsers:   "Wie viele Menschen es genau traf: Ein Nutzer ist ein Konto, sonst ein Pass, sonst eine Adresse; ein Mensch mit zwei Browsern zählt ohne Anmeldung doppelt, zwei hinter einer Adresse zählen einmal; und die Zahl ist eine Schätzung, auf etwa 1 % genau. Nutzer sind, wer durch einen Pass oder eine Anmeldung bekannt ist, und Fremde, solange nicht mehr verlangt wurde, als die Plattform kann; unter Druck sind Angreifer darunter, und sie werden getrennt gezählt.",
 	OpenSources: "Wer gesendet hat, was abgewiesen wurde. Quellen stehen nicht in dieser Aufzeichnung, und sie nennten niemanden.",

@@ -267,8 +267,8 @@ func (h *holder) cause() Point {
 	}
 	cause, sure := h.i.Cause()
 	name, times := CauseName(cause), h.timesUsual()
-	speaks := Text{"The evidence speaks for " + name.English + fmt.Sprintf(" (%.0f %%).", 100*sure) + times.English,
-		"Die Belege sprechen für: " + name.German + fmt.Sprintf(" (%.0f %%).", 100*sure) + times.German}
+	speaks := Text{"The evidence speaks for " + name.English + fmt.Sprintf(" (%.0f %%).", InPercent(sure)) + times.English,
+		"Die Belege sprechen für: " + name.German + fmt.Sprintf(" (%.0f %%).", InPercent(sure)) + times.German}
 	switch cause {
 	case "flood", "mixed":
 		p.Answer, p.Sure, p.Why = Consistent, sure, speaks
@@ -440,11 +440,7 @@ func NewMeasuring(from, to time.Time) *Measuring {
 // Count adds a row. Minutes cover the time; seconds, which are there for
 // incidents, sharpen the worst moment and the peak.
 func (m *Measuring) Count(kind Kind, r *Row) {
-	rate := 0.
-	for _, n := range r.Acts {
-		rate += float64(n)
-	}
-	rate = (max(rate, float64(r.Demand)*float64(r.Span)) + float64(r.Gate) + float64(r.Empty)) / float64(max(1, r.Span))
+	rate := r.Rate()
 	if kind == Minute && r.From().After(m.before) && !r.At.After(m.m.From) && r.Off == 0 {
 		m.minutes++
 		m.rate += rate

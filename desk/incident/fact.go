@@ -191,6 +191,16 @@ func (r *Row) Users() Group {
 // New gives strangers: newcomers, and attackers among them.
 func (r *Row) New() Group { return r.Groups[Groups-1] }
 
+// Rate is how many requests a second came, with connections that were refused or
+// left without one.
+func (r *Row) Rate() float64 {
+	asked := 0.
+	for _, n := range r.Acts {
+		asked += float64(n)
+	}
+	return (max(asked, float64(r.Demand)*float64(r.Span)) + float64(r.Gate) + float64(r.Empty)) / float64(max(1, r.Span))
+}
+
 // From is when the row's span began.
 func (r *Row) From() time.Time { return r.At.Add(-time.Duration(r.Span) * time.Second) }
 

@@ -204,6 +204,9 @@ func CauseName(cause string) Text {
 	return Text{"not known", "nicht bekannt"}
 }
 
+// InPercent writes how sure a judgement is; none is beyond doubt.
+func InPercent(sure float64) float64 { return min(99, 100*sure) }
+
 // LifeName is the stage's word for people.
 func LifeName(l Life) Text {
 	switch l {
@@ -257,8 +260,8 @@ func (m Moment) Sentence(zone *time.Location) Text {
 			return Text{m.Origin + ": no cause is named any more.", m.Origin + ": Es wird keine Ursache mehr genannt."}
 		}
 		n := CauseName(m.Cause)
-		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, 100*m.Sure),
-			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, 100*m.Sure)}
+		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, InPercent(m.Sure)),
+			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, InPercent(m.Sure))}
 	case RuleActs:
 		return Text{fmt.Sprintf("Rule %d acts: %s", m.Rule, m.Text.In("en")), fmt.Sprintf("Regel %d greift: %s", m.Rule, m.Text.In("de"))}
 	case RuleEnds:
