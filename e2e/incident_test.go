@@ -183,6 +183,7 @@ func deskLooks(t *testing.T, b binary, p *process, page, data string) {
 				if asked := tab.asked()[before:]; len(asked) != 1 {
 					t.Errorf("%s: %d requests: %q", name, len(asked), asked)
 				}
+				tab.axe(name)
 				tab.shoot(name)
 				if (lang == "en") == (scheme == "light") { // one of each, lest there be too many pictures
 					tab.view(1000, 1400)

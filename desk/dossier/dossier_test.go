@@ -171,8 +171,8 @@ func TestTheFiguresAreThere(t *testing.T) {
 func TestTheCaseOfX(t *testing.T) {
 	d := imported(t)
 	for lang, all := range map[string][]string{
-		"en": {"24 May 2025, 15:00 CEST", "about 2 hours", "DieNet", "SITE Intelligence Group", "AFP", "not verifiable", "want of measurements", "data centre", "Nothing of this was measured here", "“test”", "The text itself is not archived here."},
-		"de": {"24. Mai 2025, 15:00 Uhr (MESZ)", "etwa 2 Stunden", "DieNet", "SITE Intelligence Group", "AFP", "nicht überprüfbar", "Es fehlen Messungen", "Rechenzentrum", "Nichts davon wurde hier gemessen", "Der Wortlaut ist hier nicht archiviert."},
+		"en": {"24 May 2025, about 15:00 CEST – about 17:00 CEST", "about 2 hours", "DieNet", "SITE Intelligence Group", "AFP", "not verifiable", "want of measurements", "data centre", "Nothing of this was measured here", "“test”", "The text itself is not archived here."},
+		"de": {"24. Mai 2025, etwa 15:00 Uhr (MESZ) – etwa 17:00 Uhr (MESZ)", "etwa 2 Stunden", "DieNet", "SITE Intelligence Group", "AFP", "nicht überprüfbar", "Es fehlen Messungen", "Rechenzentrum", "Nichts davon wurde hier gemessen", "Der Wortlaut ist hier nicht archiviert."},
 	} {
 		got := text(t, d, "html", lang)
 		for _, want := range all {

@@ -108,6 +108,19 @@ func (b *builder) in(t incident.Text) string { return t.In(b.lang) }
 
 func (b *builder) second(t time.Time) string { return b.in(incident.ClockSeconds(t, b.d.Zone)) }
 
+// stamp writes a time as somebody told it, with its day.
+func (b *builder) stamp(s incident.Stamp) string {
+	return b.in(incident.Day(s.Time, b.d.Zone)) + ", " + b.hour(s)
+}
+
+func (b *builder) hour(s incident.Stamp) string {
+	t := b.in(incident.Clock(s.Time, b.d.Zone))
+	if s.About {
+		return b.w.About + " " + t
+	}
+	return t
+}
+
 func (b *builder) span(d time.Duration) string { return b.in(incident.Span(d)) }
 
 // number writes a count with the language's separator.
@@ -145,19 +158,12 @@ func (b *builder) fact(name, text string) { b.v.Facts = append(b.v.Facts, pair{n
 func (b *builder) told() {
 	c, v, w := b.i.Case, b.v, b.w
 	v.Summary = append(v.Summary, b.in(c.Summary), w.NotMeasured)
-	about := func(s incident.Stamp) string {
-		t := b.in(incident.DayClock(s.Time, b.d.Zone))
-		if s.About {
-			return w.About + " " + t
-		}
-		return t
-	}
 	if c.Subject != "" {
 		b.fact(w.Subject, c.Subject)
 	}
-	b.fact(w.Begin+" ("+w.Reported+")", about(c.Begin))
+	b.fact(w.Begin+" ("+w.Reported+")", b.stamp(c.Begin))
 	if !c.End.Time.IsZero() {
-		b.fact(w.Fixed+" ("+w.Reported+")", about(c.End))
+		b.fact(w.Fixed+" ("+w.Reported+")", b.stamp(c.End))
 		b.fact(w.Duration+" ("+w.Reported+")", w.About+" "+b.span(c.End.Time.Sub(c.Begin.Time)))
 	}
 	for _, e := range c.Effects {
@@ -166,7 +172,7 @@ func (b *builder) told() {
 	for _, r := range c.Told {
 		when := b.in(r.When)
 		if !r.At.Time.IsZero() {
-			when = about(r.At)
+			when = b.stamp(r.At)
 		}
 		v.Timeline = append(v.Timeline, moment{when, b.in(r.Who), b.in(r.Text)})
 	}
@@ -523,13 +529,6 @@ func (b *builder) claims() {
 		}
 		return strings.Join(each, "; ")
 	}
-	stamp := func(s incident.Stamp) string {
-		t := b.in(incident.DayClock(s.Time, b.d.Zone))
-		if s.About {
-			return w.About + " " + t
-		}
-		return t
-	}
 	for _, h := range b.i.Claims {
 		c := claim{ID: h.ID, Who: h.Who, Text: h.Text, Hash: h.SHA256}
 		add := func(name, text string) {
@@ -546,9 +545,13 @@ func (b *builder) claims() {
 		add(w.Language, h.Language)
 		add(w.Target, h.Target)
 		if !h.From.Time.IsZero() {
-			window := stamp(h.From)
-			if !h.To.Time.IsZero() {
-				window += " – " + stamp(h.To)
+			window := b.stamp(h.From)
+			switch from, to := h.From.Time.In(b.d.Zone), h.To.Time.In(b.d.Zone); {
+			case h.To.Time.IsZero():
+			case from.YearDay() == to.YearDay() && from.Year() == to.Year():
+				window += " – " + b.hour(h.To)
+			default:
+				window += " – " + b.stamp(h.To)
 			}
 			add(w.Window, window)
 		}

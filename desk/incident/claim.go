@@ -337,6 +337,8 @@ func (h *holder) vector() Point {
 	case h.c.Vector == "http" && h.m.Usual >= .5 && h.m.Peak < 1.3*h.m.Usual:
 		p.Answer, p.Sure = Contradicted, .9
 		p.Why = Text{"No more HTTP requests came than usual.", "Es kamen nicht mehr HTTP-Anfragen als sonst."}
+	case h.c.Vector == "http":
+		p.Why = Text{"HTTP requests were measured, and the evidence does not speak for a flood of them.", "HTTP-Anfragen wurden gemessen, und die Belege sprechen nicht für eine Flut davon."}
 	default:
 		p.Why = Text{"“" + h.c.Vector + "” is not measured here: Deich sees requests, not what fills the network in front of it.",
 			"„" + h.c.Vector + "“ wird hier nicht gemessen: Deich sieht Anfragen, nicht, was das Netz davor füllt."}
