@@ -438,6 +438,9 @@ func TestPlansAreKeptAndTold(t *testing.T) {
 	if d, _ = status.Read(dir); !d.Plans[0].Off || !o.k.CrowdUntil(o.at).IsZero() {
 		t.Error("called off, and not told")
 	}
+	if all := o.k.actions(5); len(all) != 2 || all[0].Text != "The plan "+p.ID+" was called off." || all[1].German != "Der Plan "+p.ID+" wurde angekündigt." || all[1].By != "ada" {
+		t.Errorf("what people did: %+v", all)
+	}
 }
 
 func copyOf(t *testing.T, dir string) string {
@@ -576,6 +579,9 @@ func TestUpdatesAreTranslated(t *testing.T) {
 	say(incident.Fact{Kind: incident.Translated, Text: incident.Text{English: "Three.", German: "Nein."}})
 	if _, err := o.k.say(incident.Fact{Kind: incident.Translated, Incident: Latest, By: "ada", Text: incident.Text{English: "Four."}}, o.at); err == nil {
 		t.Error("a fourth")
+	}
+	if all := o.k.actions(9); len(all) != 5 || all[0].Kind != "translated" {
+		t.Errorf("what people did: %+v", all)
 	}
 	again := newOutage(t, copyOf(t, dir))
 	defer again.k.log.Close()
