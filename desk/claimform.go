@@ -31,6 +31,7 @@ type claimGroup struct {
 // claimForm is the form, with what was filled in.
 func claimForm(zone *time.Location, given url.Values) []claimGroup {
 	in := func(english, german string) incident.Text { return incident.Text{English: english, German: german} }
+	here := time.Now().In(zone).Format("-07:00")
 	groups := []claimGroup{
 		{in("Who says it, and where", "Wer es sagt, und wo"), []claimField{
 			{Name: "who", Label: in("Who claims it, as they call themselves", "Wer es behauptet, wie sie sich nennen"), Kind: "text", Needed: true},
@@ -46,7 +47,7 @@ func claimForm(zone *time.Location, given url.Values) []claimGroup {
 			{Name: "to", Label: in("To", "Bis"), Kind: "datetime-local"},
 			{Name: "about", Label: in("These two times are only about right", "Diese beiden Zeiten stimmen nur ungefähr"), Kind: "checkbox"},
 			{Name: "zone", Label: in("Zone of all times here", "Zeitzone aller Zeiten hier"), Kind: "text", Note: in(
-				"as +03:00 or Europe/Berlin; empty: this machine’s, "+zone.String(), "als +03:00 oder Europe/Berlin; leer: die dieses Rechners, "+zone.String())},
+				"as +03:00 or Europe/Berlin; empty: this machine’s, "+here, "als +03:00 oder Europe/Berlin; leer: die dieses Rechners, "+here)},
 			{Name: "vector", Label: in("Kind", "Art"), Kind: "text", Note: in("http, volumetric or another word", "http, volumetric oder ein anderes Wort")},
 			{Name: "rate", Label: in("Size in requests a second", "Größe in Anfragen je Sekunde"), Kind: "number"},
 			{Name: "bits", Label: in("Size in bits a second", "Größe in Bit je Sekunde"), Kind: "number"},
