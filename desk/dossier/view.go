@@ -572,7 +572,7 @@ func (b *builder) claims() {
 			for _, p := range f.Points {
 				sure := ""
 				if p.Answer != incident.NotVerifiable {
-					sure = fmt.Sprintf("%.0f %%", incident.InPercent(p.Sure))
+					sure = fmt.Sprintf("%.0f\u00a0%%", incident.InPercent(p.Sure))
 				}
 				c.Points = append(c.Points, point{b.in(p.Title), b.in(incident.AnswerName(p.Answer)), kindOf(p.Answer), sure, b.in(p.Why)})
 			}

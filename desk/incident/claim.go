@@ -309,7 +309,7 @@ func (h *holder) outage() Point {
 		return p
 	}
 	served := 100 * (1 - float64(h.m.Lost)/float64(h.m.Asked))
-	p.Why = Text{fmt.Sprintf("%.1f %% of users' requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
+	p.Why = Text{fmt.Sprintf("%.1f %% of users’ requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
 		fmt.Sprintf("%s %% der Anfragen von Nutzern wurden in dieser Zeit bedient; %.0f %% im schlechtesten Moment.", comma(served), 100*h.m.Worst)}
 	switch {
 	case h.m.Worst < .5:
