@@ -240,12 +240,14 @@ func (h *holder) compareTimes() (Answer, float64, Text) {
 	}
 	a, okA := apart(h.c.From, h.i.Begin)
 	b, okB := apart(h.c.To, h.i.End)
-	begin, end := ClockSeconds(h.i.Begin, h.zone), Text{"not yet", "noch nicht"}
-	if !h.i.End.IsZero() {
-		end = ClockSeconds(h.i.End, h.zone)
+	begin, end := ClockSeconds(h.i.Begin, h.zone), ClockSeconds(h.i.End, h.zone)
+	measured := Text{"Measured: from " + begin.English + " to " + end.English + ".", "Gemessen: von " + begin.German + " bis " + end.German + "."}
+	if h.i.End.IsZero() {
+		measured = Text{"Measured: since " + begin.English + "; it is not over.", "Gemessen: seit " + begin.German + "; es ist nicht vorbei."}
 	}
-	measured := Text{fmt.Sprintf("Measured: from %s to %s.", begin.English, end.English), fmt.Sprintf("Gemessen: von %s bis %s.", begin.German, end.German)}
 	switch {
+	case okA && okB && max(a, b) < .5:
+		return Consistent, .9, Text{measured.English + " The claimed times fit to the minute.", measured.German + " Die behaupteten Zeiten stimmen auf die Minute."}
 	case okA && okB:
 		return Consistent, .9, Text{measured.English + fmt.Sprintf(" The claimed times are at most %.0f minutes off.", math.Max(a, b)),
 			measured.German + fmt.Sprintf(" Die behaupteten Zeiten liegen höchstens %.0f Minuten daneben.", math.Max(a, b))}
