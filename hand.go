@@ -1,6 +1,7 @@
 package deich
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,7 +16,7 @@ type Hand struct {
 	ID     uint32       `json:"id"`
 	Act    Act          `json:"act"`             // Allow or Deny
 	Prefix netip.Prefix `json:"prefix,omitzero"` // whom: an address or a prefix
-	Path   string       `json:"path,omitempty"`  // or what: how the path begins
+	Path   string       `json:"path,omitempty"`  // or what: how the path begins; with both, them there alone
 	Until  Time         `json:"until,omitempty"` // zero: until undone
 }
 
@@ -41,27 +42,39 @@ type hands struct {
 	all      []Hand
 	prefixes *bart.Table[*Hand]
 	paths    []*Hand // the longest first
+	both     []*Hand // of a prefix on a path: the longest path first, of the same the narrowest
 	last     uint32
 }
 
 func newHands(all []Hand, last uint32) *hands {
 	h := &hands{all: all, prefixes: new(bart.Table[*Hand]), last: last}
 	for i := range all {
-		if all[i].Path != "" {
+		switch {
+		case all[i].Path != "" && all[i].Prefix.IsValid():
+			h.both = append(h.both, &all[i])
+		case all[i].Path != "":
 			h.paths = append(h.paths, &all[i])
-		} else {
+		default:
 			h.prefixes.Insert(all[i].Prefix, &all[i])
 		}
 	}
+	slices.SortStableFunc(h.both, func(a, b *Hand) int {
+		return cmp.Or(len(b.Path)-len(a.Path), b.Prefix.Bits()-a.Prefix.Bits())
+	})
 	slices.SortStableFunc(h.paths, func(a, b *Hand) int { return len(b.Path) - len(a.Path) })
 	return h
 }
 
-// find gives what is listed for a request: for its address if anything, else
-// for its path; nil for nothing.
+// find gives what is listed for a request: for its address on its path if anything,
+// else for its address, else for its path; nil for nothing.
 func (h *hands) find(r *Request) *Hand {
 	if len(h.all) == 0 {
 		return nil
+	}
+	for _, one := range h.both {
+		if strings.HasPrefix(r.Path, one.Path) && one.Prefix.Contains(r.Client.Unmap()) && one.inForce(r.At) {
+			return one
+		}
 	}
 	if one := h.of(r.Client, r.At); one != nil {
 		return one
@@ -94,10 +107,16 @@ func (h *hands) of(a netip.Addr, at Time) *Hand {
 
 func (h *Hand) inForce(at Time) bool { return h.Until == 0 || h.Until > at }
 
-// allows says whether an address is allowed by hand.
+// allows says whether an address is allowed by hand, be it on one path alone: whom no
+// connection is taken from cannot ask for that either.
 func (h *hands) allows(a netip.Addr, at Time) bool {
 	if len(h.all) == 0 {
 		return false
+	}
+	for _, one := range h.both {
+		if one.Act == Allow && one.Prefix.Contains(a.Unmap()) && one.inForce(at) {
+			return true
+		}
 	}
 	one := h.of(a, at)
 	return one != nil && one.Act == Allow
@@ -113,16 +132,16 @@ func (h *hands) without(drop func(*Hand) bool) []Hand {
 	return rest
 }
 
-// List allows or denies by hand; exactly one of h.Prefix and h.Path is set. It
+// List allows or denies by hand; h.Prefix, h.Path or both are set. It
 // gives the id to undo it by: h.ID where that is set and free (a list read
-// back after a restart), else the next. The narrowest prefix wins; what is
+// back after a restart), else the next. A prefix on a path wins, then the narrowest prefix; what is
 // listed for a prefix or path replaces what was listed for the same before.
 func (e *Engine) List(at Time, h Hand) (id uint32, err error) {
 	switch {
 	case h.Act != Allow && h.Act != Deny:
 		return 0, fmt.Errorf("deich: list: %v: only allow and deny can be listed by hand", h.Act)
-	case h.Prefix.IsValid() == (h.Path != ""):
-		return 0, errors.New("deich: list: exactly one of an address, a prefix and a path")
+	case !h.Prefix.IsValid() && h.Path == "":
+		return 0, errors.New("deich: list: an address, a prefix or a path is wanted")
 	case h.Path != "" && !strings.HasPrefix(h.Path, "/"):
 		return 0, fmt.Errorf("deich: list: path %q does not begin with /", h.Path)
 	case h.Until != 0 && h.Until <= at:

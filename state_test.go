@@ -225,7 +225,7 @@ func TestListByHand(t *testing.T) {
 	e := engineOf(t, Policy{})
 	for _, bad := range []Hand{
 		{Act: Wait, Path: "/"}, {Act: Deny}, {Act: Deny, Path: "x"},
-		{Act: Deny, Path: "/", Prefix: netip.MustParsePrefix("192.0.2.0/24")},
+		{Act: Deny, Path: "x", Prefix: netip.MustParsePrefix("192.0.2.0/24")},
 		{Act: Deny, Path: "/", Until: noon - 1},
 		{Act: Deny, Prefix: netip.MustParsePrefix("::ffff:0.0.0.0/90")},
 	} {

@@ -58,14 +58,18 @@ func (k *Keeper) did(a Action) {
 
 // actionWords tell of what people do about incidents.
 var actionWords = map[incident.Kind][2]string{
-	incident.Opened:   {"%s was opened by hand.", "%s wurde von Hand angelegt."},
-	incident.Noted:    {"A note was added to %s.", "%s bekam eine Notiz."},
-	incident.Updated:  {"The public was told something about %s.", "Zu %s gab es eine öffentliche Meldung."},
-	incident.Approved: {"A word on the cause of %s was approved.", "Ein Wort zur Ursache von %s wurde freigegeben."},
-	incident.Merged:   {"%s was merged into another.", "%s ging in einem anderen auf."},
-	incident.Split:    {"%s was split.", "%s wurde geteilt."},
-	incident.Claimed:  {"A claim was noted at %s.", "Zu %s wurde eine Behauptung notiert."},
-	incident.Imported: {"%s was imported.", "%s wurde eingelesen."},
+	incident.Opened:     {"%s was opened by hand.", "%s wurde von Hand angelegt."},
+	incident.Edited:     {"%s was given another title or begin.", "%s bekam einen anderen Titel oder Beginn."},
+	incident.Noted:      {"A note was added to %s.", "%s bekam eine Notiz."},
+	incident.Updated:    {"The public was told something about %s.", "Zu %s gab es eine öffentliche Meldung."},
+	incident.Translated: {"What the public was told about %s was translated.", "Eine öffentliche Meldung zu %s wurde übersetzt."},
+	incident.Planned:    {"The plan %s was announced.", "Der Plan %s wurde angekündigt."},
+	incident.Cancelled:  {"The plan %s was called off.", "Der Plan %s wurde abgesagt."},
+	incident.Approved:   {"A word on the cause of %s was approved.", "Ein Wort zur Ursache von %s wurde freigegeben."},
+	incident.Merged:     {"%s was merged into another.", "%s ging in einem anderen auf."},
+	incident.Split:      {"%s was split.", "%s wurde geteilt."},
+	incident.Claimed:    {"A claim was noted at %s.", "Zu %s wurde eine Behauptung notiert."},
+	incident.Imported:   {"%s was imported.", "%s wurde eingelesen."},
 }
 
 // actionOf gives what a person did; false where a fact is Deich's own.
@@ -79,7 +83,11 @@ func actionOf(f incident.Fact) (Action, bool) {
 	if f.By == "" || !known {
 		return a, false
 	}
-	a.Text, a.German = fmt.Sprintf(words[0], f.Incident), fmt.Sprintf(words[1], f.Incident)
+	of := f.Incident
+	if f.Plan != nil {
+		of = f.Plan.ID
+	}
+	a.Text, a.German = fmt.Sprintf(words[0], of), fmt.Sprintf(words[1], of)
 	return a, true
 }
 

@@ -31,6 +31,7 @@ type claimGroup struct {
 // claimForm is the form, with what was filled in.
 func claimForm(zone *time.Location, given url.Values) []claimGroup {
 	in := func(english, german string) incident.Text { return incident.Text{English: english, German: german} }
+	here := time.Now().In(zone).Format("-07:00")
 	groups := []claimGroup{
 		{in("Who says it, and where", "Wer es sagt, und wo"), []claimField{
 			{Name: "who", Label: in("Who claims it, as they call themselves", "Wer es behauptet, wie sie sich nennen"), Kind: "text", Needed: true},
@@ -46,7 +47,7 @@ func claimForm(zone *time.Location, given url.Values) []claimGroup {
 			{Name: "to", Label: in("To", "Bis"), Kind: "datetime-local"},
 			{Name: "about", Label: in("These two times are only about right", "Diese beiden Zeiten stimmen nur ungefähr"), Kind: "checkbox"},
 			{Name: "zone", Label: in("Zone of all times here", "Zeitzone aller Zeiten hier"), Kind: "text", Note: in(
-				"as +03:00 or Europe/Berlin; empty: this machine’s, "+zone.String(), "als +03:00 oder Europe/Berlin; leer: die dieses Rechners, "+zone.String())},
+				"as +03:00 or Europe/Berlin; empty: this machine’s, "+here, "als +03:00 oder Europe/Berlin; leer: die dieses Rechners, "+here)},
 			{Name: "vector", Label: in("Kind", "Art"), Kind: "text", Note: in("http, volumetric or another word", "http, volumetric oder ein anderes Wort")},
 			{Name: "rate", Label: in("Size in requests a second", "Größe in Anfragen je Sekunde"), Kind: "number"},
 			{Name: "bits", Label: in("Size in bits a second", "Größe in Bit je Sekunde"), Kind: "number"},
@@ -77,7 +78,7 @@ var claimEnglish = claimWords{"en", "A claim about", "Somebody says that it was 
 	"point by point. Consistent is not attribution.", "Nothing was written down:", "Write it down and hold it against the record"}
 
 var claimGerman = claimWords{"de", "Eine Behauptung zu", "Jemand sagt, er sei es gewesen", "Schreiben Sie auf, was genau behauptet wird. Es wird mit dem verglichen, was gemessen wurde, in",
-	"Punkt für Punkt. Vereinbar heißt nicht bewiesen.", "Nichts wurde aufgeschrieben:", "Aufschreiben und mit dem Protokoll vergleichen"}
+	"Punkt für Punkt. Vereinbar heißt nicht bewiesen.", "Nichts wurde aufgeschrieben:", "Aufschreiben und mit der Aufzeichnung vergleichen"}
 
 // claimOf reads a form, and says all that is wrong with it.
 func claimOf(form url.Values, zone *time.Location) (c incident.Claim, err error) {
@@ -171,11 +172,12 @@ func (d *Desk) mountClaimForm(k *Keeper) {
 	}))
 	d.Mount("POST /incidents/{id}/claim", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, err := k.named(r.PathValue("id"))
-		if err == nil {
-			err = r.ParseForm()
-		}
 		if err != nil {
 			problemOf(w, err)
+			return
+		}
+		if r.ParseForm() != nil {
+			show(w, r, http.StatusRequestEntityTooLarge, id, r.PostForm, incident.Wrongf("the form holds too much: at most %d bytes", "das Formular enthält zu viel: höchstens %d Byte", requestBodyMax))
 			return
 		}
 		claim, err := claimOf(r.PostForm, k.zone)
@@ -183,7 +185,11 @@ func (d *Desk) mountClaimForm(k *Keeper) {
 		if err = errors.Join(err, checkName(by)); err == nil {
 			_, err = k.say(incident.Fact{Kind: incident.Claimed, Incident: id, By: by, Claim: &claim}, d.now())
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errNotKept): // why, the log says, and the disk
+			show(w, r, http.StatusServiceUnavailable, id, r.PostForm, errNotKept)
+			return
+		case err != nil:
 			show(w, r, http.StatusUnprocessableEntity, id, r.PostForm, err)
 			return
 		}

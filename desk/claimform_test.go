@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -84,10 +85,39 @@ func TestClaimForm(t *testing.T) {
 			}
 		}
 	}
+	if w := fill(d, "/incidents/latest/claim?lang=de", url.Values{"text": {strings.Repeat("x", requestBodyMax)}}, own); w.Code != 413 || !strings.Contains(w.Body.String(), "das Formular enthält zu viel") {
+		t.Errorf("too much: %d", w.Code)
+	}
 	if w := fill(d, "/incidents/latest/claim", good, "http://elsewhere.example"); w.Code != 403 {
 		t.Errorf("from another site: %d", w.Code)
 	}
 	if v, _ := o.k.view(Latest); len(v.Claims) != 1 {
 		t.Errorf("%d claims", len(v.Claims))
+	}
+}
+
+// Where the record cannot be written, or has no room, the form says so in its language.
+func TestClaimFormSaysWhyNothingIsKept(t *testing.T) {
+	d := newDesk(t, flooded)
+	o := newOutage(t, t.TempDir())
+	o.down()
+	d.KeepIncidents(o.k)
+	claim := url.Values{"who": {"X"}, "by": {"ada"}}
+	send := func() *httptest.ResponseRecorder {
+		return fill(d, "/incidents/latest/claim?lang=de", claim, "http://127.0.0.1:2020")
+	}
+	o.k.trouble = errors.New("disk full")
+	if w := send(); w.Code != 503 || !strings.Contains(w.Body.String(), "<ul><li>die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert</li></ul>") ||
+		!strings.Contains(w.Body.String(), `value="X"`) {
+		t.Errorf("not kept: %d %s", w.Code, w.Body)
+	}
+	o.k.trouble = nil
+	for range incident.ClaimsMax {
+		if w := send(); w.Code != 303 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	if w := send(); w.Code != 422 || !strings.Contains(w.Body.String(), "dieser Vorfall hat 50 Behauptungen; mehr haben nicht Platz") {
+		t.Errorf("one too many: %d %s", w.Code, w.Body)
 	}
 }

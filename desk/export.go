@@ -74,9 +74,9 @@ var tables = map[string]func(*Desk, *Live) table{
 	"operators": func(d *Desk, _ *Live) table { s := d.state(); return parts(s.Operators, s.NetworksOver) },
 	"countries": func(d *Desk, _ *Live) table { s := d.state(); return parts(s.Countries, s.NetworksOver) },
 	"hand": func(d *Desk, _ *Live) table {
-		t := table{columns: []string{"id", "act", "target", "until"}}
+		t := table{columns: []string{"id", "act", "target", "path", "until"}}
 		for _, l := range d.state().Hand {
-			t.add(l.ID, l.Act, l.Target, l.Until)
+			t.add(l.ID, l.Act, l.Target, l.Path, l.Until)
 		}
 		return t
 	},

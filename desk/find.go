@@ -44,7 +44,8 @@ type Order struct {
 type Listing struct {
 	ID     uint32    `json:"id"`
 	Act    string    `json:"act"`
-	Target string    `json:"target"` // an address, a network or a path
+	Target string    `json:"target"`         // an address, a network or a path
+	Path   string    `json:"path,omitempty"` // of an address or a network: it is listed there alone
 	Until  time.Time `json:"until,omitzero"`
 }
 
@@ -95,7 +96,11 @@ func (w *words) Hand(l Listing) string {
 	if !l.Until.IsZero() {
 		until = fmt.Sprintf(w.Until, w.Day(l.Until))
 	}
-	return fmt.Sprintf(w.ByHand[l.Act], l.Target) + ", " + until
+	whom := l.Target
+	if l.Path != "" {
+		whom = fmt.Sprintf(w.OnPath, l.Target, l.Path)
+	}
+	return fmt.Sprintf(w.ByHand[l.Act], whom) + ", " + until
 }
 
 // Order tells of a source that is refused at accept.

@@ -65,6 +65,12 @@ type (
 		Say  string        `json:"say,omitempty"` // the sentence's name
 		By   string        `json:"by"`
 	}
+	// EditRequest gives an incident another title; what a person opened, another begin, too.
+	EditRequest struct {
+		Title incident.Text `json:"title,omitzero"` // a language that is missing stays as it is
+		Begin time.Time     `json:"begin,omitzero"`
+		By    string        `json:"by"`
+	}
 	// TranslateRequest says the newest update that lacks a language in that language.
 	TranslateRequest struct {
 		Text incident.Text `json:"text"`
@@ -143,12 +149,24 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		*f = incident.Fact{Kind: incident.Noted, By: q.By, Text: incident.Text{English: q.Text}}
 		return errors.Join(err, wanted("text", q.Text))
 	}))
+	d.Mount("POST /api/v1/incidents/{id}/edit", d.act(func(r *http.Request, f *incident.Fact) error {
+		var q EditRequest
+		err := readForm(r, &q)
+		*f = incident.Fact{Kind: incident.Edited, By: q.By, Text: q.Title, Time: q.Begin}
+		switch {
+		case q.Title == (incident.Text{}) && q.Begin.IsZero():
+			err = errors.Join(err, errors.New("title or begin is missing"))
+		case len(q.Title.English) > incident.TitleMax || len(q.Title.German) > incident.TitleMax:
+			err = errors.Join(err, fmt.Errorf("title: at most %d bytes", incident.TitleMax))
+		}
+		return err
+	}))
 	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q UpdateRequest
 		err := errors.Join(readForm(r, &q), q.choose())
 		*f = incident.Fact{Kind: incident.Updated, By: q.By, Life: q.Life, Text: q.Text}
-		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved}, q.Life) {
-			err = errors.Join(err, errors.New("life: investigating, identified, monitoring or resolved is wanted"))
+		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved, incident.PostMortem}, q.Life) {
+			err = errors.Join(err, errors.New("life: investigating, identified, monitoring, resolved or postmortem is wanted"))
 		}
 		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
 	}))
@@ -214,7 +232,7 @@ func (q *UpdateRequest) choose() error {
 var (
 	errNoIncident = errors.New("no such incident")
 	errNoAlert    = errors.New("there is no such alert")
-	errNotKept    = errors.New("the record of incidents cannot be written: nothing was changed")
+	errNotKept    = incident.Wrongf("the record of incidents cannot be written: nothing was changed", "die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert")
 )
 
 func wanted(name, text string) error {
@@ -396,7 +414,21 @@ func (k *Keeper) current() *LiveIncident {
 		return nil
 	}
 	said := k.sentence(i)
-	return &LiveIncident{i.ID, string(i.Life), said.English, said.German}
+	live := &LiveIncident{ID: i.ID, Life: string(i.Life), Sentence: said.English, German: said.German, Timeline: []LiveMoment{}}
+	for n := len(i.Timeline) - 1; n >= 0 && len(live.Timeline) < momentsShown; n-- {
+		m := &i.Timeline[n]
+		text := m.Sentence(k.zone)
+		live.Timeline = append(live.Timeline, LiveMoment{m.At, m.By, brief(text.In("en")), brief(text.In("de"))})
+	}
+	return live
+}
+
+// brief cuts a text that is too long for the live page.
+func brief(text string) string {
+	if len(text) <= momentBytesMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:momentBytesMax], "") + " …"
 }
 
 // sentence says in a few words what is known of an incident.
@@ -448,7 +480,7 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 		say(" Cause, approved: %s.", " Ursache, freigegeben: %s.", incident.CauseName(i.Approval.Cause))
 	} else if cause != "unknown" {
 		say(" The evidence speaks for %s (%.0f %%); no person has approved that yet.",
-			" Die Belege sprechen für: %s (%.0f %%); noch hat das kein Mensch freigegeben.", incident.CauseName(cause), 100*sure)
+			" Die Belege sprechen für: %s (%.0f %%); noch hat das kein Mensch freigegeben.", incident.CauseName(cause), incident.InPercent(sure))
 	}
 	return all
 }
@@ -502,8 +534,20 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 		if len(i.Updates) >= incident.UpdatesMax {
 			return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
 		}
+		if f.Life == incident.PostMortem && i.Life != incident.Resolved {
+			return errors.New("life: a post-mortem is for what is resolved")
+		}
 		if f.Life != incident.Resolved && i.Life != incident.Resolved {
 			f.Time = i.Promised
+		}
+	case incident.Edited:
+		switch {
+		case !i.Measured():
+			return errors.New("what was imported stays as it was told: import it again")
+		case !f.Time.IsZero() && i.By == "":
+			return errors.New("begin: it was measured, and stays")
+		case !f.Time.IsZero() && (f.Time.After(f.At) || !i.End.IsZero() && f.Time.After(i.End)):
+			return errors.New("begin: a time before its end is wanted")
 		}
 	case incident.Translated:
 		u := i.Untranslated(f.Text)
@@ -542,7 +586,7 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 		}
 	case incident.Claimed:
 		if len(i.Claims) >= incident.ClaimsMax {
-			return fmt.Errorf("this incident has %d claims, which is all that there is room for", incident.ClaimsMax)
+			return incident.Wrongf("this incident has %d claims, which is all that there is room for", "dieser Vorfall hat %d Behauptungen; mehr haben nicht Platz", incident.ClaimsMax)
 		}
 		f.Claim.ID = fmt.Sprintf("c%d", len(i.Claims)+1)
 	}

@@ -274,6 +274,10 @@ func TestIncidentsAPI(t *testing.T) {
 		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
 		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
 		{"no stage", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"by":"ada","life":"done"}`, 422},
+		{"edit", "POST", "/" + id + "/edit", `{"title":{"de":"` + script + `"},"by":"ada"}`, 200},
+		{"edit nothing", "POST", "/" + id + "/edit", `{"by":"ada"}`, 422},
+		{"edit what was measured", "POST", "/" + id + "/edit", `{"begin":"2026-03-07T15:00:00Z","by":"ada"}`, 422},
+		{"look back too early", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"by":"ada","life":"postmortem"}`, 422},
 		{"common sentence", "POST", "/" + id + "/updates", `{"say":"found","by":"ada"}`, 200},
 		{"no such sentence", "POST", "/" + id + "/updates", `{"say":"lost","by":"ada"}`, 422},
 		{"sentence and own words", "POST", "/" + id + "/updates", `{"say":"found","text":{"en":"x"},"by":"ada"}`, 422},
@@ -434,6 +438,9 @@ func TestPlansAreKeptAndTold(t *testing.T) {
 	if d, _ = status.Read(dir); !d.Plans[0].Off || !o.k.CrowdUntil(o.at).IsZero() {
 		t.Error("called off, and not told")
 	}
+	if all := o.k.actions(5); len(all) != 2 || all[0].Text != "The plan "+p.ID+" was called off." || all[1].German != "Der Plan "+p.ID+" wurde angekündigt." || all[1].By != "ada" {
+		t.Errorf("what people did: %+v", all)
+	}
 }
 
 func copyOf(t *testing.T, dir string) string {
@@ -573,6 +580,9 @@ func TestUpdatesAreTranslated(t *testing.T) {
 	if _, err := o.k.say(incident.Fact{Kind: incident.Translated, Incident: Latest, By: "ada", Text: incident.Text{English: "Four."}}, o.at); err == nil {
 		t.Error("a fourth")
 	}
+	if all := o.k.actions(9); len(all) != 5 || all[0].Kind != "translated" {
+		t.Errorf("what people did: %+v", all)
+	}
 	again := newOutage(t, copyOf(t, dir))
 	defer again.k.log.Close()
 	for _, k := range []*Keeper{o.k, again.k} {
@@ -592,5 +602,72 @@ func TestUpdatesAreTranslated(t *testing.T) {
 	}
 	if d, err := status.Read(dir); err != nil || d.Current[0].Updates[0].Text.English != "Three." {
 		t.Errorf("%v, %+v", err, d.Current[0].Updates)
+	}
+}
+
+// A person gives an incident another title, and looks back at it once it is over; that
+// stands on the status page, in the dossier and after a restart, and opens nothing anew.
+func TestWhatIsEditedAndLookedBackOn(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	say := func(f incident.Fact) error {
+		f.Incident, f.By = Latest, "ada"
+		_, err := o.k.say(f, o.at)
+		o.play(1, 20, 0, false)
+		return err
+	}
+	for _, f := range []incident.Fact{
+		{Kind: incident.Edited, Text: incident.Text{English: "Mail is late", German: "Mail verspätet"}},
+		{Kind: incident.Edited, Text: incident.Text{German: "E-Mail verspätet"}},
+		{Kind: incident.Updated, Life: incident.PostMortem, Text: incident.Text{English: "A disk had failed.", German: "Eine Platte war ausgefallen."}},
+	} {
+		if f.Life != "" {
+			o.play(700, 20, 0, false) // it is over
+		}
+		if err := say(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := say(incident.Fact{Kind: incident.Edited, Time: o.at.Add(-time.Hour)}); err == nil {
+		t.Error("what was measured has another begin")
+	}
+	again := newOutage(t, copyOf(t, dir))
+	defer again.k.log.Close()
+	for _, k := range []*Keeper{o.k, again.k} {
+		v, err := k.view(Latest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.Title != (incident.Text{English: "Mail is late", German: "E-Mail verspätet"}) || v.Life != incident.Resolved || v.Closed.IsZero() {
+			t.Errorf("%+v, %s, closed %v", v.Title, v.Life, v.Closed)
+		}
+		d, err := k.dossierOf(Latest, o.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := d.Markdown(&b, "de"); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"# E-Mail verspätet\n", "- Eine Platte war ausgefallen. (Person 1)\n", "Der Titel ist nun „E-Mail verspätet“."} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("the dossier lacks %q:\n%s", want, b.String())
+			}
+		}
+	}
+	if live := o.k.current(); live == nil || len(live.Timeline) != momentsShown || live.Timeline[0].By != "ada" || !strings.Contains(live.Timeline[0].German, "Eine Platte war ausgefallen.") {
+		t.Errorf("the page's timeline: %+v", live)
+	}
+	d, err := status.Read(dir)
+	if err != nil || len(d.Current) != 0 || len(d.Past) != 1 {
+		t.Fatalf("%v, %+v", err, d)
+	}
+	w := httptest.NewRecorder()
+	status.NewServer(dir, "", time.UTC).ServeHTTP(w, httptest.NewRequest("GET", "/?lang=de", nil))
+	page := w.Body.String()
+	at, folded := strings.Index(page, "Eine Platte war ausgefallen."), strings.LastIndex(page, "<summary>Meldungen")
+	if !strings.Contains(page, "<h3>E-Mail verspätet</h3>") || !strings.Contains(page, "· Rückblick</small>") || at < 0 || folded < at {
+		t.Errorf("the status page says:\n%s", page[strings.Index(page, "<main"):])
 	}
 }

@@ -18,6 +18,10 @@ const (
 	actionsMax = 1000
 	// actionsShown bounds those on the page and in each message to it.
 	actionsShown = 10
+	// momentsShown bounds the moments of an incident on the page and in each message to it, the newest; the dossier has all.
+	momentsShown = 8
+	// momentBytesMax bounds the text of one of them, in bytes; a longer one is cut.
+	momentBytesMax = 400
 	// handShown bounds what is listed by hand on the page and in each message to it, the newest; the table has all.
 	handShown = 20
 	// foundMax bounds the listings, and the orders, that are shown of what somebody looked for; how many more there are is told.

@@ -122,6 +122,16 @@ type LiveIncident struct {
 	Life     string `json:"life"`
 	Sentence string `json:"sentence"`
 	German   string `json:"sentence_de"`
+	// Timeline is what happened in it, the newest first; the dossier has all.
+	Timeline []LiveMoment `json:"timeline"`
+}
+
+// LiveMoment is one moment of an incident.
+type LiveMoment struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"` // a person; "": Deich
+	Text   string    `json:"text"`
+	German string    `json:"de"`
 }
 
 // live holds the sampler's memory: the window of tallies, the history and who listens.

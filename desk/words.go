@@ -13,7 +13,7 @@ import (
 type words struct {
 	Lang, Itself, Title, SignIn, AskTitle, AskHelp, Token, Enter                           string
 	Skip, Snapshot, Pressure                                                               string // Pressure: with %d, of 100
-	Incident, Dossier, StatusPage, IncidentNote                                            string
+	Incident, Timeline, Dossier, StatusPage, IncidentNote                                  string
 	Users, UsersNote, Tier, Rate, Served, Half, Most, Span                                 string
 	UsersPlot, UsersPlotLabel, Figures                                                     string
 	ActsHead, Act, Total, ActsPlot, ActsPlotLabel                                          string
@@ -26,7 +26,7 @@ type words struct {
 	OperatorHead, CountryHead, CountriesHead, OperatorsHead, TurnedHead                    string
 	PlacesNote, MapLegend, FileOf, NoFiles, NoCountries                                    string            // FileOf: with %s twice
 	FindHead, FindNote, FindWhat, Find, FindNone, Nothing, When, Network, Wanted           string            // Nothing: with %s
-	Ranked, AtAccept, More, Whom, ForSpan, Allow, Many                                     string            // AtAccept: with %s twice; More: with %d
+	Ranked, AtAccept, More, Whom, OnlyOn, OnPath, ForSpan, Allow, Many                     string            // AtAccept and OnPath: with %s twice; More: with %d
 	HandHead, NoHand, HandNote, Until, UntilUndone, YourName                               string            // Until: with %s
 	ByHand, Wants, Spans                                                                   map[string]string // ByHand: with %s
 	Towards, Origin, State, Asked, Answered, Limit, Flight                                 string
@@ -108,6 +108,7 @@ type scriptWords struct {
 	AskBack  string            `json:"ask_back"`
 	Allow    string            `json:"allow"`
 	AskAllow string            `json:"ask_allow"`
+	OnPath   string            `json:"on_path"`
 	Over     string            `json:"networks_over"`
 	More     string            `json:"more_there"`
 }
@@ -126,6 +127,7 @@ var english = words{
 	Token:   "Token", Enter: "Sign in",
 	Skip: "Skip to the users", Snapshot: "This page is a snapshot.", Pressure: "Pressure %d of 100",
 	Incident: "Incident", Dossier: "Dossier", StatusPage: "Status page",
+	Timeline:     "What happened in it, the newest first",
 	IncidentNote: "What you know goes in with “deich incident note”; a word on the cause is public once you “deich incident approve” it.",
 	Users:        "Users", UsersNote: "Over the last 10 seconds. The line at the end shows the share served.",
 	Tier: "Tier", Rate: "Requests/s", Served: "Served", Half: "Half within", Most: "99 % within", Span: "last 15 minutes",
@@ -161,7 +163,7 @@ var english = words{
 	FindNone: "This is no reference that this Deich gave, or it is older than its keys. A reference has 76 letters and digits; an address is written as in 203.0.113.7, a network as in 203.0.113.0/24.",
 	Nothing:  "Nothing is listed or ordered against %s now. Its requests are ranked like all others; why one of them was refused stands in its reference.",
 	When:     "When", Network: "Network", Wanted: "What was asked for", Ranked: "Its rank, and the cut line then", AtAccept: "Refused at accept: %s (%s)", More: "and %d more",
-	Whom: "Let pass", ForSpan: "for", Allow: "Allow", Many: "sources",
+	Whom: "Let pass", OnlyOn: "only on paths that begin with", OnPath: "%s on %s", ForSpan: "for", Allow: "Allow", Many: "sources",
 	Spans:    map[string]string{"10m": "10 minutes", "1h": "one hour", "24h": "one day"},
 	Wants:    map[string]string{"page": "a page", "asset": "part of a page", "api": "a program’s answer", "upload": "room for an upload", "stream": "a long-lived connection"},
 	HandHead: "Listed by hand", NoHand: "Nothing is listed by hand.", Until: "until %s", UntilUndone: "until it is taken back", YourName: "Your name, for the log",
@@ -243,6 +245,7 @@ var german = words{
 	Token:   "Token", Enter: "Anmelden",
 	Skip: "Zu den Nutzern springen", Snapshot: "Diese Seite ist eine Momentaufnahme.", Pressure: "Druck: %d von 100",
 	Incident: "Vorfall", Dossier: "Dossier", StatusPage: "Statusseite",
+	Timeline:     "Was darin geschah, das Neueste zuerst",
 	IncidentNote: "Was Sie wissen, kommt mit „deich incident note“ hinein; ein Wort über die Ursache ist öffentlich, sobald Sie es mit „deich incident approve“ freigeben.",
 	Users:        "Nutzer", UsersNote: "In den letzten 10 Sekunden. Die Linie am Ende zeigt den bedienten Anteil.",
 	Tier: "Gruppe", Rate: "Anfragen/s", Served: "Bedient", Half: "Hälfte binnen", Most: "99 % binnen", Span: "letzte 15 Minuten",
@@ -278,7 +281,7 @@ var german = words{
 	FindNone: "Das ist keine Kennung, die dieses Deich vergab, oder sie ist älter als seine Schlüssel. Eine Kennung hat 76 Buchstaben und Ziffern; eine Adresse schreibt man wie 203.0.113.7, ein Netz wie 203.0.113.0/24.",
 	Nothing:  "Zu %s ist jetzt nichts gelistet und nichts angeordnet. Anfragen von dort werden eingestuft wie alle; warum eine abgewiesen wurde, steht in ihrer Kennung.",
 	When:     "Wann", Network: "Netz", Wanted: "Was verlangt war", Ranked: "Ihr Rang, und die Schnittlinie damals", AtAccept: "Bei der Annahme abgewiesen: %s (%s)", More: "und %d mehr",
-	Whom: "Durchlassen", ForSpan: "für", Allow: "Durchlassen", Many: "Quellen",
+	Whom: "Durchlassen", OnlyOn: "nur auf Pfaden, die so beginnen:", OnPath: "%s auf %s", ForSpan: "für", Allow: "Durchlassen", Many: "Quellen",
 	Spans:    map[string]string{"10m": "10 Minuten", "1h": "eine Stunde", "24h": "einen Tag"},
 	Wants:    map[string]string{"page": "eine Seite", "asset": "ein Teil einer Seite", "api": "die Antwort für ein Programm", "upload": "Platz zum Hochladen", "stream": "eine lange Verbindung"},
 	HandHead: "Von Hand gelistet", NoHand: "Von Hand ist nichts gelistet.", Until: "bis %s", UntilUndone: "bis es zurückgenommen wird", YourName: "Ihr Name, fürs Protokoll",
@@ -376,6 +379,7 @@ func (w *words) ForScript() scriptWords {
 	s.NoCause, s.Others, s.Sure, s.Since = w.NoCause, w.OtherPaths, forScript(w.Sure), forScript(w.SureSince)
 	s.Flood, s.Crowd, s.Yes, s.No, s.Terms, s.Units = w.Flood, w.Crowd, w.Yes, w.No, w.Terms, termUnits
 	s.NoHand, s.Until, s.Undone, s.Allow = w.NoHand, forScript(w.Until), w.UntilUndone, w.Allow
+	s.OnPath = forScript(w.OnPath)
 	s.Over, s.More = forScript(w.NetworksOver), strings.ReplaceAll(w.MoreThere, "%d", "{}")
 	s.ByHand = make(map[string]string, len(w.ByHand))
 	for act, text := range w.ByHand {

@@ -263,25 +263,27 @@ func TestBrowserConsoleAllows(t *testing.T) {
 	if got := ask[string](b, `[...document.querySelector("#allow-whom").options].map(o => o.textContent).join("|")`); got != "127.0.0.1|127.0.0.0/24, 256 Quellen" {
 		t.Errorf("one may let pass %q", got)
 	}
-	b.do(chromedp.Focus(chromedp.CSS("#allow button")), chromedp.KeyEvent(kb.Enter))
-	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.startsWith("127.0.0.1 für eine Stunde durchlassen?")`)
+	b.do(chromedp.Focus(chromedp.CSS("#allow-on")), chromedp.KeyEvent("/posts"), chromedp.Focus(chromedp.CSS("#allow button")), chromedp.KeyEvent(kb.Enter))
+	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.startsWith("127.0.0.1 auf /posts für eine Stunde durchlassen?")`)
 	b.axe("may it pass")
 	b.do(chromedp.Focus(chromedp.CSS("#ask-by")), chromedp.KeyEvent("Anna"), chromedp.Click(chromedp.CSS("#ask-yes")))
-	b.waitFor(`document.querySelector("#hand").textContent.includes("Durchgelassen: 127.0.0.1, bis ")`)
+	b.waitFor(`document.querySelector("#hand").textContent.includes("Durchgelassen: 127.0.0.1 auf /posts, bis ")`)
 	b.waitFor(`document.querySelector("#acted li b").textContent === "Anna" && document.querySelector("#acted li button") !== null`)
-	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 200 {
-		t.Errorf("let pass, and it is %s", r.Status)
+	for path, want := range map[string]int{"/posts/1": 200, "/": 403} {
+		if r, _ := get(t, user, p.users+path); r.StatusCode != want {
+			t.Errorf("let pass on /posts, and on %s it is %s", path, r.Status)
+		}
 	}
 	b.do(chromedp.Focus(chromedp.CSS("#acted button")))
 	time.Sleep(1500 * time.Millisecond) // the list is drawn anew meanwhile
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.waitFor(`document.querySelector("#ask").open && document.querySelector("#ask-text").textContent.includes("127.0.0.1") && document.querySelector("#ask-by").value === "Anna"`)
 	b.do(chromedp.Click(chromedp.CSS("#ask-yes")))
-	b.waitFor(`!document.querySelector("#hand").textContent.includes("127.0.0.1,") && document.querySelector("#acted li").textContent.includes("zurückgenommen")`)
+	b.waitFor(`!document.querySelector("#hand").textContent.includes("127.0.0.1 auf") && document.querySelector("#acted li").textContent.includes("zurückgenommen")`)
 	if got := ask[string](b, `[...document.querySelectorAll("#acted li")].map(li => li.querySelector("b").textContent + (li.querySelector("button") ? "+" : "")).join()`); got != "Anna,Anna,command+" {
 		t.Errorf("the log, with what can be taken back: %s", got)
 	}
-	if r, _ := get(t, user, p.users+"/"); r.StatusCode != 403 {
+	if r, _ := get(t, user, p.users+"/posts/1"); r.StatusCode != 403 {
 		t.Errorf("taken back, and it is %s", r.Status)
 	}
 	for _, fault := range b.complaints(base) {

@@ -183,6 +183,7 @@ func deskLooks(t *testing.T, b binary, p *process, page, data string) {
 				if asked := tab.asked()[before:]; len(asked) != 1 {
 					t.Errorf("%s: %d requests: %q", name, len(asked), asked)
 				}
+				tab.axe(name)
 				tab.shoot(name)
 				if (lang == "en") == (scheme == "light") { // one of each, lest there be too many pictures
 					tab.view(1000, 1400)
@@ -196,7 +197,8 @@ func deskLooks(t *testing.T, b binary, p *process, page, data string) {
 	}
 	tab := newTab(t)
 	tab.do(chromedp.Navigate(p.link))
-	tab.waitFor(`!document.getElementById("incident").hidden && document.getElementById("incident-text").textContent.includes("Began at")`)
+	tab.waitFor(`!document.getElementById("incident").hidden && document.getElementById("incident-text").textContent.includes("Began at") &&
+		document.getElementById("incident-timeline").textContent.includes("A claim was noted: <script>alert(1)</script>.")`)
 	tab.do(chromedp.Click("#incident-link"))
 	tab.waitFor(`document.title.startsWith("Dossier")`)
 }

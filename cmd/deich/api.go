@@ -27,7 +27,8 @@ type (
 	handView struct {
 		ID     uint32    `json:"id"`
 		Act    string    `json:"act"`
-		Target string    `json:"target"` // an address, prefix or path
+		Target string    `json:"target"`         // an address, prefix or path
+		Path   string    `json:"path,omitempty"` // where an address or prefix is listed on one path alone
 		Until  time.Time `json:"until,omitzero"`
 	}
 	orderView struct {
@@ -62,7 +63,8 @@ type (
 	handRequest struct {
 		Act    deich.Act `json:"act"` // allow or deny
 		Target string    `json:"target"`
-		For    string    `json:"for,omitempty"` // a span of time; empty: until undone
+		Path   string    `json:"path,omitempty"` // an address or prefix on this path, and all below it, alone
+		For    string    `json:"for,omitempty"`  // a span of time; empty: until undone
 	}
 	bypassRequest struct {
 		For string `json:"for"`
@@ -157,12 +159,20 @@ func (s *station) pathsOf(origin, route uint16) string {
 func viewHand(h deich.Hand) handView {
 	v := handView{ID: h.ID, Act: h.Act.String(), Target: h.Path}
 	if h.Prefix.IsValid() {
-		v.Target = prefixText(h.Prefix)
+		v.Target, v.Path = prefixText(h.Prefix), h.Path
 	}
 	if h.Until != 0 {
 		v.Until = wall(h.Until)
 	}
 	return v
+}
+
+// whom says whom or what is listed.
+func (v handView) whom() sentence {
+	if v.Path == "" {
+		return sentence{v.Target, v.Target}
+	}
+	return sentence{v.Target + " on " + v.Path, v.Target + " auf " + v.Path}
 }
 
 // prefixText writes a single address as one.
@@ -182,7 +192,7 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &ask) {
 		return
 	}
-	prefix, path, err := readTarget(ask.Target)
+	prefix, path, err := readListing(ask.Target, ask.Path)
 	if err != nil {
 		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
 		return
@@ -239,7 +249,8 @@ func listedWords(v handView) sentence {
 	if !v.Until.IsZero() {
 		until = " bis " + dayClock(v.Until)
 	}
-	return sentence{pastWord(v.Act) + " " + v.Target + " by hand" + untilWords(v.Until) + ".", german + v.Target + " von Hand" + until + "."}
+	whom := v.whom()
+	return sentence{pastWord(v.Act) + " " + whom.English + " by hand" + untilWords(v.Until) + ".", german + whom.German + " von Hand" + until + "."}
 }
 
 func dayClock(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }

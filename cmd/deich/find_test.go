@@ -42,13 +42,14 @@ func TestFindsWhatIsListed(t *testing.T) {
 	s := standing(t, t.TempDir())
 	for _, body := range []string{
 		`{"act":"deny","target":"203.0.113.0/24","for":"1h"}`, `{"act":"allow","target":"203.0.113.7"}`, `{"act":"allow","target":"/health"}`, `{"act":"deny","target":"2001:db8::/48"}`,
+		`{"act":"allow","target":"192.0.2.7","path":"/api"}`,
 	} {
 		if w := call(s, "POST", "/api/v1/hand?by=Anna", body); w.Code != 200 {
 			t.Fatal(w.Body)
 		}
 	}
 	for what, want := range map[string]string{
-		"203.0.113.7": "[1 2]", "203.0.113.8": "[1]", "203.0.113.0/25": "[1 2]", "203.0.0.0/16": "[1 2]", "198.51.100.1": "[]", "2001:db8::1": "[4]",
+		"203.0.113.7": "[1 2]", "203.0.113.8": "[1]", "203.0.113.0/25": "[1 2]", "203.0.0.0/16": "[1 2]", "198.51.100.1": "[]", "192.0.2.0/24": "[5]", "2001:db8::1": "[4]",
 	} {
 		f, ok := s.find(what)
 		ids := []uint32{}
@@ -59,10 +60,15 @@ func TestFindsWhatIsListed(t *testing.T) {
 			t.Errorf("%s: %s, want %s; %+v", what, got, want, f)
 		}
 	}
+	for _, body := range []string{`{"act":"allow","target":"/a","path":"/b"}`, `{"act":"allow","target":"192.0.2.8","path":"b"}`} {
+		if w := call(s, "POST", "/api/v1/hand", body); w.Code != 422 {
+			t.Errorf("%s: %d", body, w.Code)
+		}
+	}
 	if _, ok := s.find("nothing"); ok {
 		t.Error("a word is explained")
 	}
-	if state := s.state(); len(state.Hand) != 4 || state.Listed != 4 || state.Hand[0].Target != "203.0.113.0/24" || state.Hand[0].Until.IsZero() {
+	if state := s.state(); len(state.Hand) != 5 || state.Listed != 5 || state.Hand[4].Path != "/api" || state.Hand[0].Target != "203.0.113.0/24" || state.Hand[0].Until.IsZero() {
 		t.Errorf("%+v", state.Hand)
 	}
 	if p := netip.MustParsePrefix("203.0.113.0/24"); len(s.standing(p).Orders) != 0 {

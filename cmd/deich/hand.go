@@ -130,7 +130,20 @@ func (h *handList) save() error {
 // wall gives an engine's time to people.
 func wall(t deich.Time) time.Time { return time.Unix(0, int64(t)) }
 
-// readTarget reads what an operator lists: an address, a prefix or a path.
+// readListing reads what an operator lists: a target, and where it is an address or
+// a prefix, perhaps the path on which alone it is meant.
+func readListing(what, on string) (prefix netip.Prefix, path string, err error) {
+	prefix, path, err = readTarget(what)
+	if err != nil || on == "" {
+		return prefix, path, err
+	}
+	if path != "" || !strings.HasPrefix(on, "/") {
+		return prefix, path, fmt.Errorf("%q on the path %q: an address or a prefix is wanted, and a path that begins with /", what, on)
+	}
+	return prefix, on, nil
+}
+
+// readTarget reads an address, a prefix or a path.
 func readTarget(what string) (prefix netip.Prefix, path string, err error) {
 	if strings.HasPrefix(what, "/") {
 		return prefix, what, nil

@@ -23,6 +23,7 @@ type incidentCommand struct {
 	List      incidentListCommand      `cmd:"" help:"List incidents, the newest first."`
 	Show      incidentShowCommand      `cmd:"" help:"Show one: what was measured, what people said, what others claim."`
 	Open      incidentOpenCommand      `cmd:"" help:"Open one by hand."`
+	Edit      incidentEditCommand      `cmd:"" help:"Give one another title, or another begin where a person opened it."`
 	Note      incidentNoteCommand      `cmd:"" help:"Write down a remark. It is not public."`
 	Update    incidentUpdateCommand    `cmd:"" help:"Tell the public something, on the status page."`
 	Translate incidentTranslateCommand `cmd:"" help:"Say the last update in a language that it lacks."`
@@ -236,6 +237,23 @@ func (c *incidentOpenCommand) Run(t *terminal) error {
 	return nil
 }
 
+type incidentEditCommand struct {
+	oneIncident
+	personFlag
+	Title   string    `help:"What it is, in a few words. The public reads it." placeholder:"TEXT"`
+	TitleDE string    `name:"title-de" help:"The same in German." placeholder:"TEXT"`
+	Begin   time.Time `help:"Since when, with its zone, where a person opened it: what was measured stays." placeholder:"TIME"`
+}
+
+func (incidentEditCommand) Help() string {
+	return "Examples:\n  deich incident edit latest --title \"Messages are late\" --title-de \"Nachrichten verspätet\"\n\n" +
+		"What it was called before stays in the record and in the timeline."
+}
+
+func (c *incidentEditCommand) Run(t *terminal) error {
+	return c.say(t, "/edit", desk.EditRequest{Title: incident.Text{English: c.Title, German: c.TitleDE}, Begin: c.Begin, By: c.name()}, "Changed, on the status page too.")
+}
+
 type incidentNoteCommand struct {
 	oneIncident
 	personFlag
@@ -257,12 +275,13 @@ type incidentUpdateCommand struct {
 	Text string `arg:"" optional:"" help:"What the public is told, in English."`
 	DE   string `name:"de" help:"The same in German." placeholder:"TEXT"`
 	Say  string `help:"Say a common sentence instead, in both languages: deich incident sentences lists them." placeholder:"NAME"`
-	Life string `help:"The stage from now on: investigating, identified, monitoring or resolved." enum:",investigating,identified,monitoring,resolved" default:"" placeholder:"STAGE"`
+	Life string `help:"The stage from now on: investigating, identified, monitoring or resolved; or postmortem, for a word that looks back at what is resolved." enum:",investigating,identified,monitoring,resolved,postmortem" default:"" placeholder:"STAGE"`
 }
 
 func (incidentUpdateCommand) Help() string {
 	return "Examples:\n  deich incident update latest \"We have found the cause and are at it.\" --de \"Wir haben die Ursache und sind dabei.\"\n" +
-		"  deich incident update latest \"Everything works again.\" --life resolved\n  deich incident update latest --say watching\n\n" +
+		"  deich incident update latest \"Everything works again.\" --life resolved\n  deich incident update latest --say watching\n" +
+		"  deich incident update latest \"A disk had failed; there is a second one now.\" --life postmortem\n\n" +
 		"It stands on the status page and in its feeds at once."
 }
 

@@ -28,18 +28,19 @@ type listing struct {
 	dataFlag
 	jsonFlag
 	Target string `arg:"" help:"An address (203.0.113.7), a prefix (203.0.113.0/24, 2001:db8::/48) or a path and all below it (/search)."`
+	Path   string `help:"An address or prefix on this path, and all below it, alone." placeholder:"PATH"`
 	For    span   `help:"How long it holds; without it, until undone." placeholder:"SPAN"`
 }
 
 func (l *listing) run(t *terminal, act deich.Act) error {
-	if _, _, err := readTarget(l.Target); err != nil {
+	if _, _, err := readListing(l.Target, l.Path); err != nil {
 		return err
 	}
 	c, err := l.dial()
 	if err != nil {
 		return err
 	}
-	ask := handRequest{Act: act, Target: l.Target}
+	ask := handRequest{Act: act, Target: l.Target, Path: l.Path}
 	if l.For != 0 {
 		ask.For = time.Duration(l.For).String()
 	}
@@ -50,15 +51,15 @@ func (l *listing) run(t *terminal, act deich.Act) error {
 	if l.JSON {
 		return t.json(is)
 	}
-	t.say("%s %s%s. Take it back with: deich undo %d", pastWord(is.Act), is.Target, untilWords(is.Until), is.ID)
+	t.say("%s %s%s. Take it back with: deich undo %d", pastWord(is.Act), clean(is.whom().English), untilWords(is.Until), is.ID)
 	return nil
 }
 
 type allowCommand struct{ listing }
 
 func (allowCommand) Help() string {
-	return "Examples:\n  deich allow 203.0.113.7 --for 1h\n  deich allow 2001:db8::/48\n  deich allow /health\n\n" +
-		"The narrowest prefix wins; what is listed later for the same one takes its place. It survives a restart."
+	return "Examples:\n  deich allow 203.0.113.7 --for 1h\n  deich allow 203.0.113.7 --path /api --for 1h\n  deich allow 2001:db8::/48\n  deich allow /health\n\n" +
+		"A prefix on a path wins, then the narrowest prefix; what is listed later for the same one takes its place. It survives a restart."
 }
 
 func (c *allowCommand) Run(t *terminal) error { return c.run(t, deich.Allow) }
@@ -142,7 +143,7 @@ func (c *rulesCommand) Run(t *terminal) error {
 		t.say("Nothing is listed by hand.")
 	}
 	for _, h := range is.Hand {
-		t.say("%5d  %-5s  %s%s", h.ID, h.Act, h.Target, untilWords(h.Until))
+		t.say("%5d  %-5s  %s%s", h.ID, h.Act, clean(h.whom().English), untilWords(h.Until))
 	}
 	if is.OrdersAll == 0 {
 		t.say("No source is refused at accept.")
@@ -236,7 +237,7 @@ func sayAddress(t *terminal, is *addressView) {
 		return
 	}
 	for _, h := range is.Hand {
-		t.say("%s by hand: %s%s. Take it back with: deich undo %d", pastWord(h.Act), h.Target, untilWords(h.Until), h.ID)
+		t.say("%s by hand: %s%s. Take it back with: deich undo %d", pastWord(h.Act), clean(h.whom().English), untilWords(h.Until), h.ID)
 	}
 	for _, o := range is.Orders {
 		t.say("Refused at accept as %s: %s%s. Let it in with: deich allow %s", prefixText(o.Prefix), o.Reason, untilWords(o.Until), is.Address)

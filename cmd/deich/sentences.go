@@ -66,7 +66,7 @@ func ruleSentence(r *deich.Rule, e *guard.Example, a *atlas.Atlas) sentence {
 		fmt.Sprintf("%s requests/s%s from about %s addresses%s with %s: %s of the excess, at most %s of known-good. %s since %s, until %s.",
 			grouped(r.Rate), to, grouped(float64(r.Sources)), where.English, strings.Join(en, " and "), share(r.Share), share(r.Collateral), act[0], hour(since), hour(until)),
 		fmt.Sprintf("%s Anfragen/s%s von etwa %s Adressen%s mit %s: %s des Überschusses, höchstens %s der bekannt guten. %s seit %s, bis %s.",
-			grouped(r.Rate), nach, grouped(float64(r.Sources)), where.German, strings.Join(de, " und "), share(r.Share), share(r.Collateral), act[1], hour(since), hour(until)),
+			inGerman(grouped(r.Rate)), nach, inGerman(grouped(float64(r.Sources))), where.German, strings.Join(de, " und "), inGerman(share(r.Share)), inGerman(share(r.Collateral)), act[1], hour(since), hour(until)),
 	}
 }
 
@@ -236,5 +236,8 @@ func share(v float64) string {
 	}
 	return fmt.Sprintf("%.1f %%", 100*v)
 }
+
+// inGerman writes a number's point and comma the other way round.
+func inGerman(number string) string { return strings.NewReplacer(",", ".", ".", ",").Replace(number) }
 
 func hour(t time.Time) string { return t.Format("15:04:05") }

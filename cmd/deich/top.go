@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/gate"
 )
 
@@ -83,8 +84,20 @@ func showSecond(t *terminal, data string, shown int, told string) (string, error
 			now += " " + g.Paths + " " + g.Cause
 		}
 	}
+	if v.Incident != nil {
+		now += " " + v.Incident.ID + v.Incident.Life
+	}
+	for _, a := range v.Alerts {
+		now += " " + a.Key()
+	}
+	for _, r := range v.Rules {
+		now += fmt.Sprintf(" %d", r.ID)
+	}
 	if now != told || shown%20 == 0 {
 		t.say("%s", v.Sentence)
+		for _, line := range topTells(&v) {
+			t.say("%s", clean(line))
+		}
 		for _, o := range v.Origins {
 			for _, g := range o.Segments {
 				t.say("%s: %s (%.0f %% sure)", topPaths(&v, &o, &g), g.Why, 100*g.Sure)
@@ -98,6 +111,33 @@ func showSecond(t *terminal, data string, shown int, told string) (string, error
 	}
 	t.say("%s", topLine(&v))
 	return now, nil
+}
+
+// topNetworks is how many networks are named.
+const topNetworks = 3
+
+// topTells are the lines about what is going on: the incident while it does, what needs a
+// person, the rules in force, and where most comes from while something is refused.
+func topTells(v *desk.Live) (all []string) {
+	if i := v.Incident; i != nil && i.Life != string(incident.Resolved) {
+		all = append(all, fmt.Sprintf("Incident %s, %s: %s", i.ID, i.Life, i.Sentence))
+	}
+	for _, a := range v.Alerts {
+		all = append(all, fmt.Sprintf("Needs a person (%s): %s", a.Severity, a.Text))
+	}
+	for _, r := range v.Rules {
+		all = append(all, fmt.Sprintf("Rule %d: %s", r.ID, r.Text))
+	}
+	var most []string
+	for _, n := range v.Networks[:min(topNetworks, len(v.Networks))] {
+		if turned := v.Turned(n.Fates); turned > 0 {
+			most = append(most, strings.TrimSpace(fmt.Sprintf("%s %s", n.Prefix, n.Operator))+fmt.Sprintf(" (%.0f/s refused)", turned))
+		}
+	}
+	if len(most) > 0 {
+		all = append(all, fmt.Sprintf("Most comes from %s; %s in all.", strings.Join(most, ", "), some(v.NetworksAll, "network")))
+	}
+	return all
 }
 
 // topPaths names a part of a platform; which platform only where there are several.

@@ -38,7 +38,7 @@ type form struct {
 
 // JSON writes everything as programs read it.
 func (d *Dossier) JSON(w io.Writer) error {
-	i, err := d.incident()
+	i, err := d.incident("en")
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,8 @@ func (d *Dossier) JSON(w io.Writer) error {
 	return e.Encode(f)
 }
 
-// incident gives a copy that may be shown.
-func (d *Dossier) incident() (*incident.Incident, error) {
+// incident gives a copy that may be shown; lang is of the pseudonyms.
+func (d *Dossier) incident(lang string) (*incident.Incident, error) {
 	b, err := json.Marshal(d.Incident)
 	if err != nil {
 		return nil, fmt.Errorf("dossier: %w", err)
@@ -61,7 +61,7 @@ func (d *Dossier) incident() (*incident.Incident, error) {
 		return nil, fmt.Errorf("dossier: %w", err)
 	}
 	if !d.Names {
-		newMask().cover(i)
+		newMask(lang).cover(i)
 	}
 	return i, nil
 }

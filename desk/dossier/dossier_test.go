@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -169,8 +171,8 @@ func TestTheFiguresAreThere(t *testing.T) {
 func TestTheCaseOfX(t *testing.T) {
 	d := imported(t)
 	for lang, all := range map[string][]string{
-		"en": {"24 May 2025, 15:00 CEST", "about 2 hours", "DieNet", "SITE Intelligence Group", "AFP", "not verifiable", "want of measurements", "data centre", "Nothing of this was measured here", "a test", "The text itself is not archived here."},
-		"de": {"24. Mai 2025, 15:00 Uhr (MESZ)", "etwa 2 Stunden", "DieNet", "SITE Intelligence Group", "AFP", "nicht überprüfbar", "Es fehlen Messungen", "Rechenzentrum", "Nichts davon wurde hier gemessen", "Der Wortlaut ist hier nicht archiviert."},
+		"en": {"24 May 2025, about 15:00 CEST – about 17:00 CEST", "about 2 hours", "DieNet", "SITE Intelligence Group", "AFP", "not verifiable", "want of measurements", "data centre", "Nothing of this was measured here", "“test”", "The text itself is not archived here."},
+		"de": {"24. Mai 2025, etwa 15:00 Uhr (MESZ) – etwa 17:00 Uhr (MESZ)", "etwa 2 Stunden", "DieNet", "SITE Intelligence Group", "AFP", "nicht überprüfbar", "Es fehlen Messungen", "Rechenzentrum", "Nichts davon wurde hier gemessen", "Der Wortlaut ist hier nicht archiviert."},
 	} {
 		got := text(t, d, "html", lang)
 		for _, want := range all {
@@ -210,11 +212,62 @@ func BenchmarkHTML(b *testing.B) {
 
 // A short name is no part of a longer word, and of two names the longer one is meant.
 func TestPseudonymsOfShortNames(t *testing.T) {
-	m := newMask()
+	m := newMask("en")
 	for _, name := range []string{"pay", "example.org", "www.example.org"} {
 		m.origin(name)
 	}
 	if got, want := m.plain("pay: a payment to www.example.org, example.org and Épay."), "Platform 1: a payment to Platform 3, Platform 2 and Épay."; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Every piece of the engine's evidence has words in both languages.
+func TestEvidenceHasWords(t *testing.T) {
+	engine, err := os.ReadFile("../../cause.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	terms := regexp.MustCompile(`(?:Term\{Name: |\badd\()"(\w+)"`).FindAllSubmatch(engine, -1)
+	if len(terms) < 10 {
+		t.Fatalf("only %d pieces of evidence were found in the engine", len(terms))
+	}
+	for _, term := range terms {
+		if name := string(term[1]); english.terms[name] == "" || german.terms[name] == "" {
+			t.Errorf("%s has no words", name)
+		}
+	}
+}
+
+// Each sentence on the cause leads to what it rests on; and how long users waited while
+// nobody was served is a gap in its plot, not a low.
+func TestTheCauseLeadsToItsFigures(t *testing.T) {
+	d := measured(t)
+	for n := range d.Rows {
+		if n >= 70 && n < 80 {
+			d.Rows[n].P50, d.Rows[n].P99 = 0, 0
+		}
+	}
+	for lang, all := range map[string][]string{
+		"en": {"requests a second came, and at most", "requests were refused by rule or dropped", "half of users’ answers were there within"},
+		"de": {"Anfragen je Sekunde, währenddessen höchstens", "Nach Regel abgewiesen oder fallengelassen wurden", "Hälfte der Antworten an Nutzer binnen"},
+	} {
+		got := text(t, d, "html", lang)
+		for _, want := range all {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %q is missing", lang, want)
+			}
+		}
+		anchors := regexp.MustCompile(`<a href="#([\w-]+)">`).FindAllStringSubmatch(got, -1)
+		if len(anchors) < 5 {
+			t.Errorf("%s: %q", lang, anchors)
+		}
+		for _, a := range anchors {
+			if strings.Count(got, `id="`+a[1]+`"`) != 1 {
+				t.Errorf("%s: there is no %s, or several", lang, a[1])
+			}
+		}
+		if line := regexp.MustCompile(`class="line sea" d="([^"]*)"`).FindStringSubmatch(got); line == nil || strings.Count(line[1], "M") != 2 || strings.Contains(got, "NaN") {
+			t.Errorf("%s: how long users waited is drawn as %q", lang, line)
+		}
 	}
 }

@@ -32,7 +32,17 @@ func (d *Dossier) Markdown(w io.Writer, lang string) error {
 		}
 	}
 	m.line("## %s", v.W.Cause)
-	m.all(v.Cause)
+	for _, c := range v.Cause {
+		var places []string
+		for _, p := range c.See {
+			places = append(places, p.Name)
+		}
+		if len(places) == 0 {
+			m.line("%s", c.Text)
+		} else {
+			m.line("%s (→ %s)", c.Text, strings.Join(places, "; "))
+		}
+	}
 	for _, x := range v.Verdicts {
 		m.line("### %s · %s · %s (%s)", x.When, x.Origin, x.Cause, x.Sure)
 		m.pairs(v.W, x.Terms)

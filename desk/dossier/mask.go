@@ -17,12 +17,15 @@ import (
 // mask gives persons and platforms pseudonyms, the same one for the same name.
 type mask struct {
 	people, origins map[string]string
+	platform        string
 }
 
-func newMask() *mask { return &mask{map[string]string{}, map[string]string{}} }
+func newMask(lang string) *mask {
+	return &mask{map[string]string{}, map[string]string{}, wordsIn(lang).Platform}
+}
 
 func (m *mask) person(name string) string { return alias(m.people, name, "Person") }
-func (m *mask) origin(name string) string { return alias(m.origins, name, "Platform") }
+func (m *mask) origin(name string) string { return alias(m.origins, name, m.platform) }
 
 func alias(all map[string]string, name, kind string) string {
 	if name == "" {

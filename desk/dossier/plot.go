@@ -2,6 +2,7 @@ package dossier
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -15,9 +16,13 @@ const (
 	plotTop, plotLow      = 44, 164
 )
 
+// The plots' anchors.
+const plotUsers, plotLatency, plotActs = "plot-users", "plot-latency", "plot-acts"
+
 // plot is one panel over the time axis: lines, and labelled rules for what was
 // measured.
 type plot struct {
+	ID                 string // its anchor
 	Title, Unit, Label string
 	Lines              []line
 	Rules              []rule
@@ -40,7 +45,7 @@ type tick struct {
 	Anchor string
 }
 
-// series is a line's value in a row, per second.
+// series is a line's value in a row, per second; where it has none, NaN, and the line a gap.
 type series struct {
 	name, kind string
 	value      func(*incident.Row) float64
@@ -65,14 +70,16 @@ func buckets(rows []incident.Row, most int) []bucket {
 	return all
 }
 
-// mean is a series' value over a bucket.
+// mean is a series' value over a bucket, or NaN.
 func (b bucket) mean(s series) float64 {
 	sum, seconds := 0., 0
 	for k := range b.rows {
-		sum += s.value(&b.rows[k]) * float64(b.rows[k].Span)
-		seconds += b.rows[k].Span
+		if v := s.value(&b.rows[k]); !math.IsNaN(v) {
+			sum += v * float64(b.rows[k].Span)
+			seconds += b.rows[k].Span
+		}
 	}
-	return sum / float64(max(1, seconds))
+	return sum / float64(seconds) // NaN where no row has a value
 }
 
 // mark is a measured time that gets a rule.
@@ -81,12 +88,12 @@ type mark struct {
 	at   time.Time
 }
 
-func newPlot(title, unit string, rows []incident.Row, all []series, marks []mark, zone *time.Location, timeHead string, clock func(time.Time) string) *plot {
+func newPlot(id, title, unit string, rows []incident.Row, all []series, marks []mark, timeHead string, clock func(time.Time) string, figure func(float64) string) *plot {
 	points := buckets(rows, pointsMax)
 	if len(points) < 2 {
 		return nil
 	}
-	p := &plot{Title: title, Unit: unit, Heads: []string{timeHead}}
+	p := &plot{ID: id, Title: title, Unit: unit, Heads: []string{timeHead}}
 	begin, end := points[0].from, points[len(points)-1].to
 	x := func(t time.Time) int {
 		return plotLeft + int(float64(plotRight-plotLeft)*float64(t.Sub(begin))/float64(end.Sub(begin)))
@@ -94,17 +101,22 @@ func newPlot(title, unit string, rows []incident.Row, all []series, marks []mark
 	top := 1.
 	for _, b := range points {
 		for _, s := range all {
-			top = max(top, b.mean(s))
+			if v := b.mean(s); v > top {
+				top = v
+			}
 		}
 	}
 	for _, s := range all {
 		var d strings.Builder
-		for k, b := range points {
-			step := "L"
-			if k == 0 {
+		step := "M"
+		for _, b := range points {
+			v := b.mean(s)
+			if math.IsNaN(v) {
 				step = "M"
+				continue
 			}
-			fmt.Fprintf(&d, "%s%d %.1f", step, x(b.from.Add(b.to.Sub(b.from)/2)), plotLow-(plotLow-plotTop)*b.mean(s)/top)
+			fmt.Fprintf(&d, "%s%d %.1f", step, x(b.from.Add(b.to.Sub(b.from)/2)), plotLow-(plotLow-plotTop)*v/top)
+			step = "L"
 		}
 		p.Lines = append(p.Lines, line{s.name, s.kind, d.String()})
 		p.Heads = append(p.Heads, s.name)
@@ -136,7 +148,11 @@ func newPlot(title, unit string, rows []incident.Row, all []series, marks []mark
 	for _, b := range buckets(rows, tableMax) {
 		line := []string{clock(b.from)}
 		for _, s := range all {
-			line = append(line, fmt.Sprintf("%.1f", b.mean(s)))
+			text := "–"
+			if v := b.mean(s); !math.IsNaN(v) {
+				text = figure(v)
+			}
+			line = append(line, text)
 		}
 		p.Table = append(p.Table, line)
 	}

@@ -2,6 +2,8 @@ package dossier
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,7 @@ type view struct {
 	Facts     []pair
 	Plots     []*plot
 	Timeline  []moment
-	Cause     []string
+	Cause     []said
 	Verdicts  []verdict
 	Rules     []moment
 	Claims    []claim
@@ -34,6 +36,15 @@ type view struct {
 }
 
 type pair struct{ Name, Text string }
+
+// said is a sentence with the figures and plots that it rests on.
+type said struct {
+	Text string
+	See  []see
+}
+
+// see is a place of the dossier: its anchor, and what it is called.
+type see struct{ To, Name string }
 
 type moment struct{ When, Who, Text string }
 
@@ -55,7 +66,7 @@ type claim struct {
 type point struct{ Title, Answer, Kind, Sure, Why string }
 
 func (d *Dossier) view(lang string) (*view, error) {
-	i, err := d.incident()
+	i, err := d.incident(lang)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +86,11 @@ func (d *Dossier) view(lang string) (*view, error) {
 	if d.Head != "" {
 		v.Record = fmt.Sprintf(w.Record, d.Number, d.Head)
 	}
-	if !d.Names {
+	switch {
+	case d.Names:
+	case i.Case != nil:
+		v.Pseudonym = w.AsTold
+	default:
 		v.Pseudonym = w.Pseudonym
 	}
 	return v, nil
@@ -92,6 +107,19 @@ type builder struct {
 func (b *builder) in(t incident.Text) string { return t.In(b.lang) }
 
 func (b *builder) second(t time.Time) string { return b.in(incident.ClockSeconds(t, b.d.Zone)) }
+
+// stamp writes a time as somebody told it, with its day.
+func (b *builder) stamp(s incident.Stamp) string {
+	return b.in(incident.Day(s.Time, b.d.Zone)) + ", " + b.hour(s)
+}
+
+func (b *builder) hour(s incident.Stamp) string {
+	t := b.in(incident.Clock(s.Time, b.d.Zone))
+	if s.About {
+		return b.w.About + " " + t
+	}
+	return t
+}
 
 func (b *builder) span(d time.Duration) string { return b.in(incident.Span(d)) }
 
@@ -130,19 +158,12 @@ func (b *builder) fact(name, text string) { b.v.Facts = append(b.v.Facts, pair{n
 func (b *builder) told() {
 	c, v, w := b.i.Case, b.v, b.w
 	v.Summary = append(v.Summary, b.in(c.Summary), w.NotMeasured)
-	about := func(s incident.Stamp) string {
-		t := b.in(incident.DayClock(s.Time, b.d.Zone))
-		if s.About {
-			return w.About + " " + t
-		}
-		return t
-	}
 	if c.Subject != "" {
 		b.fact(w.Subject, c.Subject)
 	}
-	b.fact(w.Begin+" ("+w.Reported+")", about(c.Begin))
+	b.fact(w.Begin+" ("+w.Reported+")", b.stamp(c.Begin))
 	if !c.End.Time.IsZero() {
-		b.fact(w.Fixed+" ("+w.Reported+")", about(c.End))
+		b.fact(w.Fixed+" ("+w.Reported+")", b.stamp(c.End))
 		b.fact(w.Duration+" ("+w.Reported+")", w.About+" "+b.span(c.End.Time.Sub(c.Begin.Time)))
 	}
 	for _, e := range c.Effects {
@@ -151,11 +172,11 @@ func (b *builder) told() {
 	for _, r := range c.Told {
 		when := b.in(r.When)
 		if !r.At.Time.IsZero() {
-			when = about(r.At)
+			when = b.stamp(r.At)
 		}
 		v.Timeline = append(v.Timeline, moment{when, b.in(r.Who), b.in(r.Text)})
 	}
-	v.Cause = append(v.Cause, w.CauseUntold)
+	v.Cause = append(v.Cause, said{w.CauseUntold, []see{{"timeline", w.Timeline}}})
 	for _, l := range c.Lessons {
 		v.Lessons = append(v.Lessons, b.in(l))
 	}
@@ -188,9 +209,11 @@ func (b *builder) measured() {
 	if i.Toll.Worst < 1 {
 		b.fact(w.Worst, b.decimal(100*i.Toll.Worst, 1)+" %")
 	}
-	b.fact(w.HurtSeconds, b.span(time.Duration(i.Toll.Seconds)*time.Second))
+	if i.Hurt {
+		b.fact(w.HurtSeconds, b.span(time.Duration(i.Toll.Seconds)*time.Second))
+	}
 	b.fact(w.NewHeld, b.number(uint64(i.Toll.New.Held)))
-	b.fact(w.Peak, fmt.Sprintf(w.PerSecond, b.number(uint64(i.Toll.Demand))))
+	b.fact(w.Peak, fmt.Sprintf(w.PerSecond, b.number(b.peak())))
 	if i.Relapses > 0 {
 		b.fact(w.Relapses, fmt.Sprint(i.Relapses))
 	}
@@ -206,6 +229,11 @@ func (b *builder) measured() {
 		v.Timeline = append(v.Timeline, moment{b.second(m.At), who, b.in(m.Sentence(b.d.Zone))})
 		if m.Kind == incident.Noted {
 			v.Lessons = append(v.Lessons, b.in(m.Text)+" ("+m.By+")")
+		}
+	}
+	for _, u := range i.Updates {
+		if u.Life == incident.PostMortem {
+			v.Lessons = append(v.Lessons, b.in(u.Text)+" ("+u.By+")")
 		}
 	}
 	b.cause()
@@ -243,6 +271,8 @@ func (b *builder) summary() {
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHurt, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair), b.span(i.Mitigated.Sub(i.Affected))))
 	case i.Hurt:
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumStill, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair)))
+	case known.Lost() > 0:
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHardly, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
 	default:
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumUnhurt, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
 	}
@@ -263,21 +293,121 @@ func (b *builder) causeLine(cause string, sure float64) string {
 	case cause == "unknown":
 		return b.w.CauseUnknown
 	}
-	return fmt.Sprintf(b.w.CauseSpeaks, b.in(incident.CauseName(cause)), 100*sure) + " " + b.w.NotApproved
+	return fmt.Sprintf(b.w.CauseSpeaks, b.in(incident.CauseName(cause)), incident.InPercent(sure)) + " " + b.w.NotApproved
+}
+
+// has says whether the dossier has what an anchor names.
+func (b *builder) has(anchor string) bool {
+	switch anchor {
+	case "evidence":
+		return len(b.i.Verdicts) > 0
+	case "rules":
+		return len(b.i.Rules) > 0
+	case plotUsers, plotLatency, plotActs:
+		return slices.ContainsFunc(b.v.Plots, func(p *plot) bool { return p.ID == anchor })
+	}
+	return true
+}
+
+// beforeSeconds must have been measured before an incident to say what was asked then.
+const beforeSeconds = 5
+
+// halves gives what was measured before the incident, and while it lasted.
+func (b *builder) halves() (before, during []incident.Row) {
+	for _, r := range b.d.Rows {
+		switch {
+		case !r.At.After(b.i.Begin):
+			before = append(before, r)
+		case b.i.End.IsZero() || r.From().Before(b.i.End):
+			during = append(during, r)
+		}
+	}
+	return before, during
+}
+
+// peak is the most that came in a second, or a minute's mean where there is no more of it.
+func (b *builder) peak() uint64 {
+	most := float64(b.i.Toll.Demand)
+	_, during := b.halves()
+	for _, r := range during {
+		most = max(most, r.Rate())
+	}
+	return uint64(most)
+}
+
+// asked says how much came, before and meanwhile.
+func (b *builder) asked() string {
+	before, _ := b.halves()
+	sum, seconds := 0., 0
+	for _, r := range before {
+		sum, seconds = sum+r.Rate()*float64(r.Span), seconds+r.Span
+	}
+	peak := b.number(b.peak())
+	if seconds < beforeSeconds {
+		return fmt.Sprintf(b.w.AskedAtMost, peak)
+	}
+	return fmt.Sprintf(b.w.AskedBefore, b.decimal(sum/float64(seconds), 0), peak)
+}
+
+// refused says what was turned away, and at what cost for users.
+func (b *builder) refused() string {
+	t, w := b.i.Toll, b.w
+	if t.Ruled+uint64(t.New.Held)+t.Gate+uint64(t.Users.Held) == 0 {
+		return w.RefusedNone
+	}
+	return fmt.Sprintf(w.RefusedSum, b.number(t.Ruled), b.number(uint64(t.New.Held)), b.number(t.Gate), b.number(uint64(t.Users.Held)), b.percent(uint64(t.Users.Held), uint64(t.Users.Asked)))
+}
+
+// health says how quickly the platform answered users, before and meanwhile.
+func (b *builder) health() string {
+	before, during := b.halves()
+	half, most, n := 0., 0., 0
+	for _, r := range before {
+		if r.P50 > 0 {
+			half, most, n = half+float64(r.P50), most+float64(r.P99), n+1
+		}
+	}
+	var text string
+	if n > 0 {
+		text = fmt.Sprintf(b.w.HealthBefore, b.decimal(half/float64(n), 0), b.decimal(most/float64(n), 0))
+	}
+	var worstHalf, worstMost int32
+	silent := 0
+	for _, r := range during {
+		worstHalf, worstMost = max(worstHalf, r.P50), max(worstMost, r.P99)
+		if r.Fail {
+			silent += r.Span
+		}
+	}
+	if worstHalf > 0 {
+		text += " " + fmt.Sprintf(b.w.HealthWorst, b.number(uint64(worstHalf)), b.number(uint64(worstMost)))
+	}
+	if silent > 0 {
+		text += " " + fmt.Sprintf(b.w.HealthSilent, b.span(time.Duration(silent)*time.Second))
+	}
+	return strings.TrimSpace(text)
 }
 
 func (b *builder) cause() {
 	cause, sure := b.i.Cause()
-	b.v.Cause = append(b.v.Cause, b.causeLine(cause, sure))
-	if b.i.Whence != (incident.Text{}) {
-		b.v.Cause = append(b.v.Cause, b.in(b.i.Whence))
+	say := func(text string, places ...see) {
+		if text != "" {
+			b.v.Cause = append(b.v.Cause, said{text, slices.DeleteFunc(places, func(p see) bool { return !b.has(p.To) })})
+		}
 	}
+	w := b.w
+	acts := see{plotActs, w.PlotActs}
+	say(b.causeLine(cause, sure), see{"evidence", w.Evidence})
+	say(b.asked(), acts)
+	say(b.refused(), see{"collateral", w.Collateral}, see{"rules", w.Rules}, acts)
+	say(b.in(b.i.Whence), see{"collateral", w.Collateral})
+	say(b.health(), see{plotLatency, w.PlotLatency})
 	for _, x := range b.i.Verdicts {
 		to := b.w.StillHolds
 		if !x.To.IsZero() {
 			to = b.second(x.To)
 		}
-		v := verdict{b.second(x.From) + " – " + to, x.Origin, b.in(incident.CauseName(x.Cause)), fmt.Sprintf("%.0f %%", 100*x.Sure), nil}
+		v := verdict{b.second(x.From) + " – " + to, x.Origin, b.in(incident.CauseName(x.Cause)), fmt.Sprintf("%.0f %%", incident.InPercent(x.Sure)), nil}
 		for k, t := range x.Terms {
 			if k >= termsMax {
 				break
@@ -335,8 +465,11 @@ func (b *builder) worked() {
 	case !i.Mitigated.IsZero():
 		say(fmt.Sprintf(w.Slow, b.span(i.Mitigated.Sub(i.Affected))))
 	}
-	if len(i.Rules) > 0 {
-		say(fmt.Sprintf(w.RulesActed, len(i.Rules), b.span(i.Rules[0].From.Sub(i.Begin))))
+	switch n := len(i.Rules); {
+	case n == 1:
+		say(fmt.Sprintf(w.RuleActed, b.span(i.Rules[0].From.Sub(i.Begin))))
+	case n > 1:
+		say(fmt.Sprintf(w.RulesActed, n, b.span(i.Rules[0].From.Sub(i.Begin))))
 	}
 	if i.Relapses > 0 {
 		say(fmt.Sprintf(w.Relapsed, i.Relapses))
@@ -347,22 +480,29 @@ func (b *builder) plots() {
 	i, w := b.i, b.w
 	marks := []mark{{w.Begin, i.Begin}, {w.MarkMitigated, i.Mitigated}, {w.MarkRestored, i.Restored}, {w.End, i.End}}
 	clock := func(t time.Time) string { return t.In(b.d.Zone).Format("15:04:05") }
+	figure := func(v float64) string { return b.decimal(v, 1) }
 	per := func(get func(*incident.Row) uint32) func(*incident.Row) float64 {
 		return func(r *incident.Row) float64 { return float64(get(r)) / float64(max(1, r.Span)) }
 	}
-	users := newPlot(w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
+	users := newPlot(plotUsers, w.PlotUsers, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Asked, "asked", per(func(r *incident.Row) uint32 { k := r.Users(); return k.Asked - min(k.Own, k.Asked) })},
 		{w.Served, "served", per(func(r *incident.Row) uint32 { return r.Users().Served })},
-	}, marks, b.d.Zone, w.Time, clock)
-	acts := newPlot(w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
+	}, marks, w.Time, clock, figure)
+	acts := newPlot(plotActs, w.PlotActs, w.PerSecondUnit, b.d.Rows, []series{
 		{w.Allowed, "allow", per(func(r *incident.Row) uint32 { return r.Acts[0] })},
 		{w.Waited, "wait", per(func(r *incident.Row) uint32 { return r.Acts[2] + r.Acts[3] })},
 		{w.Denied, "deny", per(func(r *incident.Row) uint32 { return r.Acts[4] + r.Acts[5] + r.Gate })},
-	}, marks, b.d.Zone, w.Time, clock)
-	latency := newPlot(w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
-		{w.Half, "sea", func(r *incident.Row) float64 { return float64(r.P50) }},
-		{w.Most, "asked", func(r *incident.Row) float64 { return float64(r.P99) }},
-	}, marks, b.d.Zone, w.Time, clock)
+	}, marks, w.Time, clock, figure)
+	waited := func(ms int32) float64 {
+		if ms == 0 { // nobody was served
+			return math.NaN()
+		}
+		return float64(ms)
+	}
+	latency := newPlot(plotLatency, w.PlotLatency, w.Milliseconds, b.d.Rows, []series{
+		{w.Half, "sea", func(r *incident.Row) float64 { return waited(r.P50) }},
+		{w.Most, "asked", func(r *incident.Row) float64 { return waited(r.P99) }},
+	}, marks, w.Time, clock, figure)
 	for _, p := range []*plot{users, latency, acts} {
 		if p != nil {
 			b.v.Plots = append(b.v.Plots, p)
@@ -372,8 +512,8 @@ func (b *builder) plots() {
 
 func (b *builder) claims() {
 	w := b.w
-	said := func(all []incident.Said) string {
-		var names []string
+	names := func(all []incident.Said) string {
+		var each []string
 		for _, s := range all {
 			n := s.Who
 			if s.Where != "" {
@@ -385,16 +525,9 @@ func (b *builder) claims() {
 			if t := b.in(s.Text); t != "" {
 				n += ": " + t
 			}
-			names = append(names, n)
+			each = append(each, n)
 		}
-		return strings.Join(names, "; ")
-	}
-	stamp := func(s incident.Stamp) string {
-		t := b.in(incident.DayClock(s.Time, b.d.Zone))
-		if s.About {
-			return w.About + " " + t
-		}
-		return t
+		return strings.Join(each, "; ")
 	}
 	for _, h := range b.i.Claims {
 		c := claim{ID: h.ID, Who: h.Who, Text: h.Text, Hash: h.SHA256}
@@ -409,11 +542,16 @@ func (b *builder) claims() {
 		} else {
 			add(w.When, w.Unknown)
 		}
+		add(w.Language, h.Language)
 		add(w.Target, h.Target)
 		if !h.From.Time.IsZero() {
-			window := stamp(h.From)
-			if !h.To.Time.IsZero() {
-				window += " – " + stamp(h.To)
+			window := b.stamp(h.From)
+			switch from, to := h.From.Time.In(b.d.Zone), h.To.Time.In(b.d.Zone); {
+			case h.To.Time.IsZero():
+			case from.YearDay() == to.YearDay() && from.Year() == to.Year():
+				window += " – " + b.hour(h.To)
+			default:
+				window += " – " + b.stamp(h.To)
 			}
 			add(w.Window, window)
 		}
@@ -426,15 +564,15 @@ func (b *builder) claims() {
 		}
 		add(w.Purpose, h.Purpose)
 		add(w.Proof, h.Proof)
-		add(w.Relayed, said(h.Relayed))
-		add(w.Doubted, said(h.Doubted))
-		add(w.AskedSilent, said(h.Claim.Asked))
+		add(w.Relayed, names(h.Relayed))
+		add(w.Doubted, names(h.Doubted))
+		add(w.AskedSilent, names(h.Claim.Asked))
 		if f := h.Finding; f != nil {
 			c.Answer, c.Kind, c.Why = b.in(incident.AnswerName(f.Answer)), kindOf(f.Answer), b.in(f.Why)
 			for _, p := range f.Points {
 				sure := ""
 				if p.Answer != incident.NotVerifiable {
-					sure = fmt.Sprintf("%.0f %%", 100*p.Sure)
+					sure = fmt.Sprintf("%.0f\u00a0%%", incident.InPercent(p.Sure))
 				}
 				c.Points = append(c.Points, point{b.in(p.Title), b.in(incident.AnswerName(p.Answer)), kindOf(p.Answer), sure, b.in(p.Why)})
 			}

@@ -79,7 +79,7 @@ func (c *Claim) Check() error {
 		sum := sha256.Sum256([]byte(c.Text))
 		is := hex.EncodeToString(sum[:])
 		if c.SHA256 != "" && !strings.EqualFold(c.SHA256, is) {
-			wrong = append(wrong, fmt.Errorf("the text's SHA-256 is %s, and %s was given", is, c.SHA256))
+			wrong = append(wrong, Wrongf("the text's SHA-256 is %s, and %s was given", "der SHA-256 des Textes ist %s, angegeben war %s", is, c.SHA256))
 		}
 		c.SHA256 = is
 	}
@@ -240,12 +240,14 @@ func (h *holder) compareTimes() (Answer, float64, Text) {
 	}
 	a, okA := apart(h.c.From, h.i.Begin)
 	b, okB := apart(h.c.To, h.i.End)
-	begin, end := ClockSeconds(h.i.Begin, h.zone), Text{"not yet", "noch nicht"}
-	if !h.i.End.IsZero() {
-		end = ClockSeconds(h.i.End, h.zone)
+	begin, end := ClockSeconds(h.i.Begin, h.zone), ClockSeconds(h.i.End, h.zone)
+	measured := Text{"Measured: from " + begin.English + " to " + end.English + ".", "Gemessen: von " + begin.German + " bis " + end.German + "."}
+	if h.i.End.IsZero() {
+		measured = Text{"Measured: since " + begin.English + "; it is not over.", "Gemessen: seit " + begin.German + "; es ist nicht vorbei."}
 	}
-	measured := Text{fmt.Sprintf("Measured: from %s to %s.", begin.English, end.English), fmt.Sprintf("Gemessen: von %s bis %s.", begin.German, end.German)}
 	switch {
+	case okA && okB && max(a, b) < .5:
+		return Consistent, .9, Text{measured.English + " The claimed times fit to the minute.", measured.German + " Die behaupteten Zeiten stimmen auf die Minute."}
 	case okA && okB:
 		return Consistent, .9, Text{measured.English + fmt.Sprintf(" The claimed times are at most %.0f minutes off.", math.Max(a, b)),
 			measured.German + fmt.Sprintf(" Die behaupteten Zeiten liegen höchstens %.0f Minuten daneben.", math.Max(a, b))}
@@ -267,8 +269,8 @@ func (h *holder) cause() Point {
 	}
 	cause, sure := h.i.Cause()
 	name, times := CauseName(cause), h.timesUsual()
-	speaks := Text{"The evidence speaks for " + name.English + fmt.Sprintf(" (%.0f %%).", 100*sure) + times.English,
-		"Die Belege sprechen für: " + name.German + fmt.Sprintf(" (%.0f %%).", 100*sure) + times.German}
+	speaks := Text{"The evidence speaks for " + name.English + fmt.Sprintf(" (%.0f %%).", InPercent(sure)) + times.English,
+		"Die Belege sprechen für: " + name.German + fmt.Sprintf(" (%.0f %%).", InPercent(sure)) + times.German}
 	switch cause {
 	case "flood", "mixed":
 		p.Answer, p.Sure, p.Why = Consistent, sure, speaks
@@ -309,7 +311,7 @@ func (h *holder) outage() Point {
 		return p
 	}
 	served := 100 * (1 - float64(h.m.Lost)/float64(h.m.Asked))
-	p.Why = Text{fmt.Sprintf("%.1f %% of users' requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
+	p.Why = Text{fmt.Sprintf("%.1f %% of users’ requests were served over the time; %.0f %% in its worst moment.", served, 100*h.m.Worst),
 		fmt.Sprintf("%s %% der Anfragen von Nutzern wurden in dieser Zeit bedient; %.0f %% im schlechtesten Moment.", comma(served), 100*h.m.Worst)}
 	switch {
 	case h.m.Worst < .5:
@@ -337,6 +339,8 @@ func (h *holder) vector() Point {
 	case h.c.Vector == "http" && h.m.Usual >= .5 && h.m.Peak < 1.3*h.m.Usual:
 		p.Answer, p.Sure = Contradicted, .9
 		p.Why = Text{"No more HTTP requests came than usual.", "Es kamen nicht mehr HTTP-Anfragen als sonst."}
+	case h.c.Vector == "http":
+		p.Why = Text{"HTTP requests were measured, and the evidence does not speak for a flood of them.", "HTTP-Anfragen wurden gemessen, und die Belege sprechen nicht für eine Flut davon."}
 	default:
 		p.Why = Text{"“" + h.c.Vector + "” is not measured here: Deich sees requests, not what fills the network in front of it.",
 			"„" + h.c.Vector + "“ wird hier nicht gemessen: Deich sieht Anfragen, nicht, was das Netz davor füllt."}
@@ -440,11 +444,7 @@ func NewMeasuring(from, to time.Time) *Measuring {
 // Count adds a row. Minutes cover the time; seconds, which are there for
 // incidents, sharpen the worst moment and the peak.
 func (m *Measuring) Count(kind Kind, r *Row) {
-	rate := 0.
-	for _, n := range r.Acts {
-		rate += float64(n)
-	}
-	rate = (max(rate, float64(r.Demand)*float64(r.Span)) + float64(r.Gate) + float64(r.Empty)) / float64(max(1, r.Span))
+	rate := r.Rate()
 	if kind == Minute && r.From().After(m.before) && !r.At.After(m.m.From) && r.Off == 0 {
 		m.minutes++
 		m.rate += rate

@@ -34,6 +34,7 @@ const (
 	Unreached Kind = "outside_down"
 	Reached   Kind = "outside_up"
 
+	Edited     Kind = "edited"     // a person's title (Text), or begin (Time) of what a person opened
 	Noted      Kind = "noted"      // a person's remark, not public
 	Updated    Kind = "updated"    // a word to the public
 	Translated Kind = "translated" // the update of Time, into what it lacked
@@ -83,6 +84,8 @@ const (
 	Identified    Life = "identified"
 	Monitoring    Life = "monitoring"
 	Resolved      Life = "resolved"
+	// PostMortem is what an update is that looks back. The incident stays resolved.
+	PostMortem Life = "postmortem"
 )
 
 // Fact is one thing that is so. What a kind does not need is empty.
@@ -187,6 +190,16 @@ func (r *Row) Users() Group {
 
 // New gives strangers: newcomers, and attackers among them.
 func (r *Row) New() Group { return r.Groups[Groups-1] }
+
+// Rate is how many requests a second came, with connections that were refused or
+// left without one.
+func (r *Row) Rate() float64 {
+	asked := 0.
+	for _, n := range r.Acts {
+		asked += float64(n)
+	}
+	return (max(asked, float64(r.Demand)*float64(r.Span)) + float64(r.Gate) + float64(r.Empty)) / float64(max(1, r.Span))
+}
 
 // From is when the row's span began.
 func (r *Row) From() time.Time { return r.At.Add(-time.Duration(r.Span) * time.Second) }

@@ -335,6 +335,16 @@ func (i *Incident) apply(f Fact) {
 				o.To = f.At
 			}
 		}
+	case Edited:
+		if f.Text.English != "" {
+			i.Title.English = f.Text.English
+		}
+		if f.Text.German != "" {
+			i.Title.German = f.Text.German
+		}
+		if !f.Time.IsZero() {
+			i.Begin = f.Time
+		}
 	case Updated:
 		i.update(f)
 	case Translated:
@@ -411,7 +421,7 @@ func (i *Incident) update(f Fact) {
 	if len(i.Updates) >= UpdatesMax {
 		return
 	}
-	if f.Life != "" && (f.By != "" || f.Life == Resolved) {
+	if f.Life != "" && f.Life != PostMortem && (f.By != "" || f.Life == Resolved || f.Life == Monitoring) {
 		i.Life = f.Life
 	}
 	if f.By != "" && f.Life == Resolved {

@@ -18,8 +18,8 @@ const (
 	planMost = 31 * 24 * time.Hour
 	// planAhead is how far ahead its begin may lie; further is refused.
 	planAhead = 2 * 366 * 24 * time.Hour
-	// titleMax bounds a plan's title in one language, in bytes; a longer one is refused.
-	titleMax = 200
+	// TitleMax bounds the title of a plan or an incident in one language, in bytes; a longer one is refused.
+	TitleMax = 200
 	// TextMax bounds a text that a person gives, in bytes; a longer one is refused.
 	TextMax = 8 << 10
 	// daysMax bounds the days that are remembered; the oldest is forgotten.

@@ -43,6 +43,9 @@ func (m Missed) Readers() Text { return aboutPeople(m.Read, m.Least) }
 func (m Missed) Senders() Text { return aboutPeople(m.Send, m.Least) }
 
 func aboutPeople(n int, least bool) Text {
+	if n == 0 && !least {
+		return Text{"nobody", "niemand"}
+	}
 	n = About(n)
 	english, german := fmt.Sprintf("about %s", grouped(n, ",")), fmt.Sprintf("etwa %s", grouped(n, "."))
 	if least {

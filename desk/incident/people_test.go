@@ -75,7 +75,7 @@ func TestPeopleCountOnce(t *testing.T) {
 }
 
 func TestPeopleAreToldInTwoDigits(t *testing.T) {
-	for n, want := range map[int]string{0: "about 0 users", 1: "about 1 user", 87: "about 87 users", 104: "about 100 users", 1234: "about 1,200 users",
+	for n, want := range map[int]string{0: "nobody", 1: "about 1 user", 87: "about 87 users", 104: "about 100 users", 1234: "about 1,200 users",
 		1250: "about 1,300 users", 99_999: "about 100,000 users", 1_234_567: "about 1,200,000 users"} {
 		if got := (Missed{All: n}).People().English; got != want {
 			t.Errorf("%d: %q", n, got)

@@ -204,6 +204,9 @@ func CauseName(cause string) Text {
 	return Text{"not known", "nicht bekannt"}
 }
 
+// InPercent writes how sure a judgement is; none is beyond doubt.
+func InPercent(sure float64) float64 { return min(99, 100*sure) }
+
 // LifeName is the stage's word for people.
 func LifeName(l Life) Text {
 	switch l {
@@ -215,6 +218,8 @@ func LifeName(l Life) Text {
 		return Text{"monitoring", "wird beobachtet"}
 	case Resolved:
 		return Text{"resolved", "behoben"}
+	case PostMortem:
+		return Text{"post-mortem", "Rückblick"}
 	}
 	return Text{string(l), string(l)}
 }
@@ -245,15 +250,18 @@ func (m Moment) Sentence(zone *time.Location) Text {
 	case Again:
 		return when("Users are affected again since %s.", "Nutzer sind wieder betroffen seit %s.")
 	case Continues:
-		return when("Requests are still being held back since %s; nobody else is affected.", "Es werden weiter Anfragen abgewehrt seit %s; sonst ist niemand betroffen.")
+		return when("It is not over: something is off since %s. Users are served.", "Es ist nicht vorbei: Seit %s ist etwas auffällig. Nutzer werden bedient.")
 	case Ended:
 		return when("Nothing is off any more since %s.", "Nichts ist mehr auffällig seit %s.")
 	case Closed:
 		return Text{"Closed after a quiet time.", "Nach einer ruhigen Zeit geschlossen."}
 	case CauseIs:
+		if m.Cause == "none" {
+			return Text{m.Origin + ": no cause is named any more.", m.Origin + ": Es wird keine Ursache mehr genannt."}
+		}
 		n := CauseName(m.Cause)
-		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, 100*m.Sure),
-			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, 100*m.Sure)}
+		return Text{fmt.Sprintf("%s: the evidence speaks for %s (%.0f %%).", m.Origin, n.English, InPercent(m.Sure)),
+			fmt.Sprintf("%s: Die Belege sprechen für: %s (%.0f %%).", m.Origin, n.German, InPercent(m.Sure))}
 	case RuleActs:
 		return Text{fmt.Sprintf("Rule %d acts: %s", m.Rule, m.Text.In("en")), fmt.Sprintf("Regel %d greift: %s", m.Rule, m.Text.In("de"))}
 	case RuleEnds:
@@ -272,6 +280,19 @@ func (m Moment) Sentence(zone *time.Location) Text {
 			m.Origin + " ist von außen nicht zu erreichen seit " + since.German + ". " + m.Text.In("de")}
 	case Reached:
 		return Text{m.Origin + " can be reached from outside again.", m.Origin + " ist von außen wieder zu erreichen."}
+	case Edited:
+		var said []Text
+		if m.Text != (Text{}) {
+			said = append(said, Text{"The title is “" + m.Text.In("en") + "” now.", "Der Titel ist nun „" + m.Text.In("de") + "“."})
+		}
+		if !m.Time.IsZero() {
+			said = append(said, when("The begin was set to %s.", "Als Beginn wurde %s eingetragen."))
+		}
+		var all Text
+		for _, s := range said {
+			all = Text{strings.TrimSpace(all.English + " " + s.English), strings.TrimSpace(all.German + " " + s.German)}
+		}
+		return all
 	case Updated:
 		return Text{"Told the public: " + m.Text.In("en"), "Der Öffentlichkeit gesagt: " + m.Text.In("de")}
 	case Translated:

@@ -267,7 +267,8 @@ function showRules(rules) {
 }
 
 const day = (t) => new Date(t).toLocaleString(language, { hour12: false });
-const listing = (l) => fill(words.by_hand[l.act] || "{}", l.target) + ", " + (l.until ? fill(words.until, day(l.until)) : words.until_undone);
+const onPath = (target, path) => path ? fill(fill(words.on_path, target), path) : target;
+const listing = (l) => fill(words.by_hand[l.act] || "{}", onPath(l.target, l.path)) + ", " + (l.until ? fill(words.until, day(l.until)) : words.until_undone);
 
 function showHand(hand) {
 	items(at("hand"), hand, (l) => l.id, words.no_hand, (li, l) => {
@@ -446,6 +447,21 @@ function showGate(g) {
 	}
 }
 
+// moment is something that happened, or that somebody did.
+function moment(e) {
+	const li = document.createElement("li"), t = document.createElement("time"), by = document.createElement("b");
+	t.dateTime = e.at;
+	t.title = utc(e.at);
+	t.textContent = clock(e.at);
+	li.append(t, " ");
+	if (e.by) {
+		by.textContent = e.by;
+		li.append(by, " ");
+	}
+	li.append(said(e.text, e.de));
+	return li;
+}
+
 let began = null; // where a range is being drawn
 let mood = at("sentence").dataset.mood;
 
@@ -486,6 +502,7 @@ function show(v) {
 		at("incident-id").textContent = v.incident.id;
 		at("incident-life").textContent = name(v.incident.life);
 		at("incident-text").textContent = said(v.incident.sentence, v.incident.sentence_de);
+		at("incident-timeline").replaceChildren(...v.incident.timeline.map(moment));
 		at("incident-link").href = "/incidents/" + encodeURIComponent(v.incident.id) + "?lang=" + language;
 	}
 	at("listed").textContent = v.listed;
@@ -501,14 +518,7 @@ function show(v) {
 	showSpool(v.spool);
 	showGate(v.gate);
 	events = v.events || [];
-	if (events.length) at("happened").replaceChildren(...events.map((e) => {
-		const li = document.createElement("li"), t = document.createElement("time");
-		t.dateTime = e.at;
-		t.title = utc(e.at);
-		t.textContent = clock(e.at);
-		li.append(t, said(e.text, e.de));
-		return li;
-	}));
+	if (events.length) at("happened").replaceChildren(...events.map(moment));
 	if (v.actions && v.actions.length) showActions(v.actions);
 	const last = seconds[seconds.length - 1];
 	if (!last || v.second.at > last.at) seconds.push(v.second);
@@ -527,8 +537,9 @@ async function start() {
 		at("allow").onsubmit = (e) => {
 			e.preventDefault();
 			const [whom, span] = [at("allow-whom"), at("allow-for")], text = (select) => select.selectedOptions[0].textContent;
-			ask(fill(fill(words.ask_allow, text(whom)), text(span)), words.allow,
-				"POST", "/api/v1/hand", { act: "allow", target: whom.value, for: span.value });
+			const path = at("allow-on").value.trim();
+			ask(fill(fill(words.ask_allow, onPath(text(whom), path)), text(span)), words.allow,
+				"POST", "/api/v1/hand", { act: "allow", target: whom.value, path, for: span.value });
 		};
 	}
 	if (at("switch")) showSwitch(at("switch").dataset.paused === "true", at("switch").dataset.waiting);

@@ -83,6 +83,7 @@ type told struct {
 	BeginAt                                  time.Time
 	Facts                                    []fact
 	Updates                                  []update
+	After                                    []update // what looks back
 }
 
 type fact struct {
@@ -255,7 +256,12 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 		if u.Text.Lacks() == lang {
 			other = map[string]string{"de": "en", "en": "de"}[lang]
 		}
-		t.Updates = append(t.Updates, update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), other, u.At, u.Draft})
+		say := update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), other, u.At, u.Draft}
+		if u.Life == incident.PostMortem {
+			t.After = append(t.After, say)
+		} else {
+			t.Updates = append(t.Updates, say)
+		}
 	}
 	return t
 }
