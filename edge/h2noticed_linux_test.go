@@ -1,3 +1,7 @@
+// Not beside the race detector: what that costs is most of what would be measured.
+
+//go:build linux && !race
+
 package edge
 
 import (
