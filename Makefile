@@ -54,7 +54,8 @@ bench-go: ## the costs of the engine and of each part, by Go's own benchmarks
 exam: build ## the long ones: every scenario on real sockets, every fuzz target, fresh seeds
 	DEICH_EXAM=3 $(GO) test -count=1 -timeout 20m -v -run '^Test(Exam|Day)$$' ./drill/sim
 	$(BIN) drill
-	DEICH_EXAM=1 $(GO) test -count=1 -timeout 20m -v -run 'TestHTTPCacheTests|TestAppsUnderBotnet|TestOutageUnderAFlood|TestFloodAtTheKeptRoute|TestDrillsAreRecordedAsTheyWere' ./e2e
+	DEICH_EXAM=1 $(GO) test -count=1 -timeout 35m -v -run 'TestHTTPCacheTests|TestAppsUnderBotnet|TestOutageUnderAFlood|TestFloodAtTheKeptRoute|TestDrillsAreRecordedAsTheyWere|TestBotnetAtTheGate' ./e2e
+	DEICH_EXAM=1 $(GO) test -count=1 -timeout 10m -v -run '^TestH2AbuseIsNotNoticed$$' ./edge
 	DEICH_TORTURE=500 $(GO) test -count=1 -timeout 60m -v -run '^TestKilled$$' ./spool
 	DEICH_TORTURE=500 $(GO) test -count=1 -timeout 60m -v -run '^TestKilledLosesNothing$$' ./e2e
 	$(MAKE) fuzz

@@ -13,6 +13,7 @@ type strike struct {
 	Unsent   int64            `json:"unsent"`        // not begun in time: the drill itself could not
 	Reached  int64            `json:"reached"`       // answered with the origin's own content
 	Opened   int64            `json:"opened"`        // connections opened
+	Come     int64            `json:"come_about"`    // of those, the ones whose handshake ended: what is at the other end had them
 	Proofs   int64            `json:"proofs_solved"` // by the attackers
 	Endings  map[string]int64 `json:"endings"`       // "503 below_cut", "reset", "timeout", …
 	Open     int              `json:"open"`          // connections open at the end
@@ -73,6 +74,7 @@ func (s *strike) merge(d strike) {
 	s.Unsent += d.Unsent
 	s.Reached += d.Reached
 	s.Opened += d.Opened
+	s.Come += d.Come
 	s.Proofs += d.Proofs
 	s.Open = d.Open
 	s.OpenMost = max(s.OpenMost, d.Open)

@@ -28,6 +28,8 @@ type Options struct {
 	Duration time.Duration
 	// JSON and HTML are files that the report is written to, if named.
 	JSON, HTML string
+	// Gate is Deich's gate.mode ("": off). It stands in a network namespace of the drill's own alone.
+	Gate string
 	// Loopback does without a network namespace even where one is to be had.
 	Loopback bool
 	// Out is where progress and the table go (nil: nowhere). A terminal is told by being one.
@@ -66,6 +68,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return rep, rep.write(o.JSON, o.HTML)
 	})
 }
+
+// gated says whether Deich is to have a gate.
+func (o *Options) gated() bool { return o.Gate != "" && o.Gate != "off" }
 
 func (o Options) withDefaults() Options {
 	if len(o.Scenarios) == 0 {
@@ -143,7 +148,7 @@ func workInside(work func(*sandbox, net.Listener) (Report, error)) (Report, erro
 var errCannotHere = errors.New("it cannot run here")
 
 func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenario) (Finding, error) {
-	if err := possible(&s, box, !o.Without); err != nil {
+	if err := possible(o, &s, box, !o.Without); err != nil {
 		return Finding{}, err
 	}
 	r, err := newRehearsal(o, box, s, !o.Without)
@@ -154,7 +159,10 @@ func rehearse(ctx context.Context, o *Options, box *sandbox, s scenarios.Scenari
 }
 
 // possible says whether a scenario can run here; deich, whether it is Deich that stands in front.
-func possible(s *scenarios.Scenario, box *sandbox, deich bool) error {
+func possible(o *Options, s *scenarios.Scenario, box *sandbox, deich bool) error {
+	if o.gated() && box.kind != Namespace {
+		return fmt.Errorf("%w: a gate needs a network namespace (%s)", errCannotHere, box.why)
+	}
 	if s.Shield.TLS && !deich {
 		return fmt.Errorf("%w: nothing but Deich speaks TLS in a drill", errCannotHere)
 	}

@@ -114,17 +114,27 @@ func TestShortRehearsalOverTLS(t *testing.T) {
 	}
 }
 
+// At the machine's own loopback no gate is put up.
+func TestGateNeedsANamespace(t *testing.T) {
+	s, box := shortScenario(), &sandbox{kind: Loopback, net: addresses{net: 127}}
+	for mode, fits := range map[string]bool{"": true, "off": true, "auto": false, "nft": false} {
+		if err := possible(&Options{Gate: mode}, &s, box, true); (err == nil) != fits {
+			t.Errorf("%q: %v", mode, err)
+		}
+	}
+}
+
 func TestTLSNeedsDeichInFront(t *testing.T) {
 	s := shortScenario()
 	box := &sandbox{kind: Loopback, net: addresses{net: 127}}
-	if err := possible(&s, box, false); err != nil {
+	if err := possible(&Options{}, &s, box, false); err != nil {
 		t.Error(err)
 	}
 	s.Shield.TLS = true
-	if err := possible(&s, box, true); err != nil {
+	if err := possible(&Options{}, &s, box, true); err != nil {
 		t.Error(err)
 	}
-	if err := possible(&s, box, false); !errors.Is(err, errCannotHere) {
+	if err := possible(&Options{}, &s, box, false); !errors.Is(err, errCannotHere) {
 		t.Errorf("%v", err)
 	}
 }

@@ -52,6 +52,7 @@ type link struct {
 	bot      int32
 	assault  uint8
 	phase    phase
+	come     bool // its handshake has ended
 	deadline time.Duration
 	rest     []byte // of the request
 	head     []byte // of the answer, while it is not whole
@@ -316,6 +317,7 @@ func (f *flood) write(i int32) {
 	if err == unix.EAGAIN || err == unix.ENOTCONN || err == unix.EINTR {
 		return
 	}
+	f.came(l, err)
 	if err != nil {
 		f.finish(i, word(err))
 		return
@@ -327,6 +329,15 @@ func (f *flood) write(i int32) {
 		if f.assaults[l.assault].spec.Manner == scenarios.Hello {
 			f.finish(i, "left")
 		}
+	}
+}
+
+// came counts a connection that has come about, which is told by what was
+// written to it or read from it, or by its reset.
+func (f *flood) came(l *link, err error) {
+	if !l.come && (err == nil || err == unix.ECONNRESET || err == unix.EPIPE) {
+		l.come = true
+		f.now.Come++
 	}
 }
 
@@ -345,6 +356,7 @@ func word(err error) string {
 func (f *flood) event(i int32, events uint32) {
 	l := &f.conns[i]
 	if l.phase == leaving && events&unix.EPOLLOUT != 0 && events&(unix.EPOLLHUP|unix.EPOLLERR) == 0 {
+		f.came(l, nil)
 		f.now.Sent++
 		f.finish(i, "left")
 		return
@@ -370,6 +382,7 @@ func (f *flood) read(i int32) {
 		case err == unix.EAGAIN || err == unix.EINTR:
 			return
 		case err != nil:
+			f.came(l, err)
 			f.finish(i, word(err))
 			return
 		case n == 0:

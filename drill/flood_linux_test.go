@@ -85,6 +85,9 @@ func TestFloodAConnectionEach(t *testing.T) {
 	if a.Planned < 350 || a.Sent < 350 || a.Planned > 401 || a.Reached != a.Endings["200"] {
 		t.Errorf("planned %d, sent %d, reached %d: %v", a.Planned, a.Sent, a.Reached, a.Endings)
 	}
+	if a.Come != a.Opened {
+		t.Errorf("%d of %d connections came about", a.Come, a.Opened)
+	}
 	if int64(s.requests) < a.Reached || len(s.sources) != 50 || len(s.conns) != s.requests {
 		t.Errorf("%d requests from %d sources over %d connections", s.requests, len(s.sources), len(s.conns))
 	}

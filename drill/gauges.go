@@ -28,6 +28,7 @@ type gauges struct {
 	mu         sync.Mutex
 	all        []*gauge
 	origin     map[int]float64 // requests a second that reached the origin
+	judged     map[int]int     // sources that Deich refuses
 	whole      busy            // as of wholeAt
 	wholeAt    time.Duration
 	processes  map[int]float64 // cores that all processes of the machine used, by second
@@ -47,7 +48,7 @@ type gauge struct {
 }
 
 func newGauges(shield string) *gauges {
-	g := &gauges{origin: map[int]float64{}, processes: map[int]float64{}, interrupts: map[int]float64{}, stolen: map[int]float64{}}
+	g := &gauges{origin: map[int]float64{}, judged: map[int]int{}, processes: map[int]float64{}, interrupts: map[int]float64{}, stolen: map[int]float64{}}
 	for _, name := range [...]string{strings.ToLower(shield), "origin", "drill"} {
 		g.all = append(g.all, &gauge{name: name, used: map[int]float64{}, rss: map[int]int64{}})
 	}
@@ -149,6 +150,31 @@ func (g *gauges) rates() map[int]float64 {
 	return maps.Clone(g.origin)
 }
 
+// judge notes how many sources Deich refuses.
+func (g *gauges) judge(second, sources int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.judged[second] = sources
+}
+
+// fill puts what is known into seconds.
+func (g *gauges) fill(all []Second) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range all {
+		s := &all[i]
+		if n, known := g.judged[s.At]; known {
+			s.Judged = n
+		}
+		if v, known := g.all[gaugeShield].used[s.At]; known {
+			s.Shield = v
+		}
+		if v, known := g.interrupts[s.At]; known {
+			s.Kernel = v
+		}
+	}
+}
+
 // latest gives the cores in use in the last full second, and the memory.
 func (g *gauges) latest(which int) (cores float64, rss int64) {
 	g.mu.Lock()
@@ -222,6 +248,12 @@ func (r *rehearsal) watch(ctx context.Context) {
 				r.gauges.arrived(second-1, float64(stats.All.Count-counted)/d)
 			}
 			asked, counted = r.clock.now(), stats.All.Count
+		}
+		if r.shielded && r.with == nil {
+			var state struct{ Ordered int }
+			if err := r.askDeich(ctx, "/api/v1/state", &state); err == nil {
+				r.gauges.judge(second-1, state.Ordered)
+			}
 		}
 		live.line(second - 1)
 		if c := r.get(&r.shield); c != nil && c.ended() {

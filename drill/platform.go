@@ -55,7 +55,7 @@ func Of(ctx context.Context, o Options, s scenarios.Scenario, p Platform) (Repor
 		if box.kind != Namespace {
 			return rep, fmt.Errorf("%w: %s", errOwnNamespace, box.why)
 		}
-		if err := possible(&s, box, !o.Without); err != nil {
+		if err := possible(&o, &s, box, !o.Without); err != nil {
 			return rep, err
 		}
 		r, err := newRehearsal(&o, box, s, !o.Without)

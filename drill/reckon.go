@@ -249,7 +249,7 @@ func reckonSeconds(groups int, phases []Phase, samples []sample, sums *strikes, 
 	out := make([]Second, to-from)
 	for i := range out {
 		one := sums.second(from + i)
-		out[i] = Second{At: from + i, Groups: make([]Counted, groups), Begun: one.Begun(), Reached: one.Reached, Origin: -1}
+		out[i] = Second{At: from + i, Groups: make([]Counted, groups), Begun: one.Begun(), Come: one.Come, Reached: one.Reached, Origin: -1, Judged: -1, Shield: -1, Kernel: -1}
 		if rate, known := origin[from+i]; known {
 			out[i].Origin = rate
 		}

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -112,28 +113,49 @@ func met(by map[uint16]int) (m Met) {
 // recordedMost bounds what is read of the console's answer, in bytes; more is an error.
 const recordedMost = 1 << 20
 
-// recorded asks Deich what it recorded.
-func (r *rehearsal) recorded(ctx context.Context) ([]Recorded, error) {
-	link, err := url.Parse(r.get(&r.shield).out.link())
+// askDeich reads what Deich's console says at a path.
+func (r *rehearsal) askDeich(ctx context.Context, path string, into any) error {
+	c := r.get(&r.shield)
+	if c == nil {
+		return errors.New("it does not run")
+	}
+	link, err := url.Parse(c.out.link())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.console.String()+"/api/v1/incidents", nil)
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.console.String()+path, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ask.Header.Set("Authorization", "Bearer "+link.Query().Get("token"))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Do(ask)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the console says %s", answer.Status)
+		return fmt.Errorf("the console says %s", answer.Status)
 	}
+	return json.NewDecoder(io.LimitReader(answer.Body, recordedMost)).Decode(into)
+}
+
+// gateSays gives what Deich says of its gate.
+func (r *rehearsal) gateSays(ctx context.Context) (string, error) {
+	var g struct{ Backend, Why string }
+	if err := r.askDeich(ctx, "/api/v1/gate", &g); err != nil {
+		return "", err
+	}
+	if g.Backend == "none" {
+		return g.Backend + ": " + g.Why, nil
+	}
+	return g.Backend, nil
+}
+
+// recorded asks Deich what it recorded.
+func (r *rehearsal) recorded(ctx context.Context) ([]Recorded, error) {
 	var all []struct {
 		ID                         string
 		Begin, Mitigated, Restored time.Time
@@ -143,7 +165,7 @@ func (r *rehearsal) recorded(ctx context.Context) ([]Recorded, error) {
 		Cause                      string
 		Sure                       float64
 	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, recordedMost)).Decode(&all); err != nil {
+	if err := r.askDeich(ctx, "/api/v1/incidents", &all); err != nil {
 		return nil, err
 	}
 	since := func(t time.Time) *float64 {

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -91,13 +92,19 @@ func (r *rehearsal) run(ctx context.Context, stay func(Finding) error) (f Findin
 		return f, err
 	}
 	var recorded []Recorded
+	gate := ""
 	if r.shielded && r.with == nil {
+		if r.o.gated() {
+			if gate, err = r.gateSays(ctx); err != nil {
+				return f, fmt.Errorf("drill: what its gate is Deich does not say: %w", err)
+			}
+		}
 		if recorded, err = r.recorded(ctx); err != nil {
 			r.notes = append(r.notes, "what Deich recorded is not known: "+err.Error())
 		}
 	}
 	f = r.found()
-	f.Recorded, f.Truth = recorded, r.happened(&f.Attack)
+	f.Gate, f.Recorded, f.Truth = gate, recorded, r.happened(&f.Attack)
 	if stay != nil {
 		return f, stay(f)
 	}
@@ -193,12 +200,40 @@ func (r *rehearsal) startShield(ctx context.Context) error {
 	if id := r.identity; id != nil {
 		args = append(args, "--cert", id.certificate, "--key", id.key)
 	}
+	if r.o.gated() {
+		file, err := r.writeConfig()
+		if err != nil {
+			return err
+		}
+		args = []string{"run", "--config", file}
+	}
 	c, err := launch("deich", r.spec.Pin.Shield, r.o.Binary, args...)
 	if err != nil {
 		return err
 	}
 	r.set(&r.shield, c)
 	return c.ready(ctx, r.target)
+}
+
+// writeConfig says the same as startShield's flags, and that the gate stands at
+// loopback, which Deich takes by itself only where it listens nowhere else.
+func (r *rehearsal) writeConfig() (file string, err error) {
+	site := map[string]any{"origins": []string{"http://" + near(r.inner).String()}}
+	if id := r.identity; id != nil {
+		site["certificate"], site["key"] = id.certificate, id.key
+	}
+	text, err := json.MarshalIndent(map[string]any{
+		"listen": []string{r.box.bindable(r.target)}, "sites": []any{site}, "console": r.console.String(), "status": "off",
+		"data": filepath.Join(r.dir, "deich"), "gate": map[string]any{"mode": r.o.Gate, "interfaces": []string{"lo"}},
+	}, "", "  ")
+	file = filepath.Join(r.dir, "deich.yaml")
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("drill: gate: %w", err)
+	}
+	return file, nil
 }
 
 func (r *rehearsal) set(slot **child, c *child) {
@@ -390,6 +425,7 @@ func (r *rehearsal) found() Finding {
 		Seconds:   reckonSeconds(len(r.spec.Groups), phases, samples, r.sums, r.gauges.rates()),
 		Processes: r.gauges.sums(phases),
 	}
+	r.gauges.fill(f.Seconds)
 	f.Checks, f.Mitigation = reckonChecks(&r.spec, &f)
 	f.Others, f.Interrupts, f.Stolen = r.gauges.rest(phases)
 	if others := f.Others["flood"] + f.Stolen["flood"]; others > othersMost {

@@ -29,7 +29,8 @@ type Skipped struct {
 type Finding struct {
 	Scenario   string     `json:"scenario"`
 	Title      string     `json:"title"`
-	Shield     string     `json:"shield"` // "Deich", "none", or another's name
+	Shield     string     `json:"shield"`         // "Deich", "none", or another's name
+	Gate       string     `json:"gate,omitempty"` // what its gate was, by its own word
 	Seed       uint64     `json:"seed"`
 	Phases     []Phase    `json:"phases"`
 	Capacity   Capacity   `json:"capacity"`
@@ -163,8 +164,12 @@ type Second struct {
 	At      int       `json:"at"`
 	Groups  []Counted `json:"groups"` // as Finding.Groups
 	Begun   int64     `json:"attack_begun"`
+	Come    int64     `json:"attack_come_about"` // as Attack
 	Reached int64     `json:"attack_reached"`
-	Origin  float64   `json:"origin_rate"` // -1: not known
+	Origin  float64   `json:"origin_rate"`      // -1: not known, as below
+	Judged  int       `json:"judged"`           // sources that Deich refuses
+	Shield  float64   `json:"shield_cores"`     // that the shield used
+	Kernel  float64   `json:"interrupts_cores"` // as Finding.Interrupts
 }
 
 // Counted is a group in a second.

@@ -57,7 +57,7 @@ func Behind(ctx context.Context, o Options, s scenarios.Scenario, with *Shield) 
 		if with != nil && box.kind != Namespace {
 			return rep, fmt.Errorf("%w: %s", errOwnNamespace, box.why)
 		}
-		if err := possible(&s, box, !o.Without && with == nil); err != nil {
+		if err := possible(&o, &s, box, !o.Without && with == nil); err != nil {
 			return rep, err
 		}
 		r, err := newRehearsal(&o, box, s, !o.Without)

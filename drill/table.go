@@ -40,8 +40,12 @@ func (r *Report) write(jsonFile, htmlFile string) error {
 
 // writeTable writes what one rehearsal found for a terminal.
 func writeTable(out io.Writer, f Finding) {
+	shield := f.Shield
+	if f.Gate != "" {
+		shield += ", gate: " + f.Gate
+	}
 	fmt.Fprintf(out, "\n%s, shield: %s. The origin can do %.0f searches a second, or %.0f of what users ask for.\n\n",
-		f.Scenario, f.Shield, f.Capacity.Searches, f.Capacity.Mix)
+		f.Scenario, shield, f.Capacity.Searches, f.Capacity.Mix)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "group\tphase\trequests\tsuccess\tserved users\tp50\tp99\tgoodput\tdenied\tmitigated\trecovered\t")
 	for _, g := range f.Groups {
@@ -92,8 +96,8 @@ func writeTable(out io.Writer, f Finding) {
 
 func writeAttack(out io.Writer, f Finding) {
 	if a := f.Attack; a.Sent > 0 {
-		fmt.Fprintf(out, "Attack: %d requests begun, %.0f a second, %d of them written whole; %d not begun in time; %d got the origin's content; at most %d connections open. %s\n",
-			a.Begun(), a.Rate, a.Sent, a.Unsent, a.Reached, a.OpenMost, counts(a.Endings))
+		fmt.Fprintf(out, "Attack: %d requests begun, %.0f a second, %d of them written whole; %d not begun in time; %d got the origin's content; %d of %d connections came about, at most %d open. %s\n",
+			a.Begun(), a.Rate, a.Sent, a.Unsent, a.Reached, a.Come, a.Opened, a.OpenMost, counts(a.Endings))
 	}
 	for _, o := range f.Origin {
 		fmt.Fprintf(out, "At the origin, %s: %.0f requests a second, p50 %.1f ms, p99 %.1f ms by its own clock, %.1f times what they take in peace, at most %d at once.\n",

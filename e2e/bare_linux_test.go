@@ -168,6 +168,8 @@ func TestBare(t *testing.T) {
 		}
 	}
 	says("deich gate", b.must(t, "gate"), "Gate: none: ", "CAP_BPF and CAP_NET_ADMIN")
+	out, errs, _ = b.run(t, "doctor", "--config", "/etc/deich/deich.yaml")
+	says("deich doctor beside it", out+errs, "gate.mode auto finds none here", "the running Deich has none")
 	says("deich top", b.must(t, "top", "--seconds", "1"), "stranger")
 
 	to, nasty, other := hostOf(t, p.users), net.IPv4(127, 0, 0, 66), net.IPv4(127, 0, 0, 67)

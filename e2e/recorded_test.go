@@ -95,11 +95,11 @@ func TestDrillsAreRecordedAsTheyWere(t *testing.T) {
 
 // rehearsed runs one drill, anew where others used the machine meanwhile, and says how
 // many cores they did.
-func rehearsed(t *testing.T, deich binary, scenario string, flood time.Duration, whole bool) (*drill.Finding, []byte, float64) {
+func rehearsed(t *testing.T, deich binary, scenario string, flood time.Duration, whole bool, more ...string) (*drill.Finding, []byte, float64) {
 	t.Helper()
 	for again := 0; ; again++ {
 		file := filepath.Join(t.TempDir(), "report.json")
-		args := []string{"drill", scenario, "--json", file}
+		args := append([]string{"drill", scenario, "--json", file}, more...)
 		if !whole {
 			args = append(args, "--duration", flood.String())
 		}

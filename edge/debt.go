@@ -18,6 +18,7 @@ type debts struct {
 	key   sketch.Key
 	table *sketch.Buckets
 	swept deich.Time
+	turns atomic.Int64 // deich.Time of the latest turn given
 }
 
 // Kinds of debts, which do not add up.
@@ -62,6 +63,21 @@ func (d *debts) take(debtor uint64, now deich.Time, cost, burst time.Duration) b
 	return d.table.Take(debtor, int64(now), cost, burst) == 0
 }
 
+// turn gives how long a connection whose client owes waits before more is read of it:
+// turns are waitEvery apart, of all such connections, so that what many of them send at
+// once is not looked at at once.
+func (d *debts) turn(now deich.Time) time.Duration {
+	for {
+		last := d.turns.Load()
+		at := max(now, deich.Time(last).Add(waitEvery))
+		if wait := at.Sub(now); wait > waitMost {
+			return waitMost
+		} else if d.turns.CompareAndSwap(last, int64(at)) {
+			return wait
+		}
+	}
+}
+
 // sweep keeps the table's time from wrapping. One goroutine calls it.
 func (d *debts) sweep(now deich.Time) {
 	if now.Sub(d.swept) > debtSweep {
@@ -82,6 +98,7 @@ type tab struct {
 // What a debt calls for.
 const (
 	debtBorne = iota // nothing
+	debtWaits        // what it sends is to wait for its turn
 	debtTells        // the connection is to be asked to open nothing more
 	debtEnds         // it is to be closed
 )
@@ -104,6 +121,8 @@ func (t *tab) charge(n int32, now deich.Time) int {
 		return debtEnds
 	case level >= framesToldOf:
 		return debtTells
+	case level >= framesWait:
+		return debtWaits
 	}
 	return debtBorne
 }

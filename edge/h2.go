@@ -34,8 +34,8 @@ func (s *Server) serveH2(ctx context.Context, t *tls.Conn, c *conn, state *tls.C
 // before their answer frameReset each, header blocks in pieces
 // frameContinued, and frames with nothing in them one. Each answer that was given
 // whole repays one, so that those who use a site may cancel a lot. What a connection
-// cannot repay its client owes: at framesToldOf it is asked by GOAWAY to open nothing
-// more, and at framesEnded it is closed.
+// cannot repay its client owes: from framesWait on what it sends waits for its turn, at
+// framesToldOf it is asked by GOAWAY to open nothing more, and at framesEnded it is closed.
 type framed struct {
 	*tls.Conn
 	server *Server
@@ -46,6 +46,7 @@ type framed struct {
 	agreed  bool // and an acknowledgment of those that were sent
 	whole   bool // the last piece of the present header block has begun
 	ended   atomic.Bool
+	owes    atomic.Bool // it was charged since the last read, and its client owes much
 
 	tab    tab
 	slack  atomic.Int32 // frames beside requests that may come for what was asked and given
@@ -66,6 +67,10 @@ func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
 
 // Read gives what the client sent, and ends where it owes too much.
 func (f *framed) Read(p []byte) (int, error) {
+	if f.owes.Load() {
+		f.owes.Store(false)
+		time.Sleep(f.tab.debts.turn(f.server.now()))
+	}
 	n, err := f.Conn.Read(p)
 	if f.conn.trusted {
 		return n, err // others stand behind it
@@ -173,7 +178,10 @@ func (f *framed) charge(n int32) {
 	switch f.tab.charge(n, f.server.now()) {
 	case debtEnds:
 		f.end()
+	case debtWaits:
+		f.owes.Store(true)
 	case debtTells:
+		f.owes.Store(true)
 		f.tell.Store(true)
 		f.trySayGoAway()
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/edge/h2"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -35,8 +36,9 @@ type prober struct {
 	ended   chan struct{}
 	told    atomic.Bool // by GOAWAY
 	code    atomic.Uint32
-	onReset chan uint32 // told of streams that the server resets; nil: not
-	heads   chan uint32 // streams whose answers began
+	onReset chan uint32  // told of streams that the server resets; nil: not
+	heads   chan uint32  // streams whose answers began
+	refused atomic.Int32 // of them, those that were not 200
 }
 
 func probe2(t testing.TB, addr, from string, settings ...http2.Setting) *prober {
@@ -94,6 +96,13 @@ func (p *prober) read() {
 			default:
 			}
 		case *http2.HeadersFrame:
+			b := f.HeaderBlockFragment()
+			if len(b) > 0 && b[0] == 0x20 {
+				b = b[1:] // no table is used
+			}
+			if !bytes.HasPrefix(b, []byte{0x88}) { // :status 200
+				p.refused.Add(1)
+			}
 			select {
 			case p.heads <- f.StreamID:
 			default:
@@ -348,6 +357,19 @@ func TestH2AbuseIsNotItsNeighbours(t *testing.T) {
 	}
 }
 
+// Turns of those who owe are apart from each other, and none is far off.
+func TestTurnsAreApart(t *testing.T) {
+	d, now := newDebts(), deich.Time(1e18)
+	for i := range 1000 {
+		if wait, want := d.turn(now), min(time.Duration(i)*waitEvery, waitMost); wait != want {
+			t.Fatalf("turn %d is in %v, not in %v", i, wait, want)
+		}
+	}
+	if wait := d.turn(now.Add(time.Second)); wait != 0 {
+		t.Errorf("with nobody before it a turn is in %v", wait)
+	}
+}
+
 // TestFraming compares with what golang.org/x/net wrote, whatever pieces it comes in.
 func TestFraming(t *testing.T) {
 	var b bytes.Buffer
@@ -430,80 +452,4 @@ func FuzzFraming(f *testing.F) {
 			t.Errorf("whole %v, in pieces %v", whole, pieces)
 		}
 	})
-}
-
-// What another client notices of all kinds of abuse, by fifty connections each, in turn
-// with peace: told, as it depends on the machine. What sends and the platform share its
-// cores with the server, so a part of it is theirs.
-func TestH2AbuseIsNotNoticed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left out of short runs: sixteen kinds of abuse by fifty connections each")
-	}
-	const (
-		rounds = 2
-		slice  = 300 * time.Millisecond
-	)
-	_, addr := secureFront(t, hello)
-	other := probe2(t, addr, "127.0.0.60")
-	// during gives how long answers took while something went on.
-	during := func(stop <-chan struct{}) (took []time.Duration) {
-		for {
-			select {
-			case <-stop:
-				return took
-			case <-time.After(time.Millisecond):
-			}
-			begun := time.Now()
-			if !other.get() {
-				t.Fatal("the other client was ended")
-			}
-			took = append(took, time.Since(begun))
-		}
-	}
-	at := func(all []time.Duration, percent int) time.Duration {
-		slices.Sort(all)
-		return all[len(all)*percent/100]
-	}
-	peace := func() []time.Duration {
-		over := make(chan struct{})
-		time.AfterFunc(slice, func() { close(over) })
-		return during(over)
-	}
-	peace() // connections to the platform are opened
-	var calm, loud []time.Duration
-	ratios := make(map[string][]float64)
-	for round := range rounds {
-		for i, abuse := range abuses {
-			var probers []*prober // there before: what is asked is what frames do
-			for range 50 {
-				probers = append(probers, probe2(t, addr, fmt.Sprintf("127.0.%d.77", 100+len(abuses)*round+i)))
-			}
-			other.nc.SetDeadline(time.Now().Add(6 * patience))
-			other.fr.WriteWindowUpdate(0, 1<<20) // what it was answered it has read
-			before := peace()
-			over := make(chan struct{})
-			go func() {
-				defer close(over)
-				for end := time.Now().Add(slice); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-					for _, p := range probers {
-						abuse.send(p) // which fails once it is ended
-					}
-				}
-			}()
-			beside := during(over)
-			for _, p := range probers {
-				p.nc.Close()
-			}
-			if len(before) == 0 || len(beside) == 0 {
-				t.Fatalf("%s: %d and %d answers", abuse.name, len(before), len(beside))
-			}
-			calm, loud = append(calm, before...), append(loud, beside...)
-			ratios[abuse.name] = append(ratios[abuse.name], float64(at(beside, 99))/float64(at(before, 99)))
-		}
-	}
-	t.Logf("%d answers in peace, %d beside abuse: p50 %v and %v; p99 %v and %v: %.2f times", len(calm), len(loud),
-		at(calm, 50), at(loud, 50), at(calm, 99), at(loud, 99), float64(at(loud, 99))/float64(at(calm, 99)))
-	for _, abuse := range abuses {
-		t.Logf("  p99 beside %-44s %.2f", abuse.name, ratios[abuse.name])
-	}
 }

@@ -202,6 +202,12 @@ const (
 	frameEvery     = 100 * time.Millisecond
 	frameReset     = 3
 	frameContinued = 2
+	// framesWait is the debt from which on each read of a client's connection that brings
+	// more of it is followed by a wait: turns are waitEvery apart, of all such
+	// connections, and none is longer off than waitMost.
+	framesWait = 100 * frameEvery
+	waitEvery  = time.Millisecond
+	waitMost   = 100 * time.Millisecond
 	// framesToldOf is the debt at which a client's connection is asked to open nothing
 	// more: a hundred streams left at once are well below. At framesEnded it is
 	// closed. A connection that owes less than frameFirst itself is left alone.

@@ -25,6 +25,9 @@ const (
 	None    = "none"
 )
 
+// NotAsked is a Status' Why where no gate was asked for.
+const NotAsked = "it is not asked for"
+
 // Port is one of Deich's own, and where it listens on it.
 type Port struct {
 	At  netip.AddrPort
@@ -200,7 +203,7 @@ func Open(o Options) (*Gate, error) {
 		g.options.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Config.Mode == Off {
-		g.why, g.none = "it is not asked for", true
+		g.why, g.none = NotAsked, true
 		return g, nil
 	}
 	allowed, err := g.allowList()

@@ -22,6 +22,9 @@ func lookGate(_ context.Context, p *patient) []finding {
 		return []finding{standingGate(*p.gate)}
 	}
 	asked := p.settings.Gate
+	if p.gate != nil && p.from == "" && p.gate.Why != gate.NotAsked {
+		asked.Mode = gate.Auto // by a flag: with another mode it would not run
+	}
 	return foreseenGate(asked.Mode, p.running, gate.Foresee(gate.Options{
 		Config: asked, Owner: gateOwner(p.settings.Data), Ports: p.gatePorts(),
 	}))

@@ -42,6 +42,17 @@ func TestDoctorTellsOfTheGate(t *testing.T) {
 			t.Errorf("%s: %s, want %s and %q: %+v", c.name, got, c.states, c.says, all)
 		}
 	}
+	// What a running one was asked for by a flag stands in no file.
+	for why, want := range map[string]bool{"nft: no rights": true, gate.NotAsked: false} {
+		p := &patient{running: true, gate: &gate.Status{Backend: gate.None, Why: why}}
+		told := false
+		for _, f := range lookGate(t.Context(), p) {
+			told = told || strings.Contains(f.Found, "the running Deich has none")
+		}
+		if told != want {
+			t.Errorf("%s: told %v", why, told)
+		}
+	}
 	s := gate.Status{Backend: gate.Native, Why: "it can be had here", Interfaces: []string{"eth0 (native)"}}
 	s.Counts[gate.DropSource].Packets = 12
 	if f := standingGate(s); f.State != stateGood || !strings.Contains(f.Found, "packets dropped: source 12") {

@@ -59,6 +59,7 @@ type drillCommand struct {
 	List      bool          `help:"List the scenarios."`
 	Sim       bool          `help:"Rehearse in virtual time, with a model around the real engine."`
 	Without   bool          `help:"Leave Deich out."`
+	Gate      string        `help:"Give Deich a gate, in the drill's own network namespace: auto, xdp or nft." enum:",off,auto,xdp,nft" default:"" placeholder:"MODE"`
 	Seed      uint64        `help:"Seed of all that is drawn." placeholder:"N"`
 	Duration  time.Duration `help:"Length of the flood." placeholder:"SPAN"`
 	JSON      string        `name:"json" help:"Write the report here." type:"path" placeholder:"FILE"`
@@ -90,7 +91,7 @@ func (c *drillCommand) Run(t *terminal) error {
 	ctx, stop := untilSignal()
 	defer stop()
 	_, err := drill.Run(ctx, drill.Options{
-		Scenarios: c.Scenarios, Without: c.Without, Seed: c.Seed, Duration: c.Duration,
+		Scenarios: c.Scenarios, Without: c.Without, Gate: c.Gate, Seed: c.Seed, Duration: c.Duration,
 		JSON: c.JSON, HTML: c.HTML, Loopback: c.Loopback, Out: t.out,
 	})
 	return interrupted(ctx, err)
@@ -98,8 +99,8 @@ func (c *drillCommand) Run(t *terminal) error {
 
 // simulate runs scenarios in virtual time; the same seed gives the same trace.
 func (c *drillCommand) simulate(t *terminal) error {
-	if c.HTML != "" || c.Without || c.Duration != 0 {
-		return errors.New("drill: --html, --without and --duration are for real drills: leave them out with --sim")
+	if c.HTML != "" || c.Without || c.Gate != "" || c.Duration != 0 {
+		return errors.New("drill: --html, --without, --gate and --duration are for real drills: leave them out with --sim")
 	}
 	all := sim.Strategies()
 	if len(c.Scenarios) > 0 {

@@ -20,7 +20,7 @@ const (
 	RateMax = 10000
 	// ConnectionsMax bounds the attackers' open connections, all attacks together; when all
 	// are open, further requests are not sent and counted as not sent.
-	ConnectionsMax = 6000
+	ConnectionsMax = 8000
 	// SearchesMax bounds what the origin is set to do a second.
 	SearchesMax = 5000
 )

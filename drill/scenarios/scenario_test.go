@@ -8,7 +8,7 @@ import (
 
 // wanted are the scenarios that must exist.
 var wanted = []string{
-	"botnet", "botnet-50x", "botnet-api", "botnet-cookies", "botnet-one-core", "botnet-solver", "cold-start", "conn-flood",
+	"botnet", "botnet-20x-one-core", "botnet-50x", "botnet-50x-one-core", "botnet-api", "botnet-cookies", "botnet-one-core", "botnet-solver", "cold-start", "conn-flood",
 	"flash-crowd", "flash-nat", "flash-read", "get-flood", "login-flood", "nat-mixed", "origin-down", "origin-slow",
 	"post-flood", "pulse", "slow-body", "slowloris", "tls-flood", "v6-rotation",
 }

@@ -135,15 +135,21 @@ func TestWhoDoesNotReadIsBounded(t *testing.T) {
 
 // Requests that are reset while those before still run are let go.
 func TestResetRequestsAreLetGo(t *testing.T) {
-	release := make(chan struct{})
+	began, release := make(chan struct{}, 500), make(chan struct{})
 	var ran sync.WaitGroup
 	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		ran.Add(1)
 		defer ran.Done()
+		began <- struct{}{}
 		<-release
 	})
 	s.StreamsMax = 4
 	c := dial(t, s)
+	for range s.StreamsMax {
+		id := c.open(true, get()...)
+		<-began
+		c.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+	}
 	for range 500 {
 		c.fr.WriteRSTStream(c.open(true, get("x-long", strings.Repeat("x", 5000))...), http2.ErrCodeCancel)
 	}

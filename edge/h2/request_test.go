@@ -173,13 +173,15 @@ func TestBodiesAreWhatWasSaid(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			read := make(chan error, 1)
+			began, read := make(chan struct{}), make(chan error, 1)
 			s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+				close(began)
 				_, err := io.Copy(io.Discard, r.Body)
 				read <- err
 			})
 			c := dial(t, s)
 			id := c.open(false, post("content-length", "5")...)
+			<-began // else nobody would look at it
 			send(c, id)
 			if r := c.answer(id); !r.reset || r.code != http2.ErrCodeProtocol {
 				t.Errorf("%+v", r)

@@ -69,6 +69,14 @@ func (st *stream) resets(code Code) {
 // handle has the request answered.
 func (st *stream) handle(k *handler) {
 	c := st.c
+	c.mu.Lock()
+	if st.err != nil { // reset before anybody looked at it
+		st.done = true
+		c.handled()
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
 	w := &st.answer
 	w.begin(st, k)
 	whole := false
