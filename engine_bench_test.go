@@ -89,3 +89,38 @@ func BenchmarkEnterDone(b *testing.B) {
 		e.Done(at, t, Outcome{Status: 200, Wait: time.Millisecond}, out)
 	}
 }
+
+// BenchmarkDecideRules is the same under pressure with as many rules in force as may
+// be, of five conditions each, of which the request meets all but the last.
+func BenchmarkDecideRules(b *testing.B) {
+	e, at := filled(b)
+	e.origins[0].mu.Lock()
+	e.origins[0].press(at)
+	e.origins[0].mu.Unlock()
+	var traits Traits
+	for i := range traits {
+		traits[i] = uint32(i) + 1
+	}
+	set := new(ruleSet)
+	for n := range rulesMax {
+		l := &liveRule{id: uint32(n) + 1, act: Deny}
+		for column := range 5 {
+			l.conditions = append(l.conditions, Condition{column: uint8(column), Value: traits[column]})
+		}
+		known := newValues(64)
+		known.add(traits[4])
+		l.conditions[4].Compare, l.conditions[4].set = Novel, known
+		l.acting.Store(true)
+		set.live = append(set.live, l)
+	}
+	e.ruling.set.Store(set)
+	b.ReportAllocs()
+	for i := uint32(0); b.Loop(); i++ {
+		at += 1000
+		a := addr4(i * 2654435761 >> 12)
+		r := Request{At: at, Safe: true, Validated: true, Client: a, Peer: a, Traits: traits}
+		if v := e.Decide(&r); v.Rule != 0 {
+			b.Fatal("meets a rule")
+		}
+	}
+}

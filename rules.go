@@ -173,7 +173,10 @@ func (e *Engine) propose(at Time, out *Out) {
 	j := &r.job
 	j.now, j.rate = w.present.gather(j.now[:0], at)
 	j.peace, j.good, j.usual, j.flood = w.peace.all, w.good.all, w.usual, e.flooded()
-	j.settled = w.calm >= usualOver
+	j.settled, j.live, j.held = w.calm >= usualOver, r.set.Load().live, 0
+	for _, l := range j.live {
+		j.held += l.rate
+	}
 	if len(j.now) < sightingsMin || j.rate < excessTimes*j.usual {
 		return
 	}

@@ -31,6 +31,7 @@ const (
 	usualWeighs   = 1    // what a rule meets of the usual counts so much against what it covers
 	usualMost     = .1   // of the usual: what one rule may meet, whoever that is
 	sourceLift    = 3    // times more frequent among what comes from a source now than usual: what a rule says beside it
+	luckOdds      = 1e-5 // less likely than this, among the thousands of conjunctions looked at, is no luck
 	goodToAsk     = 100  // so many known-good sightings, none of them touched, allow a challenge
 	goodToDeny    = 3000 // so many a denial
 	sightingsMin  = 100  // fewer of the present say nothing
@@ -42,9 +43,11 @@ const (
 // of it. It reads what the engine does not change before Adopt.
 type Job struct {
 	now, peace, good []sighting
-	rate, usual      float64 // requests a second: now unexplained, and in peace
-	settled          bool    // what is usual was learned long enough to say where requests come from
-	flood            bool    // the whole was judged to be a flood: target-only rules may do more than pace
+	live             []*liveRule // in force
+	held             float64     // requests a second that meet them
+	rate, usual      float64     // requests a second: now unexplained, and in peace
+	settled          bool        // what is usual was learned long enough to say where requests come from
+	flood            bool        // the whole was judged to be a flood: target-only rules may do more than pace
 }
 
 // Rules is what a Job found.
@@ -110,6 +113,12 @@ func (b bitset) less(a bitset) {
 	}
 }
 
+func (b bitset) more(a bitset) {
+	for i := range b {
+		b[i] |= a[i]
+	}
+}
+
 func (b bitset) fill(n int) {
 	for i := range n {
 		b.set(i)
@@ -123,16 +132,27 @@ type search struct {
 	excess           float64 // requests a second
 	items            []item
 	left, leftPeace  bitset // not covered yet
-	leftGood         bitset
-	touched          int // known-good sightings that chosen rules touch
+	chosen           []chosen
+	touched          bitset  // known-good that the rules of this pass touch, those in force included
+	leftGood         bitset  // the others
+	burden           float64 // how many are touched, with those that by luck are not among them
+	each             float64 // known-good sightings a client
+}
+
+// chosen is a rule in force, or one that was found.
+type chosen struct {
+	denies bool
+	ok     bitset
+	lucky  float64 // known-good that by luck are not among them
 }
 
 // Run finds the rules. It may run beside everything else.
 func (j *Job) Run() Rules {
+	j.explain()
 	out := Rules{Good: len(j.good), job: j}
 	s := &search{Job: j, excess: j.rate - j.usual}
 	out.Excess = max(s.excess, 0)
-	if len(j.now) < sightingsMin || s.excess <= 0 || len(j.good) < goodToAsk {
+	if len(j.now) < sightingsMin || j.rate < excessTimes*j.usual || s.excess <= coverEnough*j.held || len(j.good) < goodToAsk {
 		return out
 	}
 	s.perNow = j.rate / float64(len(j.now))
@@ -140,19 +160,37 @@ func (j *Job) Run() Rules {
 		s.perPeace = j.usual / float64(len(j.peace))
 	}
 	s.collect()
-	s.left, s.leftPeace, s.leftGood = newBitset(len(j.now)), newBitset(len(j.peace)), newBitset(len(j.good))
+	s.left, s.leftPeace = newBitset(len(j.now)), newBitset(len(j.peace))
 	s.left.fill(len(j.now))
 	s.leftPeace.fill(len(j.peace))
-	s.leftGood.fill(len(j.good))
+	s.each = float64(len(j.good)) / float64(clients(j.good))
+	for _, l := range j.live {
+		var parts []bitset
+		for i := range l.conditions {
+			parts = append(parts, s.knows(&l.conditions[i]))
+		}
+		s.choose(l.act, parts)
+	}
 	for _, most := range [...]float64{collateralMax, suspectMax} {
 		s.cover(most, &out)
 	}
 	return out
 }
 
+// explain leaves out what came just before a rule in force was found, and meets it: it
+// would be found again, in other words.
+func (j *Job) explain() {
+	all, live := len(j.now), ruleSet{j.live}
+	j.now = slices.DeleteFunc(j.now, func(s sighting) bool { return live.match(&s.traits) != nil })
+	if all > 0 {
+		j.rate *= float64(len(j.now)) / float64(all)
+	}
+}
+
 // cover takes rules, the best first, as long as there is excess left and the
 // known-good allow it.
 func (s *search) cover(most float64, out *Rules) {
+	s.weigh(most)
 	for len(out.Found) < rulesAJob {
 		rest := s.excessOf(s.left.count(), s.leftPeace.count())
 		if rest < coverEnough*s.excess {
@@ -163,13 +201,94 @@ func (s *search) cover(most float64, out *Rules) {
 			return
 		}
 		s.simplify(&c, most)
-		out.Found = append(out.Found, s.found(&c, most))
+		f := s.found(&c, most)
+		out.Found = append(out.Found, f)
 		out.Covered += c.excess / s.excess
-		s.touched += c.good
 		s.left.less(c.now)
 		s.leftPeace.less(c.peace)
-		s.leftGood.less(c.ok)
+		s.choose(f.Act, s.oks(c.parts))
+		s.weigh(most)
 	}
+}
+
+// oks gives the known-good that meet each of some items.
+func (s *search) oks(parts []int) (all []bitset) {
+	for _, p := range parts {
+		all = append(all, s.items[p].ok)
+	}
+	return all
+}
+
+// choose takes down what a rule that acts so touches of the known-good.
+func (s *search) choose(act Act, parts []bitset) {
+	ok := slices.Clone(parts[0])
+	for _, p := range parts[1:] {
+		ok.and(p, ok)
+	}
+	s.chosen = append(s.chosen, chosen{act == Deny, ok, s.lucky(parts, ok.count())})
+}
+
+// weigh sums up what is touched already, by the rules that deny and, where a pass may
+// touch more, by all: the bound is one for all rules, those in force included.
+func (s *search) weigh(most float64) {
+	s.touched, s.burden = newBitset(len(s.good)), 0
+	for _, c := range s.chosen {
+		if c.denies || most > collateralMax {
+			s.touched.more(c.ok)
+			s.burden += c.lucky
+		}
+	}
+	s.burden += float64(s.touched.count())
+	s.leftGood = newBitset(len(s.good))
+	s.leftGood.fill(len(s.good))
+	s.leftGood.less(s.touched)
+}
+
+// lucky gives how many more of the known-good than the n that do would meet all parts,
+// if each part were as frequent among those that meet the others as it is among all. A
+// search among thousands of conjunctions finds some that by luck none meets. Where luck
+// can explain it, those that were spared count as met; where it cannot, the parts do
+// not come together in people, and that is what sets the flood apart. Luck has it with
+// clients: all that one does is alike.
+func (s *search) lucky(parts []bitset, n int) float64 {
+	if len(parts) < 2 {
+		return 0
+	}
+	expected, others := 0., newBitset(len(s.good))
+	for i := range parts {
+		others.fill(len(s.good))
+		met := 0
+		for k := range parts {
+			if k != i {
+				met = others.and(parts[k], others)
+			}
+		}
+		expected = max(expected, float64(met)*float64(parts[i].count())/float64(len(s.good)))
+	}
+	if expected <= float64(n) || poisson(int(float64(n)/s.each), expected/s.each) < luckOdds {
+		return 0
+	}
+	return expected - float64(n)
+}
+
+// clients is how many there are.
+func clients(all []sighting) (n int) {
+	who := make([]uint32, len(all))
+	for i := range all {
+		who[i] = all[i].who
+	}
+	slices.Sort(who)
+	return len(slices.Compact(who))
+}
+
+// poisson is how likely at most n are where so many are expected.
+func poisson(n int, expected float64) (p float64) {
+	term := math.Exp(-expected)
+	for k := 1; k <= n+1; k++ {
+		p += term
+		term *= expected / float64(k)
+	}
+	return p
 }
 
 // candidate is a conjunction under consideration.
@@ -208,12 +327,10 @@ func (s *search) best(most float64) (best candidate, found bool) {
 					continue
 				}
 				d := s.extend(&c, i, beamWidth, &next)
-				if d == nil || !s.feasible(d, most) {
+				if d == nil || found && (d.gain <= best.gain*moreForLess || d.gain <= best.gain) || !s.feasible(d, most) {
 					continue
 				}
-				if !found || d.gain > best.gain*moreForLess && d.gain > best.gain {
-					best, found = s.keep(d), true
-				}
+				best, found = s.keep(d), true
 			}
 		}
 		if len(next) == 0 {
@@ -299,9 +416,28 @@ func (s *search) feasible(c *candidate, most float64) bool {
 		return false
 	}
 	if len(s.good) < goodToDeny {
-		return s.touched+c.good == 0
+		return c.good == 0
 	}
-	return upper(s.touched+c.good, len(s.good)) <= most
+	burden := s.burden + float64(c.good)
+	if upper(burden, len(s.good)) > most {
+		return false
+	}
+	all := c.good
+	if len(s.chosen) > 0 {
+		all = s.meet(c.parts)
+	}
+	return upper(burden+s.lucky(s.oks(c.parts), all), len(s.good)) <= most
+}
+
+// meet counts the known-good that meet all of some items.
+func (s *search) meet(parts []int) int {
+	ok := newBitset(len(s.good))
+	ok.fill(len(s.good))
+	n := 0
+	for _, p := range parts {
+		n = ok.and(s.items[p].ok, ok)
+	}
+	return n
 }
 
 // narrows says whether what a rule says beside where requests come from is what
@@ -358,7 +494,7 @@ func (s *search) speaksOfClient(c *candidate) bool {
 // how much is known to be good.
 func (s *search) found(c *candidate, most float64) Found {
 	f := Found{Act: Deny, Share: min(c.excess/s.excess, 1), Rate: float64(c.now.count()) * s.perNow, Hits: c.good,
-		Collateral: upper(c.good, len(s.good))}
+		Collateral: upper(float64(c.good)+s.lucky(s.oks(c.parts), s.meet(c.parts)), len(s.good))}
 	client := s.speaksOfClient(c)
 	for _, p := range c.parts {
 		f.Conditions = append(f.Conditions, s.items[p].cond)
@@ -374,8 +510,8 @@ func (s *search) found(c *candidate, most float64) Found {
 
 // upper is the 95 % upper bound of a share of which n in all were seen
 // (Poisson, by Wilson and Hilferty's approximation).
-func upper(n, all int) float64 {
-	k := float64(n + 1)
+func upper(n float64, all int) float64 {
+	k := n + 1
 	return k * math.Pow(1-1/(9*k)+1.645/(3*math.Sqrt(k)), 3) / float64(all)
 }
 
@@ -392,18 +528,26 @@ func (s *search) collect() {
 	}
 	for i := range s.items {
 		it := &s.items[i]
-		it.now, it.peace, it.ok = meets(&it.cond, s.now), meets(&it.cond, s.peace), meets(&it.cond, s.good)
-		switch columns[it.cond.column].first {
-		case TraitCookie, TraitReuse:
-			// The good have passes and open connections; people like them who come for the
-			// first time have neither.
-			it.ok.fill(len(s.good))
-		case TraitASN, TraitCountry:
+		it.now, it.peace, it.ok = meets(&it.cond, s.now), meets(&it.cond, s.peace), s.knows(&it.cond)
+		if first := columns[it.cond.column].first; first == TraitASN || first == TraitCountry {
 			// What came before a file told of networks may have come from there.
 			it.peace.untold(s.peace, columns[it.cond.column])
-			it.ok.untold(s.good, columns[it.cond.column])
 		}
 	}
+}
+
+// knows gives the known-good that may meet a condition.
+func (s *search) knows(c *Condition) bitset {
+	b := meets(c, s.good)
+	switch columns[c.column].first {
+	case TraitCookie, TraitReuse:
+		// The good have passes and open connections; people like them who come for the
+		// first time have neither.
+		b.fill(len(s.good))
+	case TraitASN, TraitCountry:
+		b.untold(s.good, columns[c.column])
+	}
+	return b
 }
 
 // untold adds those of which the column cannot be told.

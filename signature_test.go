@@ -3,6 +3,7 @@ package deich
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -258,9 +259,16 @@ func TestSourcesNeedHistory(t *testing.T) {
 
 // A flood from one operator's networks in one country, between people who live
 // there: whatever it is like, no rule speaks of where it comes from alone, and
-// what is denied is next to none of those people's. Where what is known is from
-// before operators could be told, none speaks of operators at all.
+// what is denied is next to none of those people's, however few known-good there are
+// to hold it against. Where what is known is from before operators could be told,
+// none speaks of operators at all.
 func TestNoRuleOfAnOperatorAlone(t *testing.T) {
+	for _, history := range []int{4000, 8000} {
+		t.Run(strconv.Itoa(history), func(t *testing.T) { noRuleOfAnOperatorAlone(t, history) })
+	}
+}
+
+func noRuleOfAnOperatorAlone(t *testing.T, history int) {
 	const operator, country = 9, 2 // as in crowdOf.one
 	there := func(t *Traits) { t[TraitASN], t[TraitCountry] = operator, country }
 	for _, c := range []struct {
@@ -290,7 +298,7 @@ func TestNoRuleOfAnOperatorAlone(t *testing.T) {
 						t[TraitASN], t[TraitCountry] = 0, 0
 					}
 				}
-				j := &Job{now: append(users.many(1000, nil), bots...), peace: users.many(8000, before), good: users.many(8000, before),
+				j := &Job{now: append(users.many(1000, nil), bots...), peace: users.many(history, before), good: users.many(history, before),
 					rate: 2500, usual: 500, settled: past != "young", flood: flood}
 				var deny ruleSet
 				for _, f := range j.Run().Found {
@@ -316,6 +324,35 @@ func TestNoRuleOfAnOperatorAlone(t *testing.T) {
 					t.Errorf("%s, %s, flood %v: %.2f %% of the operator's own users met", c.name, past, flood, 100*met)
 				}
 			}
+		}
+	}
+}
+
+// TestLuckIsNoEvidence: of parts that are frequent by themselves and never came
+// together among a few known-good, luck is an explanation where those are few clients,
+// and none where they are many.
+func TestLuckIsNoEvidence(t *testing.T) {
+	for _, c := range []struct {
+		clients uint32
+		lucky   bool
+	}{{100, true}, {4000, false}} {
+		s := &search{Job: &Job{good: make([]sighting, 4000)}}
+		a, b := newBitset(4000), newBitset(4000)
+		for i := range s.good {
+			s.good[i].who = uint32(i) % c.clients
+			switch i % 10 { // a tenth has the one, a tenth the other, nobody both
+			case 3:
+				a.set(i)
+			case 7:
+				b.set(i)
+			}
+		}
+		s.each = 4000 / float64(clients(s.good))
+		if got := s.lucky([]bitset{a, b}, 0); got != 0 != c.lucky || c.lucky && got != 40 {
+			t.Errorf("%d clients: %v of them spared by luck", c.clients, got)
+		}
+		if got := s.lucky([]bitset{a}, a.count()); got != 0 {
+			t.Errorf("one part alone: %v spared by luck", got)
 		}
 	}
 }

@@ -119,6 +119,9 @@ func newRun(s Scenario, seed uint64) (*run, error) {
 			return nil, fmt.Errorf("sim: scenario %q: %w", s.Name, err)
 		}
 		r.engine = e
+		if s.Crowd {
+			e.ExpectCrowd(deich.Time(r.floodEnd))
+		}
 		r.places.slots = make([]held, e.Slots())
 		r.events.push(r.starts, evTick, 0, 0)
 		r.calm.memory = e.MemoryBytes()

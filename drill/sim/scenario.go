@@ -25,6 +25,7 @@ type Scenario struct {
 	Attacks []Attack      `json:"attacks,omitempty"`
 	Reload  time.Duration `json:"reload,omitempty"` // the policy is swapped each so long
 	Dark    bool          `json:"dark,omitempty"`   // neither TLS nor networks can be told
+	Crowd   bool          `json:"crowd,omitempty"`  // people have announced a crowd for the flood phase
 	Truth   []deich.Cause `json:"truth,omitempty"`  // what a judge who saw everything might call it; empty: not asked
 	Expect  []Bound       `json:"expect,omitempty"`
 }

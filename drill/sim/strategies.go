@@ -76,6 +76,8 @@ func tools() []Scenario {
 	login.Rate, login.Sources = 1500, 2000
 	dark := studied("one-tool-dark", "One tool, where neither TLS nor networks can be told", named, search)
 	dark.Dark = true
+	announced := studied("one-tool-announced", "One program, in the minute for which a crowd was announced", named, search)
+	announced.Crowd = true
 	shift := search
 	shift.Shift = time.Second
 	pulses := search
@@ -90,6 +92,7 @@ func tools() []Scenario {
 	return []Scenario{
 		studied("one-tool", "One program searches", named, search),
 		dark,
+		announced,
 		studied("one-tool-hosted", "The same from 300 machines in few networks, with lasting connections", named, few),
 		studied("one-tool-cookie", "The same with a cookie of the platform's name and lasting connections", named, shy),
 		studied("tools-4", "Four programs, each with an aim of its own", named, mix(4, 3000)...),
@@ -125,8 +128,12 @@ func liars() []Scenario {
 	miss.Rate = 900
 	anyMiss := from("miss", Mimic, AimMissAny)
 	anyMiss.Rate = 900
-	// Whoever looks like everyone else is for admission. What rules there are ask for a proof, and of few.
-	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .015}, {"", Rules, 0, 6}, {"newcomers", First, 0, 6}}
+	posing := studied("mimics-announced", "A browser of its own for each source, in the minute for which a crowd was announced", nil, mimic)
+	posing.Crowd = true
+	// Whoever looks like everyone else is for admission. What rules there are ask for a proof, and of few;
+	// a browser that many have is cut into three to seven pieces, as seeds go.
+	few := []Bound{{"known", Success, .99, 0}, {"known", Refusals, 0, .001}, {"", Touched, 0, .015}, {"", Rules, 0, 8}, {"newcomers", First, 0, 6}}
+	posing.Expect = append(slices.Clone(few), Bound{"", RightCause, 0, 10}) // the announcement speaks against it, until more does for it
 	return []Scenario{
 		studied("liar", "Browsers' headers over one program's TLS", named, from("liar", Liar, AimSearch)),
 		studied("tls-pool", "Browsers' headers over forty forged handshakes, half with cookies", named, pool, half),
@@ -138,6 +145,7 @@ func liars() []Scenario {
 		studied("popular-browser", "The commonest browser, whole", few, from("popular", Popular, AimSearch)),
 		studied("minority-browser", "A rare browser, whole, so that its users be blamed", few, from("minority", Minority, AimSearch)),
 		studied("mimics", "A browser of its own for each source, browsing as people do", few, mimic),
+		posing,
 		studied("mimics-lazy", "The same without cookies, a new connection each", admitted, lazy),
 		studied("mimics-search", "The same, searching only, at little more than the origin can do", few, costly),
 	}
