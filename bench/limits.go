@@ -6,8 +6,9 @@ import "time"
 const (
 	// roundsDefault is how often each contender is measured, roundsMax the most.
 	roundsDefault, roundsMax = 3, 15
-	// warmFor passes before a trial counts, measureFor is what counts of it.
-	warmFor    = 1500 * time.Millisecond
+	// warmFor passes before a trial counts, measureFor is what counts of it. In the first
+	// seconds a heap is touched for the first time, which costs much in a virtual machine.
+	warmFor    = 3 * time.Second
 	measureFor = 3 * time.Second
 	// orderWithin is how long a flood may take until its sources are refused at
 	// accept; later, the trial is an error.
