@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // body reads what the client sends behind a request's header.
@@ -110,6 +111,7 @@ func (b *body) discard() error {
 	case b.left >= discardMost:
 		return errTooMuch
 	}
+	b.x.c.waits(time.Now().Add(discardFor)) // nobody works on it any more: who sends slowly holds nobody up
 	p := b.x.c.server.scratch()
 	defer b.x.c.server.recycle(p)
 	buf := p.body[:cap(p.body)]

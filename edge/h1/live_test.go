@@ -479,6 +479,36 @@ func TestContinue(t *testing.T) {
 	c.over()
 }
 
+// Who is refused and goes on sending a byte at a time gets its answer, and holds
+// nothing for longer than discardFor.
+func TestRefusedAndSlow(t *testing.T) {
+	v := serve(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+	})})
+	c := v.dial()
+	c.say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+	heard := make(chan int, 1)
+	go func() {
+		status, _ := c.hear()
+		heard <- status
+	}()
+	each := time.NewTicker(100 * time.Millisecond)
+	defer each.Stop()
+	for late := time.After(4 * discardFor); ; {
+		select {
+		case status := <-heard:
+			if status != http.StatusTooManyRequests {
+				t.Fatalf("it was told %d", status)
+			}
+			return
+		case <-each.C:
+			_, _ = c.Write([]byte("x"))
+		case <-late:
+			t.Fatal("it holds its connection, and has no answer")
+		}
+	}
+}
+
 // An answer that is given before the request has come whole arrives, although the
 // client sends on.
 func TestEarlyAnswer(t *testing.T) {
