@@ -168,11 +168,18 @@ func floodTrial(ctx context.Context, b *bench, c contender) (trial, error) {
 	})
 }
 
+var answeredSources = sources(3, floodSources)
+
+// answeredLeast is the part that must be refused with an answer.
+const answeredLeast = .95
+
+func answered(t *tally) float64 { return t.share("429") }
+
 // answeredTrial keeps every source far over its budget. From each of Deich's
 // somebody with a pass was served before: then it does not refuse the source as
 // a whole, but goes on to answer each request.
 func answeredTrial(ctx context.Context, b *bench, c contender) (trial, error) {
-	return b.eachTrial(ctx, c, sources(3, floodSources), true, .95, func(t *tally) float64 { return t.share("429") })
+	return b.eachTrial(ctx, c, answeredSources, true, answeredLeast, answered)
 }
 
 // acceptTrial floods until the sources themselves are refused.
@@ -188,24 +195,28 @@ func (b *bench) eachTrial(ctx context.Context, c contender, from []netip.Addr, k
 	refused func(*tally) float64,
 ) (trial, error) {
 	return b.loopTrial(ctx, c, originRate, func(s *stand) (plan, error) {
-		if known {
-			for _, a := range from {
-				if err := s.befriend(a); err != nil {
-					return plan{}, err
-				}
-			}
-		}
-		return plan{
-			to: s.addr, sources: from, connections: eachConnections, each: true,
-			request: tool(s.addr, true), warm: warmFor, measure: measureFor,
-			warmUntil: recently(refused, enough),
-		}, nil
+		return eachPlan(s, from, known, enough, refused)
 	}, func(t *tally, m *metered) (float64, error) {
 		if got := refused(t); got < enough {
 			return 0, fmt.Errorf("only %.1f %% were refused as meant: %v", 100*got, t.outcomes)
 		}
 		return m.perRequest(t.total()), nil
 	})
+}
+
+func eachPlan(s *stand, from []netip.Addr, known bool, enough float64, refused func(*tally) float64) (plan, error) {
+	if known {
+		for _, a := range from {
+			if err := s.befriend(a); err != nil {
+				return plan{}, err
+			}
+		}
+	}
+	return plan{
+		to: s.addr, sources: from, connections: eachConnections, each: true,
+		request: tool(s.addr, true), warm: warmFor, measure: measureFor,
+		warmUntil: recently(refused, enough),
+	}, nil
 }
 
 // recently asks whether nearly all of what came in the last quarter of a second

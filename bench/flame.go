@@ -16,11 +16,16 @@ import (
 
 const flameUsage = `bench flame BINARY CONTEST FILE.svg
 samples BINARY (with its symbols: go build ./cmd/deich) by perf while it answers
-the contest http1 or h2, and draws where its CPU went`
+the contest http1, h2 or answered, and draws where its CPU went`
+
+var flameTitles = map[string]string{
+	"http1": "Where the CPU of a proxied request goes, HTTP/1.1", "h2": "Where the CPU of a proxied request goes, TLS and HTTP/2",
+	"answered": "Where the CPU of a refusal with an answer goes, a connection each",
+}
 
 // flame samples one binary under one contest's load and writes a flame graph.
 func flame(ctx context.Context, args []string) error {
-	if len(args) != 3 || args[1] != "http1" && args[1] != "h2" {
+	if len(args) != 3 || flameTitles[args[1]] == "" {
 		return errors.New(flameUsage)
 	}
 	b, err := newBench(args[0], 1)
@@ -38,8 +43,7 @@ func flame(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	title := "Where the CPU of a proxied request goes, " + map[string]string{"http1": "HTTP/1.1", "h2": "TLS and HTTP/2"}[args[1]]
-	svg, err := root.draw(title)
+	svg, err := root.draw(flameTitles[args[1]])
 	if err != nil {
 		return err
 	}
@@ -48,7 +52,11 @@ func flame(ctx context.Context, args []string) error {
 
 // sample gives perf's stacks of the proxy.
 func (b *bench) sample(ctx context.Context, name string) (said []byte, err error) {
-	s, err := b.open(ctx, contender{name: "Deich", peer: peerDeich, tls: name == "h2"}, 0)
+	rate := 0
+	if name == "answered" {
+		rate = originRate
+	}
+	s, err := b.open(ctx, contender{name: "Deich", peer: peerDeich, tls: name == "h2"}, rate)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +66,19 @@ func (b *bench) sample(ctx context.Context, name string) (said []byte, err error
 		"-p", strconv.Itoa(s.proxy.cmd.Process.Pid), "-o", data, "--", "sleep", strconv.Itoa(int(flameFor/time.Second)))
 	begin := func() error { return record.Start() }
 	end := func() error { return record.Wait() }
-	if name == "http1" {
-		err = flameHTTP1(ctx, s, begin, end)
-	} else {
+	switch name {
+	case "h2":
 		err = flameH2(s, begin, end)
+	case "answered":
+		var p plan
+		if p, err = eachPlan(s, answeredSources, true, answeredLeast, answered); err == nil {
+			err = flameLoop(ctx, p, begin, end)
+		}
+	default:
+		var p plan
+		if p, err = peacePlan(s); err == nil {
+			err = flameLoop(ctx, p, begin, end)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -73,13 +90,9 @@ func (b *bench) sample(ctx context.Context, name string) (said []byte, err error
 	return said, nil
 }
 
-func flameHTTP1(ctx context.Context, s *stand, begin, end func() error) error {
-	p, err := peacePlan(s)
-	if err != nil {
-		return err
-	}
+func flameLoop(ctx context.Context, p plan, begin, end func() error) error {
 	p.ctx, p.begin, p.end, p.measure = ctx, begin, end, flameFor
-	_, err = p.run()
+	_, err := p.run()
 	return err
 }
 

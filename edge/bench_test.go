@@ -351,7 +351,7 @@ func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string 
 		b.Fatal(err)
 	}
 	s.listeners = append(s.listeners, l)
-	s.accepting.Go(func() { s.serveOn(l, nil) })
+	s.accepting.Go(func() { s.serveOn(b.Context(), l) })
 	return l.Addr().String()
 }
 

@@ -125,6 +125,9 @@ func (c *cache) look(rd *reading, buf []byte) (alone deich.Time) {
 	rd.now = c.now()
 	rd.key = appendKey(buf, rd.st.scheme(rd.r), rd.r.Host, rd.r)
 	if rd.site.cache == cacheWitnessed {
+		if !c.store.knows(rd.key) {
+			return 0 // what the request looks like need not be read
+		}
 		if p, ok := c.printsOf(rd); ok {
 			rd.entry = c.store.witnessed(rd.key, p, rd.now)
 		}

@@ -87,6 +87,14 @@ func (s *store) find(key []byte, h http.Header) (e *entry, names []string, alone
 	return r.variant(h), names, r.alone
 }
 
+// knows says whether anything was noted of what a key stands for.
+func (s *store) knows(key []byte) bool {
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.table[string(key)] != nil
+}
+
 func (r *resource) variant(h http.Header) *entry {
 	var buf [256]byte
 	for _, e := range r.variants {

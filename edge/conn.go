@@ -22,10 +22,9 @@ var errJudged = errors.New("edge: connection of a judged source")
 // adds what that server has no word for: the stalling of judged sources, and a
 // deadline for writes that moves with progress.
 type conn struct {
-	tcp    *net.TCPConn
-	direct *direct // to it and from it
-	set    *conns
-	index  int // in set.open, under set.mu; -1: not in it
+	sock  accepted // what it is read from and written to
+	set   *conns
+	index int // in set.open, under set.mu; -1: not in it
 
 	peer    netip.Addr // the other end
 	trusted bool       // a configured proxy
@@ -63,13 +62,15 @@ type conn struct {
 	held    int        // what the kernel held, then
 }
 
-func newConn(tcp *net.TCPConn, set *conns, peer netip.Addr, trusted bool) *conn {
-	c := &conn{tcp: tcp, direct: newDirect(tcp), set: set, index: -1, peer: peer, trusted: trusted, debtor: set.debts.debtor(peer)}
-	if trusted && set.proxy {
+func newConn(set *conns) *conn { return &conn{set: set, index: -1} }
+
+// from says who the other end is, once it is accepted.
+func (c *conn) from(peer netip.Addr, trusted func(netip.Addr) bool) {
+	c.peer, c.trusted, c.debtor = peer, trusted(peer), c.set.debts.debtor(peer)
+	if c.trusted && c.set.proxy {
 		c.announce = new(announced)
 	}
-	c.waited(set.now())
-	return c
+	c.waited(c.set.now())
 }
 
 // connKey finds the conn in a request's context.
@@ -108,7 +109,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 func (c *conn) receive(p []byte) (int, error) {
 	if c.announce != nil {
-		n, err := c.announce.read(c.tcp, p)
+		n, err := c.announce.read(&c.sock, p)
 		if errors.Is(err, errProxyHeader) {
 			c.set.silentBy.Store(&c.peer)
 			c.set.silent.Add(1)
@@ -117,7 +118,7 @@ func (c *conn) receive(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	n, err := c.direct.Read(p)
+	n, err := c.sock.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
@@ -134,7 +135,13 @@ func (c *conn) receive(p []byte) (int, error) {
 
 // Write hands p to the client. It may take as long as it takes, as long as the
 // client takes writeLeast in every writeWindow.
-func (c *conn) Write(p []byte) (int, error) {
+func (c *conn) Write(p []byte) (int, error) { return c.write(p, false) }
+
+// WriteLast is Write for what is followed by Close: its end may leave with that of the
+// connection, in one segment.
+func (c *conn) WriteLast(p []byte) (int, error) { return c.write(p, true) }
+
+func (c *conn) write(p []byte, last bool) (int, error) {
 	if c.judged.Load() {
 		return 0, errJudged
 	}
@@ -148,10 +155,10 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.stale.Store(false)
 		c.openWindow(now)
 	}
-	n, err := c.direct.Write(p)
+	n, err := c.sock.send(p, last)
 	for n < len(p) && errors.Is(err, os.ErrDeadlineExceeded) && c.progressed(n) {
 		var m int
-		m, err = c.direct.Write(p[n:])
+		m, err = c.sock.send(p[n:], last)
 		n += m
 	}
 	c.written.Add(int64(n))
@@ -186,7 +193,7 @@ func (c *conn) openWindow(now time.Time) {
 	if outer := c.outer.Load(); outer != 0 && outer < deadline.UnixNano() {
 		deadline = time.Unix(0, outer)
 	}
-	c.tcp.SetWriteDeadline(deadline)
+	c.sock.SetWriteDeadline(deadline)
 }
 
 // progressed says, at the end of a window in the middle of a write, whether the
@@ -208,7 +215,7 @@ func (c *conn) progressed(n int) bool {
 }
 
 // moved is how much the client has taken of what was handed to the kernel.
-func (c *conn) moved() int64 { return c.written.Load() - int64(unsent(c.tcp)) }
+func (c *conn) moved() int64 { return c.written.Load() - int64(c.sock.unsent()) }
 
 // lookDue says whether it is time to look at whether a connection that waits for
 // its next request has taken the answer to the last one. One that has is not looked
@@ -228,7 +235,7 @@ func (c *conn) lookDue(now deich.Time) bool {
 func (c *conn) leavesIt(now deich.Time) bool {
 	since, before := c.waiting.Load(), c.held
 	first := since != c.lookFor
-	c.look, c.lookFor, c.held = now, since, unsent(c.tcp)
+	c.look, c.lookFor, c.held = now, since, c.sock.unsent()
 	return !first && c.held > 0 && before-c.held < writeLeast
 }
 
@@ -241,23 +248,23 @@ func (c *conn) Close() error {
 	}
 	if !c.judged.Load() {
 		c.set.remove(c)
-		return c.tcp.Close()
+		return c.sock.Close()
 	}
-	c.tcp.SetReadDeadline(time.Unix(1, 0)) // ends the server's own read
-	c.tcp.SetReadBuffer(stalledBuffer)
+	c.sock.SetReadDeadline(time.Unix(1, 0)) // ends the server's own read
+	c.sock.SetReadBuffer(stalledBuffer)
 	c.working()
 	if c.set.stalled.park(c.set.now(), c) {
 		return nil
 	}
 	c.set.remove(c)
-	return reset(c.tcp)
+	return c.sock.reset()
 }
 
 // judge ends the connection from within: nothing more is read or written, and
 // closing it stalls it.
 func (c *conn) judge() {
 	c.judged.Store(true)
-	c.tcp.SetReadDeadline(time.Unix(1, 0))
+	c.sock.SetReadDeadline(time.Unix(1, 0))
 }
 
 // source is who the connection is from, as far as the connection itself tells.
@@ -271,20 +278,20 @@ func (c *conn) source() netip.Addr {
 // abort resets the connection at once, from any goroutine.
 func (c *conn) abort() {
 	c.closed.Store(true)
-	reset(c.tcp)
+	c.sock.reset()
 }
 
 // CloseWrite ends what is sent, and leaves reading open.
-func (c *conn) CloseWrite() error { return c.tcp.CloseWrite() }
+func (c *conn) CloseWrite() error { return c.sock.CloseWrite() }
 
 // LocalAddr gives this end.
-func (c *conn) LocalAddr() net.Addr { return c.tcp.LocalAddr() }
+func (c *conn) LocalAddr() net.Addr { return c.sock.LocalAddr() }
 
 // RemoteAddr gives the other end, which may be a proxy.
-func (c *conn) RemoteAddr() net.Addr { return c.tcp.RemoteAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
 
 // SyscallConn gives the socket, to ask the kernel about it.
-func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.tcp.SyscallConn() }
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.sock.SyscallConn() }
 
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error {
@@ -299,7 +306,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.judged.Load() && c.closed.Load() {
 		return nil
 	}
-	return c.tcp.SetReadDeadline(t)
+	return c.sock.SetReadDeadline(t)
 }
 
 // SetWriteDeadline sets a deadline beside the one that moves with progress; the
@@ -311,5 +318,5 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	}
 	c.outer.Store(t.UnixNano())
 	c.stale.Store(true)
-	return c.tcp.SetWriteDeadline(t)
+	return c.sock.SetWriteDeadline(t)
 }

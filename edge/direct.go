@@ -25,18 +25,11 @@ type direct struct {
 	out way
 }
 
-// way is one direction.
-type way struct {
-	step func(fd uintptr) (done bool) // made once: it would be an allocation a call
-	p    []byte
-	n    int
-	err  error
-}
-
 func newDirect(tcp *net.TCPConn) *direct {
 	d := &direct{TCPConn: tcp}
 	d.raw, d.err = tcp.SyscallConn()
-	d.in.step, d.out.step = d.receive, d.send
+	d.out.sends = true
+	d.in.step, d.out.step = d.in.try, d.out.try
 	return d
 }
 
@@ -56,6 +49,16 @@ func (d *direct) Write(p []byte) (int, error) {
 	return d.out.take(p, d.raw.Write)
 }
 
+// way is one direction.
+type way struct {
+	sends bool
+	more  bool                         // what is sent may leave with what follows
+	step  func(fd uintptr) (done bool) // try, made once: it would be an allocation a call
+	p     []byte
+	n     int
+	err   error
+}
+
 // take goes p's way, waiting where there is nothing to read, or no room, until the
 // deadline in force.
 func (w *way) take(p []byte, wait func(func(uintptr) bool) error) (int, error) {
@@ -67,9 +70,16 @@ func (w *way) take(p []byte, wait func(func(uintptr) bool) error) (int, error) {
 	return w.n, err
 }
 
+// try goes as far as it can at present; false says that it has to wait.
+func (w *way) try(fd uintptr) bool {
+	if w.sends {
+		return w.send(fd)
+	}
+	return w.receive(fd)
+}
+
 // receive reads once; false says that nothing has come.
-func (d *direct) receive(fd uintptr) bool {
-	w := &d.in
+func (w *way) receive(fd uintptr) bool {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&w.p[0])), uintptr(len(w.p)), 0, 0, 0)
 		switch {
@@ -89,11 +99,14 @@ func (d *direct) receive(fd uintptr) bool {
 }
 
 // send writes as much as there is room for; false says that some is left.
-func (d *direct) send(fd uintptr) bool {
-	w := &d.out
+func (w *way) send(fd uintptr) bool {
+	flags := uintptr(unix.MSG_NOSIGNAL)
+	if w.more {
+		flags |= unix.MSG_MORE
+	}
 	for w.n < len(w.p) {
 		rest := w.p[w.n:min(len(w.p), w.n+directBytes)]
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)), unix.MSG_NOSIGNAL, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)), flags, 0, 0)
 		switch {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:

@@ -60,6 +60,9 @@ func (s *conns) short(now deich.Time) bool {
 	return s.empties.until.Load() > int64(now) || s.handshakes.short()
 }
 
+// wary says that it is worth looking, before anything else, whether who connects is still there.
+func (s *conns) wary() bool { return s.orders.held.Load() > 0 || s.short(s.now()) }
+
 // overdrawn says, while accepts are short, whether a source has had its share of them:
 // one address a little, its network (IPv4: a /24; IPv6: a /48) sixteen times that. From
 // where somebody was served before there may come eight times as many.

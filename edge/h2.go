@@ -195,7 +195,7 @@ func (f *framed) end() {
 	f.tell.Store(true)
 	f.trySayGoAway()
 	f.server.abusedBy(f.conn.peer)
-	f.conn.tcp.SetReadDeadline(time.Unix(1, 0)) // ends a read that waits
+	f.conn.sock.SetReadDeadline(time.Unix(1, 0)) // ends a read that waits
 }
 
 // abusedBy notes a connection that was ended for what its client owes.

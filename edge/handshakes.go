@@ -149,7 +149,7 @@ func (c *conn) shake() error {
 	if !c.trusted {
 		row = s.rowOf(c.peer)
 	}
-	if hungUp(c.tcp) {
+	if c.sock.hungUp() {
 		c.left.Store(true)
 		return errNoHandshake
 	}
@@ -161,7 +161,7 @@ func (c *conn) shake() error {
 		c.shaken()
 		return errNoHandshake
 	}
-	if hungUp(c.tcp) {
+	if c.sock.hungUp() {
 		c.left.Store(true)
 		c.shaken()
 		return errNoHandshake

@@ -56,7 +56,7 @@ func TestWhoLeftWaitsForNoTurn(t *testing.T) {
 	c := (<-got).(*conn)
 	defer c.Close()
 	nc.Close()
-	for end := time.Now().Add(patience); !hungUp(c.tcp); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !c.sock.hungUp(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("its end is not seen")
 		}

@@ -31,34 +31,29 @@ func listen(ctx context.Context, a listenAddr, set *conns, trusted func(netip.Ad
 		return nil, fmt.Errorf("edge: listen: %w", err)
 	}
 	tcp := l.(*net.TCPListener)
-	return &listener{tcp: tcp, conns: set, trusted: trusted, secured: a.scheme == "https", sieve: sieve{tcp: tcp}, malformed: malformed}, nil
+	s, err := newSieve(tcp)
+	if err != nil {
+		tcp.Close()
+		return nil, fmt.Errorf("edge: listen: %w", err)
+	}
+	return &listener{tcp: tcp, conns: set, trusted: trusted, secured: a.scheme == "https", sieve: s, malformed: malformed}, nil
 }
 
 // Accept gives the next connection that may stay.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		tcp, sifted, err := l.next()
-		if err != nil {
+		c := newConn(l.conns)
+		if err := l.sieve.accept(l, &c.sock); err != nil {
 			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 				l.conns.exhausted()
 			}
 			return nil, err
 		}
-		if c := l.admit(tcp, sifted); c != nil {
+		if c.from(c.sock.remote.Addr(), l.trusted); l.conns.add(c) {
 			return c, nil
 		}
+		c.sock.reset()
 	}
-}
-
-// next accepts one; while orders are in force, or accepts are short, through the sieve.
-func (l *listener) next() (tcp *net.TCPConn, sifted bool, err error) {
-	if (l.conns.orders.held.Load() > 0 || l.conns.short(l.conns.now())) && l.sieve.begin() {
-		tcp, err = l.sieve.accept(l)
-		return tcp, true, err
-	}
-	l.sieve.rest()
-	tcp, err = l.tcp.AcceptTCP()
-	return tcp, false, err
 }
 
 // refuses says whether a source may not come in now, and counts that it came.
@@ -87,21 +82,6 @@ func (l *listener) left(peer netip.Addr) {
 	if l.conns.empty(peer) {
 		l.malformed(peer)
 	}
-}
-
-func (l *listener) admit(tcp *net.TCPConn, sifted bool) *conn {
-	addr, _ := tcp.RemoteAddr().(*net.TCPAddr)
-	peer := addr.AddrPort().Addr().Unmap().WithZone("")
-	if !sifted && l.refuses(peer) {
-		reset(tcp)
-		return nil
-	}
-	c := newConn(tcp, l.conns, peer, l.trusted(peer))
-	if !l.conns.add(c) {
-		reset(tcp)
-		return nil
-	}
-	return c
 }
 
 // Close stops accepting.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -31,9 +32,9 @@ type announced struct {
 
 // read takes the header at the first call, under the read deadline that stands,
 // and gives what came behind it. With n == 0 and no error the caller is to read.
-func (a *announced) read(tcp *net.TCPConn, p []byte) (n int, err error) {
+func (a *announced) read(from io.Reader, p []byte) (n int, err error) {
 	if !a.done {
-		if err := a.take(tcp); err != nil {
+		if err := a.take(from); err != nil {
 			return 0, err
 		}
 	}
@@ -44,10 +45,10 @@ func (a *announced) read(tcp *net.TCPConn, p []byte) (n int, err error) {
 	return n, nil
 }
 
-func (a *announced) take(tcp *net.TCPConn) error {
+func (a *announced) take(from io.Reader) error {
 	buf := make([]byte, 0, proxyHeaderMax)
 	for {
-		n, err := tcp.Read(buf[len(buf):cap(buf)])
+		n, err := from.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if n > 0 {
 			used, client, perr := parseProxy(buf)

@@ -14,14 +14,19 @@ import (
 )
 
 // serveOn takes connections until l is closed.
-func (s *Server) serveOn(l *listener, secured *tls.Config) {
+func (s *Server) serveOn(ctx context.Context, l *listener) {
 	pause := time.Duration(0)
 	for {
 		nc, err := l.Accept()
 		if err == nil {
 			pause = 0
 			s.serving.Add(1)
-			go s.serveConn(nc.(*conn), l.secured, secured)
+			each := handed{nc.(*conn), l.secured}
+			select {
+			case s.handed <- each: // somebody rests
+			default:
+				go s.serveEach(ctx, each)
+			}
 			continue
 		}
 		if s.ending.Load() || errors.Is(err, net.ErrClosed) {
@@ -33,8 +38,30 @@ func (s *Server) serveOn(l *listener, secured *tls.Config) {
 	}
 }
 
+// handed is a connection that somebody is to serve.
+type handed struct {
+	c      *conn
+	secure bool
+}
+
+// serveEach serves one connection after the other: a goroutine that has served one has a
+// stack that is large enough for the next. At most restingMax wait for one, until ctx ends.
+func (s *Server) serveEach(ctx context.Context, next handed) {
+	for more := true; more; {
+		s.serveConn(next.c, next.secure)
+		if more = s.resting.Add(1) <= restingMax; more {
+			select {
+			case next = <-s.handed:
+			case <-ctx.Done():
+				more = false
+			}
+		}
+		s.resting.Add(-1)
+	}
+}
+
 // serveConn serves one connection until it ends, or is a tunnel's.
-func (s *Server) serveConn(c *conn, secure bool, secured *tls.Config) {
+func (s *Server) serveConn(c *conn, secure bool) {
 	ctx := guard.ConnContext(withConn(context.Background(), c), c)
 	nc, taken := net.Conn(c), false
 	defer func() {
@@ -49,7 +76,7 @@ func (s *Server) serveConn(c *conn, secure bool, secured *tls.Config) {
 	}()
 	var state *tls.ConnectionState
 	if secure {
-		t := tls.Server(c, secured)
+		t := tls.Server(c, s.tls)
 		nc = t
 		if state = s.handshake(ctx, t, c); state == nil {
 			return

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -75,6 +76,9 @@ type Server struct {
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
 	serving   atomic.Int64 // connections, by TCP; without those that are tunnels
+	handed    chan handed  // to a goroutine that rests
+	resting   atomic.Int64 // goroutines
+	tls       *tls.Config
 	accepting sync.WaitGroup
 	ending    atomic.Bool
 }
@@ -92,7 +96,7 @@ func New(o Options) (*Server, error) {
 	if o.Origins == 0 {
 		o.Origins = o.Config.OriginGroups()
 	}
-	s := &Server{options: o, now: o.Now, log: o.Log}
+	s := &Server{options: o, now: o.Now, log: o.Log, handed: make(chan handed)}
 	if s.now == nil {
 		s.now = clock()
 	}
@@ -257,9 +261,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.running.Go(func() { s.house(ctx) })
 	s.running.Go(func() { s.access.run() })
 	s.running.Go(func() { s.cache.run(ctx, func(err error) { s.log.Error("cache", "alarm", err) }) })
-	secured := s.tlsConfig()
+	s.tls = s.tlsConfig()
 	for _, l := range s.listeners {
-		s.accepting.Go(func() { s.serveOn(l, secured) })
+		s.accepting.Go(func() { s.serveOn(ctx, l) })
 	}
 	if s.quic != nil {
 		for _, socket := range s.quic.sockets {

@@ -1,115 +1,79 @@
 package edge
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// sieve accepts while orders are in force, or accepts are short. The standard library makes an
-// object of every connection, asks the kernel for its ends and has it watched
-// before anyone can say from whom it is. Here what is refused costs an accept,
-// an option and a close; what stays costs a little more than usual. One
-// goroutine accepts; close may come from any.
+// sieve accepts. The standard library makes an object of every connection, asks the
+// kernel for its ends and has it watched before anyone can say from whom it is.
+// Here what is refused costs an accept, an option and a close, and what stays is
+// watched once it has to wait. One goroutine accepts; close may come from any.
 type sieve struct {
-	tcp *net.TCPListener
-
-	mu     sync.Mutex
-	file   *os.File // the listening socket under a descriptor of its own; nil: at rest
-	raw    syscall.RawConn
-	closed bool
+	file *os.File // the listening socket under a descriptor of its own
+	raw  syscall.RawConn
 }
 
-// begin makes ready to accept; false says that the usual way is to be taken.
-func (s *sieve) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil || s.closed {
-		return !s.closed
-	}
-	f, err := s.tcp.File()
+func newSieve(tcp *net.TCPListener) (sieve, error) {
+	f, err := tcp.File()
 	if err != nil {
-		return false
+		return sieve{}, err
 	}
 	raw, err := f.SyscallConn()
+	if err == nil {
+		// Every connection inherits it (tcp(7)): small answers are not to wait for larger ones.
+		failed := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) })
+		err = errors.Join(failed, err)
+	}
 	if err != nil {
 		f.Close()
-		return false
+		return sieve{}, err
 	}
-	s.file, s.raw = f, raw
-	return true
-}
-
-// rest gives the descriptor back once there are no orders any more.
-func (s *sieve) rest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file != nil {
-		s.file.Close()
-		s.file, s.raw = nil, nil
-	}
+	return sieve{f, raw}, nil
 }
 
 // close ends an accept that waits, and every later one.
-func (s *sieve) close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.rest()
-}
+func (s sieve) close() { s.file.Close() }
 
-// accept gives the next connection that is not refused.
-func (s *sieve) accept(l *listener) (*net.TCPConn, error) {
-	s.mu.Lock()
-	raw := s.raw
-	s.mu.Unlock()
-	if raw == nil {
-		return nil, net.ErrClosed
-	}
-	fd, failed := -1, error(nil)
-	if err := raw.Read(func(from uintptr) (done bool) {
-		fd, done, failed = sift(int(from), l)
+// accept gives the next connection that is not refused, in a.
+func (s sieve) accept(l *listener, a *accepted) error {
+	fd, from, failed := -1, netip.AddrPort{}, error(nil)
+	if err := s.raw.Read(func(at uintptr) (done bool) {
+		fd, from, done, failed = sift(int(at), l)
 		return done
 	}); err != nil {
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
 	if failed != nil {
-		return nil, failed
+		return failed
 	}
-	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, err
-	}
-	tcp := c.(*net.TCPConn)
-	tcp.SetKeepAlive(false) // as for all others
-	return tcp, nil
+	return a.accept(fd, from)
 }
 
 // sift accepts until one may stay. Done is false when there is none at present.
-func sift(from int, l *listener) (fd int, done bool, err error) {
+func sift(at int, l *listener) (fd int, from netip.AddrPort, done bool, err error) {
 	for {
-		fd, addr, err := acceptOne(from)
+		fd, from, err := acceptOne(at)
 		switch err {
 		case 0:
 		case unix.EAGAIN:
-			return -1, false, nil
+			return -1, from, false, nil
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		default:
-			return -1, true, err
+			return -1, from, true, err
 		}
-		if !l.refuses(addr) {
-			if !goneFrom(fd, l.secured) {
-				return fd, true, nil
+		if peer := from.Addr(); !l.refuses(peer) {
+			if !l.conns.wary() || !goneFrom(fd, l.secured) {
+				return fd, from, true, nil
 			}
-			l.left(addr)
+			l.left(peer)
 		}
 		resetOne(fd)
 	}
@@ -120,21 +84,29 @@ func sift(from int, l *listener) (fd int, done bool, err error) {
 // monitor looked every 20 µs whether the call still took, and handed the processor on,
 // for a quarter of what a refusal cost; and unix.Accept4 asks the kernel for each
 // connection's protocol.
-func acceptOne(from int) (fd int, peer netip.Addr, err unix.Errno) {
+func acceptOne(at int) (fd int, from netip.AddrPort, err unix.Errno) {
 	var a unix.RawSockaddrAny
 	size := uint32(unsafe.Sizeof(a))
-	r, _, err := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(from), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)),
+	r, _, err := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(at), uintptr(unsafe.Pointer(&a)), uintptr(unsafe.Pointer(&size)),
 		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if err != 0 {
-		return -1, peer, err
+		return -1, from, err
 	}
 	switch a.Addr.Family {
 	case unix.AF_INET:
-		peer = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&a)).Addr)
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&a))
+		from = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), hostOrder(sa.Port))
 	case unix.AF_INET6:
-		peer = netip.AddrFrom16((*unix.RawSockaddrInet6)(unsafe.Pointer(&a)).Addr).Unmap()
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a))
+		from = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), hostOrder(sa.Port))
 	}
-	return int(r), peer, 0
+	return int(r), from, 0
+}
+
+// hostOrder reads a port as the kernel writes it, its higher byte first.
+func hostOrder(port uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&port))
+	return uint16(b[0])<<8 | uint16(b[1])
 }
 
 func resetOne(fd int) {

@@ -7,8 +7,20 @@ import "net"
 // sieve is the usual way here.
 type sieve struct{ tcp *net.TCPListener }
 
-func (*sieve) begin() bool { return false }
-func (*sieve) rest()       {}
-func (*sieve) close()      {}
+func newSieve(tcp *net.TCPListener) (sieve, error) { return sieve{tcp}, nil }
 
-func (s *sieve) accept(*listener) (*net.TCPConn, error) { return s.tcp.AcceptTCP() }
+func (sieve) close() {}
+
+func (s sieve) accept(l *listener, a *accepted) error {
+	for {
+		tcp, err := s.tcp.AcceptTCP()
+		if err != nil {
+			return err
+		}
+		a.of(tcp)
+		if !l.refuses(a.remote.Addr()) {
+			return nil
+		}
+		a.reset()
+	}
+}

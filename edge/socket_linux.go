@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"net"
 	"syscall"
 	"unsafe"
 
@@ -20,13 +19,9 @@ func filesLimit() int {
 
 // unsent is how many bytes the kernel holds that the other end has not taken
 // (SIOCOUTQ, tcp(7)).
-func unsent(tcp *net.TCPConn) int {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return 0
-	}
+func (a *accepted) unsent() int {
 	n := 0
-	raw.Control(func(fd uintptr) {
+	a.control(func(fd uintptr) {
 		if v, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
 			n = v
 		}
@@ -35,15 +30,13 @@ func unsent(tcp *net.TCPConn) int {
 }
 
 // hungUp says that the other end has closed.
-func hungUp(tcp *net.TCPConn) bool {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
+func (a *accepted) hungUp() bool {
+	n := 0
+	if a.control(func(fd uintptr) {
+		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 0)
+	}) != nil {
 		return true
 	}
-	n := 0
-	raw.Control(func(fd uintptr) {
-		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 0)
-	})
 	return n > 0
 }
 

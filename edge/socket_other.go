@@ -2,19 +2,16 @@
 
 package edge
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 // filesLimit cannot be asked here in one way for all systems.
 func filesLimit() int { return filesDefault }
 
 // unsent is not known here: whatever the kernel took counts as taken.
-func unsent(*net.TCPConn) int { return 0 }
+func (*accepted) unsent() int { return 0 }
 
 // hungUp cannot be asked without reading.
-func hungUp(*net.TCPConn) bool { return false }
+func (*accepted) hungUp() bool { return false }
 
 // probe cannot ask here; a connection that was closed is found out by use.
 type probe struct{}

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"net"
 	"net/netip"
 	"sync"
 
@@ -83,11 +82,4 @@ func containsAny(prefixes []netip.Prefix, a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// reset closes a connection so that the other end is told by RST and the
-// kernel keeps nothing of it.
-func reset(tcp *net.TCPConn) error {
-	tcp.SetLinger(0)
-	return tcp.Close()
 }

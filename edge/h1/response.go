@@ -286,7 +286,11 @@ func (w *response) emit(p []byte, end bool) error {
 			out = append(w.appendTrailer(append(out, "0\r\n"...)), "\r\n"...)
 		}
 	}
-	if len(out) > 0 {
+	switch {
+	case len(out) == 0:
+	case end && w.closes:
+		w.writeLast(out)
+	default:
 		w.write(out)
 	}
 	buf.head = out[:0]
@@ -299,6 +303,19 @@ func (w *response) write(b []byte) {
 		return
 	}
 	if _, w.failed = w.x.life.c.Write(b); w.failed != nil {
+		w.x.end()
+	}
+}
+
+// writeLast is write for the last of a connection. One that knows of it lets it leave
+// together with its end.
+func (w *response) writeLast(b []byte) {
+	c, knows := w.x.life.c.nc.(interface{ WriteLast([]byte) (int, error) })
+	if !knows || w.failed != nil {
+		w.write(b)
+		return
+	}
+	if _, w.failed = c.WriteLast(b); w.failed != nil {
 		w.x.end()
 	}
 }
