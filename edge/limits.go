@@ -262,8 +262,8 @@ const (
 	acceptNetwork = 16
 	acceptKnown   = 8
 
-	// restingMax is how many goroutines that have served a connection wait for another;
-	// one more ends, and the next connection begins with a new one.
+	// restingMax is how many goroutines that have served a connection wait for another, for a
+	// second at most; one more ends, and the next connection begins with a new one.
 	restingMax = 128
 	// acceptPause is how long accepts rest after one that failed, as where no file is left;
 	// twice as long each time, at most acceptPauseMost.

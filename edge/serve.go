@@ -45,18 +45,31 @@ type handed struct {
 }
 
 // serveEach serves one connection after the other: a goroutine that has served one has a
-// stack that is large enough for the next. At most restingMax wait for one, until ctx ends.
+// stack that is large enough for the next. At most restingMax wait for one, until dismiss
+// or ctx ends them.
 func (s *Server) serveEach(ctx context.Context, next handed) {
 	for more := true; more; {
 		s.serveConn(next.c, next.secure)
 		if more = s.resting.Add(1) <= restingMax; more {
 			select {
 			case next = <-s.handed:
+				more = next.c != nil
 			case <-ctx.Done():
 				more = false
 			}
 		}
 		s.resting.Add(-1)
+	}
+}
+
+// dismiss ends the goroutines that rest: once a second, so that none is left after a flood.
+func (s *Server) dismiss() {
+	for range s.resting.Load() {
+		select {
+		case s.handed <- handed{}:
+		default:
+			return
+		}
 	}
 }
 

@@ -283,6 +283,7 @@ func (s *Server) house(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
+			s.dismiss()
 			s.conns.tick(s.options.Config.Timeouts.ReadHeader.Duration)
 			if n := s.conns.silent.Swap(0); n > 0 {
 				s.log.Warn("edge: a trusted proxy did not begin with a PROXY protocol header", "proxy", s.conns.silentBy.Load(), "connections", n)
