@@ -21,7 +21,7 @@ type origin struct {
 	called   atomic.Int64  // the waiting room has called whoever came before this
 	wait     atomic.Int64  // how long a newcomer to the waiting room will wait
 
-	newcomers atomic.Int64 // lottery: cost units left for strangers who could prove themselves
+	newcomers atomic.Int64 // lottery: 1/lotUnits of cost left for strangers who could prove themselves
 	programs  atomic.Int64 // the same for those who cannot
 
 	arrived [RanksMax]atomic.Uint32 // cost of what asked for a place since the last tick, by rank
@@ -133,6 +133,7 @@ const (
 	episodeQuiet = time.Minute
 	newcomerPart = .03             // of capacity, for strangers who could prove themselves
 	programPart  = .5              // of what is left, for strangers who cannot
+	lotUnits     = 64              // of a unit of cost: a small origin gives one lot in many ticks
 	callAfter    = 3 * time.Second // in a flood, from the first request to the first call
 	callSoon     = time.Second     // the same where nothing speaks for a flood yet
 	guessMore    = .02             // a tick, of capacity, while the origin is not full

@@ -200,15 +200,13 @@ func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint
 	switch {
 	case stranger && r.Kind == Page && r.Safe:
 		if draw(&o.newcomers, cost) {
-			v.Reason = Lottery
-			return v
+			return drew(v)
 		}
 		v.Cut = max(v.Cut, rankProven)
 		return e.turn(r, o, v, addr, Unproven)
 	case stranger:
 		if draw(&o.programs, cost) {
-			v.Reason = Lottery
-			return v
+			return drew(v)
 		}
 		v.Cut = max(v.Cut, rankAddress)
 		return e.turn(r, o, v, addr, BelowCut)
@@ -217,11 +215,18 @@ func (e *Engine) weighed(r *Request, o *origin, s standing, v Verdict, addr uint
 		// The lots are for who came under the pressure: a flood that holds passes of
 		// before would draw them all.
 		if v.Tier != Stranger && !s.age && draw(&o.newcomers, cost) {
-			v.Reason = Lottery
-			return v
+			return drew(v)
 		}
 		return e.turn(r, o, v, addr, BelowCut)
 	}
+	return v
+}
+
+// drew is the verdict on who drew a lot. It puts him above the cut line: in a
+// queue that is full of who proved himself or came a minute earlier he would be
+// displaced at once, and the lot would be worth nothing.
+func drew(v Verdict) Verdict {
+	v.Reason, v.Rank = Lottery, max(v.Rank, min(v.Cut+1, RanksMax-1))
 	return v
 }
 

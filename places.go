@@ -29,7 +29,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	sl := &o.slab.slots[n]
 	sl.addr, sl.cred, sl.pass, sl.asking = addr, cred, pass, askingHash(addr, r)
 	sl.stranger = v.Tier == Stranger
-	sl.known = v.Rank >= rankAddress && v.Reason != Called
+	sl.known = v.Rank >= rankAddress && v.Reason != Called && v.Reason != Lottery
 	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
 	sl.principal = uint16(principal % uint64(len(o.shares)))
 	t := e.ticket(i, n, sl.gen)

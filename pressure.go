@@ -173,16 +173,20 @@ func (o *origin) drawCut(dt float64) {
 
 // drawLots fills the lottery for strangers: a small part of capacity for those
 // who could prove themselves instead, half of what is left for those who could
-// not. Unused lots lapse.
+// not. Unused lots lapse; what the last one cost above what was left is owed.
 func (o *origin) drawLots(dt float64) {
 	capacity := max(o.capacity, costOne)
-	o.newcomers.Store(int64(newcomerPart * capacity * dt))
-	o.programs.Store(int64(programPart * max(capacity-o.proven, newcomerPart*capacity) * dt))
+	fill := func(lots *atomic.Int64, cost float64) {
+		lots.Store(min(lots.Load(), 0) + int64(cost*lotUnits))
+	}
+	fill(&o.newcomers, newcomerPart*capacity*dt)
+	fill(&o.programs, programPart*max(capacity-o.proven, newcomerPart*capacity)*dt)
 }
 
 // draw takes a lot if one is left.
 func draw(lots *atomic.Int64, cost uint16) bool {
-	return lots.Add(-int64(cost)) > -int64(cost)
+	n := int64(cost) * lotUnits
+	return lots.Load() > 0 && lots.Add(-n) > -n
 }
 
 // callAfter is how long whoever comes to the waiting room waits at least.

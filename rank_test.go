@@ -135,3 +135,53 @@ func TestPassesSeenFromAnAddress(t *testing.T) {
 		t.Errorf("a thousand passes are taken for %d, want %d", n, passesMany)
 	}
 }
+
+// TestLotIsAPlace: who drew a lot stands above the cut line, where a queue full
+// of others does not displace him, and counts as known for nothing.
+func TestLotIsAPlace(t *testing.T) {
+	e := engineOf(t, Policy{})
+	o := &e.origins[0]
+	o.press(noon)
+	o.capacity = 1000 * costOne
+	o.drawLots(1)
+	o.cut.Store(60)
+	for _, r := range []Request{
+		{At: noon, Client: addr4(1), Safe: true},
+		{At: noon, Client: addr4(2), Safe: true, Kind: API},
+		{At: noon, Client: addr4(3), Safe: true, Pass: Pass{ID: 1, First: noon, Earned: Proved}},
+	} {
+		v := e.Decide(&r)
+		if v.Act != Allow || v.Reason != Lottery || v.Rank != 61 || v.Cut != 60 {
+			t.Errorf("%+v: %+v", r, v)
+		}
+		ticket, _, _ := e.Enter(noon, &r, v, NewOut())
+		if o.slab.slots[ticket.Slot()].known {
+			t.Errorf("%+v: known by a lot", r)
+		}
+	}
+	old := Request{At: noon, Client: addr4(4), Safe: true, Pass: Pass{ID: 2, First: noon.Add(-10 * time.Second)}}
+	if v := e.Decide(&old); v.Act != Wait || v.Reason != BelowCut {
+		t.Errorf("a pass of before drew a lot: %+v", v)
+	}
+}
+
+// TestLotsAreTheirPart: also where one costs more than a tick gives.
+func TestLotsAreTheirPart(t *testing.T) {
+	for _, capacity := range []float64{.2, 1, 30, 1000} { // requests a tick
+		o := &origin{}
+		o.capacity = max(capacity*costOne, costOne)
+		o.proven = o.capacity
+		drawn := 0
+		const ticks = 10000
+		for range ticks {
+			o.drawLots(1)
+			for draw(&o.newcomers, costOne) {
+				drawn++
+			}
+		}
+		want := newcomerPart * o.capacity / costOne * ticks
+		if float64(drawn) < .98*want-1 || float64(drawn) > 1.02*want+1 {
+			t.Errorf("capacity %v: %d lots, expected about %.0f", capacity, drawn, want)
+		}
+	}
+}
