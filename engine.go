@@ -155,7 +155,13 @@ func (e *Engine) Decide(r *Request) Verdict {
 		signs.again.Add(1)
 	}
 	e.comesBack(r, s, signs, addr, asking)
-	if l := e.met(r, o, s, addr); l != nil {
+	l, doubted := e.met(r, o, s, addr)
+	switch {
+	case doubted:
+		v.Rank = min(v.Rank, rankDoubted)
+	case l == nil:
+		e.watch.look(r, addr, e.key[0])
+	default:
 		if l.act != Wait {
 			signs.ruled.Add(1)
 		}
@@ -166,8 +172,6 @@ func (e *Engine) Decide(r *Request) Verdict {
 			v.Rule = l.id
 			return e.observe(e.ruled(r, o, v, addr, l))
 		}
-	} else {
-		e.watch.look(r, addr, e.key[0])
 	}
 	o.asked.Add(uint64(cost))
 	v.good = e.good(r, s)

@@ -13,6 +13,7 @@ import (
 const (
 	rankProgram   = 14  // a stranger that no page can be shown to
 	rankStranger  = 16  // a stranger's browser
+	rankDoubted   = 39  // a pass of not long before whose request meets a rule
 	rankProven    = 40  // a pass minted under pressure
 	rankAddress   = 41  // an address that was served before: counts as a pass half as old
 	rankHolds     = 43  // a credential that was accepted before

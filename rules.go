@@ -73,6 +73,8 @@ type liveRule struct {
 	cost    atomic.Uint64 // of what met it here, in sixteenths of an average request
 	known   atomic.Uint64
 	proven  atomic.Uint64
+	young   atomic.Uint64 // with a pass of before the pressure, of clients that are not known
+	asks    atomic.Bool   // it denies no more, and asks for a proof: some of those hold passes
 	sources [sourceBitmap / 64]atomic.Uint64
 
 	counted uint64 // hits as of the last tick
@@ -103,8 +105,16 @@ func (s *ruleSet) match(t *Traits) *liveRule {
 	return nil
 }
 
+// does is what it does now.
+func (r *liveRule) does() Act {
+	if r.act == Deny && r.asks.Load() {
+		return Challenge
+	}
+	return r.act
+}
+
 // note counts a request that met the rule.
-func (r *liveRule) note(addr uint64, cost uint16, known, proven bool) (n uint64) {
+func (r *liveRule) note(addr uint64, cost uint16, known, proven, young bool) (n uint64) {
 	n = r.hits.Add(1)
 	r.cost.Add(uint64(cost))
 	switch {
@@ -112,6 +122,8 @@ func (r *liveRule) note(addr uint64, cost uint16, known, proven bool) (n uint64)
 		r.known.Add(1)
 	case proven:
 		r.proven.Add(1)
+	case young:
+		r.young.Add(1)
 	}
 	bit := addr >> 40 % sourceBitmap
 	if w := &r.sources[bit/64]; w.Load()&(1<<(bit%64)) == 0 {
@@ -260,6 +272,11 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 		cost := l.cost.Load()
 		l.load += min(1, .2*dt) * (float64(cost-l.spent)/dt - l.load)
 		l.spent = cost
+		// Those may be people, or bots that came early. Who has no pass is to be
+		// able to prove that he is the former.
+		if young := l.young.Load(); young > humanHits && float64(young) > humanPart*float64(hits) {
+			l.asks.Store(true)
+		}
 		kind, gone := e.fate(l, at, capacity, fits)
 		if gone {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
@@ -329,7 +346,7 @@ func (e *Engine) Rules(at Time) []Rule {
 }
 
 func (l *liveRule) view(at Time) Rule {
-	return Rule{ID: l.id, Act: l.act, Conditions: l.conditions, Shadow: !l.acting.Load(), Since: l.since, Until: l.until,
+	return Rule{ID: l.id, Act: l.does(), Conditions: l.conditions, Shadow: !l.acting.Load(), Since: l.since, Until: l.until,
 		Share: l.found.Share, Collateral: l.found.Collateral, Good: l.good, Rate: l.rate, Hits: l.hits.Load(), Known: l.known.Load(),
 		Sources: l.from(), Left: l.until.Sub(at)}
 }
@@ -367,36 +384,39 @@ func (r *ruling) met(id uint32, n uint64) {
 // met gives the rule that a request meets and is not exempt from; nil for
 // none. Known clients are exempt, and so is whoever has proven to be a person
 // since, or was called by the waiting room. Where people with passes share an
-// address, it makes nobody known: a flood may come from it too.
-func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) *liveRule {
+// address, it makes nobody known: a flood may come from it too. A pass of not
+// long before exempts, too, but is doubted: bots may have come early for it.
+func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) (_ *liveRule, doubted bool) {
 	set := e.ruling.set.Load()
 	if len(set.live) == 0 {
-		return nil
+		return nil, false
 	}
-	proven := r.Pass.ID != 0
+	pass := r.Pass.ID != 0
 	known := s.tier == Partner || e.trusted(r, s) && (!s.here || e.past.passes(addr, r.At) == 0)
 	if known {
 		e.ruling.aged.Add(1)
 	}
 	l := set.match(&r.Traits)
 	if l == nil {
-		return nil
+		return nil, false
 	}
-	n := l.note(addr, o.cost(r.Route), known && !s.here, proven) // an address alone takes no rule back
+	n := l.note(addr, o.cost(r.Route), known && !s.here, pass && !s.age, pass) // an address alone takes no rule back
 	switch {
-	case known, proven,
+	case pass && !known:
+		return nil, s.age && r.Pass.Account == 0 && l.act != Wait && l.acting.Load()
+	case known,
 		r.Place != 0 && Time(r.Place) <= Time(o.called.Load()) && e.mayShow(r, addr),
 		n%canaryPart == 0 && l.acting.Load():
-		return nil
+		return nil, false
 	}
-	return l
+	return l, false
 }
 
 // ruled is the verdict on a request that meets a rule. A browser is shown a
 // page all the same, until it has left too many of them unanswered: whoever is
 // a person proves it, and is exempt.
 func (e *Engine) ruled(r *Request, o *origin, v Verdict, addr uint64, l *liveRule) Verdict {
-	if l.act == Deny {
+	if l.does() == Deny {
 		if debt := e.owe(r, o, addr, debtRuled, l.id); debt > debtMuch || r.Kind != Page || !r.Safe {
 			v.Act, v.Reason, v.RetryAfter = Deny, ByRule, retryRuled
 			return v

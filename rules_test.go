@@ -46,6 +46,59 @@ func TestRulesThatAreNotNeededEnd(t *testing.T) {
 	}
 }
 
+// A pass that bots may have come early for exempts from a rule and ranks no
+// higher than one of the flood's time; who is known, has an account or came
+// since is not doubted. A denial that meets such passes asks for a proof.
+func TestPassesOfShortlyBeforeAreDoubted(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin})
+	began := Time(time.Hour)
+	out := NewOut()
+	e.Tick(began, out)
+	at := began.Add(time.Hour) // known is who was here for an eighth of that
+	l := ruleOf(e, at, Deny)
+	e.origins[0].press(at)
+	pass := func(age time.Duration) Pass { return Pass{ID: 1, First: at.Add(-age)} }
+	vouched := pass(time.Minute)
+	vouched.Account, vouched.Since = 1, vouched.First
+	for _, c := range []struct {
+		name    string
+		pass    Pass
+		doubted bool
+	}{{"a minute before", pass(time.Minute), true}, {"known", pass(10 * time.Minute), false},
+		{"with an account", vouched, false}, {"since", pass(-time.Second), false}} {
+		r := Request{At: at.Add(2 * time.Second), Client: netip.MustParseAddr("192.0.2.1"), Safe: true, Pass: c.pass}
+		plain := e.Decide(&r)
+		r.Traits[TraitAgent] = 7
+		v := e.Decide(&r)
+		want := plain.Rank
+		if c.doubted {
+			want = rankDoubted
+		}
+		if v.Act != Allow || v.Rank != want || plain.Rank <= rankDoubted {
+			t.Errorf("%s: %v with rank %d, without the rule %d", c.name, v.Act, v.Rank, plain.Rank)
+		}
+	}
+	stranger := Request{At: at.Add(2 * time.Second), Client: netip.MustParseAddr("192.0.2.2"), Kind: API, Safe: true}
+	stranger.Traits[TraitAgent] = 7
+	if v := e.Decide(&stranger); v.Act != Deny {
+		t.Errorf("a stranger: %v", v.Act)
+	}
+	young := Request{At: at.Add(2 * time.Second), Client: netip.MustParseAddr("192.0.2.3"), Safe: true, Pass: pass(time.Minute), Traits: stranger.Traits}
+	for range humanHits {
+		e.Decide(&young)
+	}
+	if l.known.Load() > rollbackHits { // else this would take the rule back
+		t.Fatal("known clients met it too often")
+	}
+	e.Tick(at.Add(2*time.Second), out)
+	if all := e.Rules(at); len(all) != 1 || all[0].Act != Challenge {
+		t.Errorf("after passes met it: %+v", all)
+	}
+	if v := e.Decide(&stranger); v.Act != Wait { // a program cannot be asked
+		t.Errorf("a stranger, then: %v", v.Act)
+	}
+}
+
 // A rule that paces has nothing to do while the origin keeps up.
 func TestPacingRestsWithoutPressure(t *testing.T) {
 	e := newEngine(t, Policy{Sources: SourcesMin})

@@ -182,6 +182,13 @@ func slow() []Scenario {
 func poachers() []Scenario {
 	farm := from("farm", Tool, AimSearch)
 	farm.Cookies, farm.Early, farm.Visits = true, time.Minute, 2
+	late := studied("token-farmers-late", "The same after an hour of peace, beside users who came five minutes before", slices.Concat(admitted[:2], []Bound{
+		{"fresh", Success, .99, 0}, {"fresh", Refusals, 0, .001}, {"newcomers", Success, .8, 0}, {"nojs", Success, .8, 0},
+		{"", Covered, .95, 0}, {"", Touched, 0, .001}, {"", Rules, 0, 5}, {"", Orders, 0, 0}}), farm)
+	late.Peace = time.Hour + 10*time.Second // then a minute is not long, and who came in it is not known
+	late.Groups = append(slices.Clone(late.Groups), Group{Name: "fresh", Kind: Browser, Count: 60, From: -5 * time.Minute, Over: 20 * time.Second, Gap: 4 * time.Second})
+	late.Groups[0].From, late.Groups[0].Gap = -time.Hour, 4*time.Second
+	late.Groups[1].From, late.Groups[1].Gap = -time.Hour, 4*time.Second
 	thieves := from("thieves", Mimic, AimBrowse)
 	thieves.Steals, thieves.Stolen, thieves.Jar = "known", 40, true
 	solvers := from("solvers", Mimic, AimBrowse)
@@ -206,6 +213,7 @@ func poachers() []Scenario {
 	held := []Bound{{"known", Success, .99, 0}, {"", Touched, 0, .01}, {"", Orders, 0, 0}}
 	return []Scenario{
 		studied("token-farmers", "Bots come a minute early, keep their cookies, behave, then flood", held, farm),
+		late,
 		studied("token-thieves", "Whole browsers with the stolen passes of forty users", []Bound{{"", Touched, 0, .001}, {"", Orders, 0, 0}}, thieves),
 		studied("native-solvers", "Whole browsers that solve proofs with native code on two cores", held, solvers),
 		framed, neighboured,
