@@ -12,10 +12,13 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/guard"
@@ -226,46 +229,98 @@ func BenchmarkOrders(b *testing.B) {
 	}
 }
 
-// BenchmarkEngine holds the server against the same server without guard and
-// engine: one kept connection, whose requests bring a pass. Client and origin
-// are in the same process, so the difference is what counts.
+// BenchmarkEngine asks what guard and engine add to a proxied request: one server
+// asks its guard, or passes it by, in turns of some fifty milliseconds that are
+// compared in pairs, on one kept connection. Client and origin are in the same
+// process. An operation is a pair.
+//
+// The guard's requests bring a pass. What is due at each tick is due whoever is
+// asked: what the process uses while nobody asks is taken from those without, though
+// the edge's own housekeeping is in it.
 func BenchmarkEngine(b *testing.B) {
-	for _, name := range []string{"with", "without"} {
-		b.Run(name, func(b *testing.B) {
-			s := benchEdge(b, cannedOrigin(b, answerOf(strings.Repeat("x", 1<<10))), name == "with")
-			c, err := net.Dial("tcp", s)
-			if err != nil {
-				b.Fatal(err)
+	const turn = 1000 // requests
+	var guarded atomic.Bool
+	s := benchEdge(b, cannedOrigin(b, answerOf(strings.Repeat("x", 1<<10))), func(s *Server) {
+		s.h1.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if guarded.Load() {
+				s.serveBy(s.guard, w, r)
+			} else {
+				s.serveBy(s.proxy, w, r)
 			}
-			defer c.Close()
-			br := bufio.NewReader(c)
-			ask := func(cookie string) *http.Response {
-				fmt.Fprintf(c, "GET /timeline?page=2 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"+
-					"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef%s\r\n\r\n", cookie)
-				resp, err := http.ReadResponse(br, nil)
-				if err == nil {
-					_, err = io.Copy(io.Discard, resp.Body)
-				}
-				if err != nil || resp.StatusCode != 200 {
-					b.Fatal(resp, err)
-				}
-				return resp
-			}
-			cookie := "; deich=" + strings.Repeat("0", 80)
-			for _, given := range ask("").Cookies() {
-				cookie = "; " + given.Name + "=" + given.Value
-			}
-			for range 2000 { // until what is learned is learned
-				ask(cookie)
-			}
-			b.ReportAllocs()
-			before := cpuTime(b)
-			for b.Loop() {
-				ask(cookie)
-			}
-			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 		})
+	})
+	c, err := net.Dial("tcp", s)
+	if err != nil {
+		b.Fatal(err)
 	}
+	defer c.Close()
+	br := bufio.NewReader(c)
+	request := func(cookie string) []byte {
+		return fmt.Appendf(nil, "GET /timeline?page=2 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"+
+			"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n"+
+			"Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\nCookie: session=0123456789abcdef%s\r\n\r\n", cookie)
+	}
+	ask := func(request []byte) *http.Response {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		resp, err := http.ReadResponse(br, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		if err != nil || resp.StatusCode != 200 {
+			b.Fatal(resp, err)
+		}
+		return resp
+	}
+	requests := map[bool][]byte{false: request("")}
+	guarded.Store(true)
+	given := ask(requests[false]).Cookies()
+	if len(given) != 1 {
+		b.Fatal("no pass was given")
+	}
+	requests[true] = request("; " + given[0].Name + "=" + given[0].Value)
+	spend := func(with bool) float64 {
+		guarded.Store(with)
+		before := cpuTime(b)
+		for range turn {
+			ask(requests[with])
+		}
+		return float64(cpuTime(b)-before) / turn
+	}
+	for range 4 { // until what is learned is learned, and the heap has been touched
+		spend(true)
+		spend(false)
+	}
+	var without, added, parts []float64
+	begun, first := time.Now(), true
+	for b.Loop() {
+		var ns [2]float64 // without, with
+		for _, i := range map[bool][2]int{true: {1, 0}, false: {0, 1}}[first] {
+			ns[i] = spend(i == 1)
+		}
+		first = !first
+		without, added = append(without, ns[0]), append(added, ns[1]-ns[0])
+	}
+	each := time.Since(begun).Seconds() / float64(2*turn*len(added))
+	const rest = time.Second
+	before := cpuTime(b)
+	time.Sleep(rest)
+	ticks := float64(cpuTime(b)-before) / rest.Seconds() * each
+	for i := range added {
+		without[i] -= ticks
+		added[i] += ticks
+		parts = append(parts, 100*added[i]/without[i])
+	}
+	for _, list := range [][]float64{without, added, parts} {
+		slices.Sort(list)
+	}
+	n := len(added)
+	b.ReportMetric(without[n/2], "without-ns")
+	b.ReportMetric(added[n/2], "added-ns")
+	b.ReportMetric(parts[n/4], "low-%")
+	b.ReportMetric(parts[n*3/4], "high-%")
+	b.ReportMetric(ticks, "ticks-ns")
 }
 
 // BenchmarkWitnessed holds what it costs in peace to watch answers pass against
@@ -276,7 +331,7 @@ func BenchmarkWitnessed(b *testing.B) {
 		for _, many := range []string{"", "/%d"} {
 			for _, word := range []string{cacheOff, cacheWitnessed} {
 				b.Run(fmt.Sprintf("%d%s/%s", size, many, word), func(b *testing.B) {
-					c, err := net.Dial("tcp", benchEdge(b, cannedOrigin(b, answer), true, word))
+					c, err := net.Dial("tcp", benchEdge(b, cannedOrigin(b, answer), func(*Server) {}, word))
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -315,9 +370,8 @@ func BenchmarkWitnessed(b *testing.B) {
 	}
 }
 
-// benchEdge runs a server, with all that belongs to it or with the bare way to
-// the origin, and gives its address.
-func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string {
+// benchEdge runs a server, changed before it starts, and gives its address.
+func benchEdge(b *testing.B, origin string, change func(*Server), cache ...string) string {
 	engine, err := deich.New(deich.Policy{}, [32]byte{1})
 	if err != nil {
 		b.Fatal(err)
@@ -339,20 +393,11 @@ func benchEdge(b *testing.B, origin string, whole bool, cache ...string) string 
 			b.Error(err)
 		}
 	})
-	if whole {
-		if err := s.Start(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		return s.Addrs()[0].String()
-	}
-	s.h1.Handler = s.proxy
-	l, err := listen(b.Context(), s.options.Config.listenAddrs()[0], s.conns, func(netip.Addr) bool { return false }, func(netip.Addr) {})
-	if err != nil {
+	change(s)
+	if err := s.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	s.listeners = append(s.listeners, l)
-	s.accepting.Go(func() { s.serveOn(b.Context(), l) })
-	return l.Addr().String()
+	return s.Addrs()[0].String()
 }
 
 func cpuTime(b *testing.B) int64 {

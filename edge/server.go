@@ -176,7 +176,10 @@ func (s *Server) connState(nc net.Conn, to http.ConnState) {
 }
 
 // serve is where every request begins.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.serveBy(s.guard, w, r) }
+
+// serveBy hands on to next what is well formed and for a site of ours.
+func (s *Server) serveBy(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	if c := connOf(r); c != nil {
 		c.came()
 		if r.ProtoMajor == 2 {
@@ -211,7 +214,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.announce(w, r)
 	if !s.cache.serve(w, r, st, site) {
-		s.guard.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	}
 }
 

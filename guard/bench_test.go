@@ -95,6 +95,36 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
+// BenchmarkBrowser is what guard and engine spend on a browser's request with a pass
+// on a kept connection, in peace.
+func BenchmarkBrowser(b *testing.B) {
+	engine, err := deich.New(deich.Policy{}, [32]byte{1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := New(Options{Engine: engine, Keys: testKeys(), Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := deich.Time(time.Now().UnixNano())
+	r := get("/timeline?page=2",
+		"User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+		"Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		"Accept-Language", "en-GB,en;q=0.5", "Accept-Encoding", "gzip, deflate, br",
+		"Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin")
+	r = r.WithContext(ConnContext(r.Context(), nil))
+	cookie := "session=0123456789abcdef; deich=" + testKeys().ring.Load().writePass(freshPass(now, deich.Served), "example.com", now)
+	w, cookies := &blank{make(http.Header)}, make([]string, 1)
+	b.ReportAllocs()
+	defer reportCPU(b)()
+	for b.Loop() {
+		clear(w.header)
+		cookies[0] = cookie
+		r.Header["Cookie"] = cookies
+		h.ServeHTTP(w, r)
+	}
+}
+
 // instant is a judge that costs nothing.
 type instant struct{ verdict deich.Verdict }
 
