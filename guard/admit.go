@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/deichproject/deich"
@@ -51,13 +50,14 @@ func (v *visit) refuseFor(why deich.Reason) {
 // forward hands the request on and ends its ticket, whatever happens behind.
 func (h *Handler) forward(v *visit) {
 	v.kept = true
-	stripRequest(v.r.Header)
-	w := &writer{visit: v, ResponseWriter: v.w}
+	v.strip()
+	w := &v.writer
+	w.visit, w.ResponseWriter = v, v.w
 	returned := false
 	defer func() {
-		outcome := w.outcome(returned)
-		h.leave(v, outcome)
-		h.finish(v, w, outcome)
+		outcome, now := w.outcome(returned), h.now()
+		h.leave(v, now, outcome)
+		h.finish(v, now, outcome)
 		if v.answered != nil {
 			v.tell(w.answerOf(outcome))
 		}
@@ -71,23 +71,27 @@ func (h *Handler) forward(v *visit) {
 }
 
 // finish counts and logs a request that reached the origin, and learns from it.
-func (h *Handler) finish(v *visit, w *writer, o deich.Outcome) {
-	took := h.now().Sub(v.req.At)
+func (h *Handler) finish(v *visit, now deich.Time, o deich.Outcome) {
+	w, took := &v.writer, now.Sub(v.req.At)
 	ok := !o.Failed && !o.Aborted && o.Status < 500
 	h.counts.verdict(v)
 	h.counts.served(v, ok || v.verdict.Reason == deich.Cached && w.status < 500, took) // a copy that stood in is an answer
 	h.missed.ended(v, o, ok, took)
-	if ok && o.Status >= 200 && o.Status < 400 {
+	if !v.learnt && ok && o.Status >= 200 && o.Status < 400 {
 		h.routes[v.req.Origin].Load().learn(v.req.Path, v.req.Safe)
 	}
 	v.status, v.bytes = w.status, w.bytes
 	h.logServed(v, took)
 }
 
-// stripRequest takes out whatever speaks for Deich: the origin never sees
+// strip takes out of the request whatever speaks for Deich: the origin never sees
 // passes, and no client speaks in our name.
-func stripRequest(h http.Header) {
+func (v *visit) strip() {
+	h := v.r.Header
 	stripCookies(h)
+	if v.silent {
+		return
+	}
 	for name := range h {
 		if strings.HasPrefix(name, ownHeaderPrefix) {
 			delete(h, name)

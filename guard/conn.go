@@ -30,9 +30,25 @@ type remembered struct {
 	shown        shown
 }
 
-// passOf verifies the pass a request shows, once for each connection.
-func passOf(ctx context.Context, r *ring, cookie, host string, now deich.Time, life time.Duration) shown {
+// memoryOf is that of the request's connection; nil where it has none.
+func memoryOf(ctx context.Context) *connMemory {
 	memory, _ := ctx.Value(connKey{}).(*connMemory)
+	return memory
+}
+
+// reuse tells a connection's first request from later ones.
+func (memory *connMemory) reuse() uint32 {
+	switch {
+	case memory == nil:
+		return 0
+	case memory.used.Load(), memory.used.Swap(true):
+		return 2
+	}
+	return 1
+}
+
+// passOf verifies the pass a request shows, once for each connection.
+func (memory *connMemory) passOf(r *ring, cookie, host string, now deich.Time, life time.Duration) shown {
 	if memory == nil {
 		return r.showPass(cookie, host, now, life)
 	}

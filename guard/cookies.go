@@ -7,9 +7,9 @@ import (
 
 // ownCookies finds the pass and the ticket among a request's cookies, whatever
 // their number, without parsing the others.
-func ownCookies(h http.Header, secured bool) (pass, place string) {
+func ownCookies(lines []string, secured bool) (pass, place string) {
 	left := cookieBytesMax
-	for _, line := range h["Cookie"] {
+	for _, line := range lines {
 		if left -= len(line); left < 0 {
 			return pass, place
 		}
@@ -74,12 +74,45 @@ func stripCookies(h http.Header) {
 	}
 }
 
+// withoutOwn gives what is left of a line: mostly a piece of it as it came.
 func withoutOwn(line string) string {
+	from, to := -1, -1
+	for at := 0; at <= len(line); {
+		end := strings.IndexByte(line[at:], ';')
+		if end += at; end < at {
+			end = len(line)
+		}
+		switch pair := line[at:end]; {
+		case ownPair(pair):
+		case from >= 0 && at > to+1:
+			return piecesWithoutOwn(line)
+		case from >= 0:
+			to = end
+		default:
+			if pair = strings.TrimLeft(pair, " "); pair != "" {
+				from, to = end-len(pair), end
+			}
+		}
+		at = end + 1
+	}
+	if from < 0 {
+		return ""
+	}
+	return line[from:to]
+}
+
+// ownPair says whether a cookie is named like one of Deich's.
+func ownPair(pair string) bool {
+	name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+	name = strings.TrimPrefix(name, hostPrefix)
+	return name == passCookie || name == placeCookie
+}
+
+// piecesWithoutOwn is withoutOwn, put together anew.
+func piecesWithoutOwn(line string) string {
 	var b strings.Builder
 	for pair := range strings.SplitSeq(line, ";") {
-		name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		name = strings.TrimPrefix(name, hostPrefix)
-		if name == passCookie || name == placeCookie {
+		if ownPair(pair) {
 			continue
 		}
 		if b.Len() > 0 {

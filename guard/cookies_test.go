@@ -26,7 +26,7 @@ func TestOwnCookies(t *testing.T) {
 		{"no value", "deich; deich-place=", false, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			pass, place := ownCookies(http.Header{"Cookie": {c.header}}, c.secured)
+			pass, place := ownCookies([]string{c.header}, c.secured)
 			if pass != c.pass || place != c.place {
 				t.Errorf("pass %q, place %q; want %q, %q", pass, place, c.pass, c.place)
 			}
@@ -90,7 +90,7 @@ func FuzzCookies(f *testing.F) {
 	f.Add(" deich = x;;; deich", false)
 	f.Fuzz(func(t *testing.T, header string, secured bool) {
 		h := http.Header{"Cookie": {header}}
-		ownCookies(h, secured)
+		ownCookies(h["Cookie"], secured)
 		stripCookies(h)
 		for _, line := range h["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
@@ -100,8 +100,20 @@ func FuzzCookies(f *testing.F) {
 				}
 			}
 		}
-		if pass, place := ownCookies(h, secured); pass != "" || place != "" {
+		if pass, place := ownCookies(h["Cookie"], secured); pass != "" || place != "" {
 			t.Fatalf("found again: %q, %q in %q", pass, place, h["Cookie"])
+		}
+	})
+}
+
+// FuzzWithoutOwn holds what is cut out against the same put together pair by pair.
+func FuzzWithoutOwn(f *testing.F) {
+	for _, line := range []string{"a=b; deich=P", "deich=P; a=b; c", "a; deich; b", " ; deich=1; ;a", ";;", "  ", "__Host-deich=1", "deich=1;  ; deich-place=2"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if got, want := withoutOwn(line), piecesWithoutOwn(line); got != want {
+			t.Fatalf("%q: left %q, want %q", line, got, want)
 		}
 	})
 }

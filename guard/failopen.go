@@ -55,9 +55,9 @@ func (h *Handler) askDecide(v *visit, failed *bool) {
 	v.verdict = h.engine.Decide(&v.req)
 }
 
-func (h *Handler) askEnter(v *visit, out *deich.Out, failed *bool) (t deich.Ticket, s deich.State, why deich.Reason) {
+func (h *Handler) askEnter(v *visit, now deich.Time, out *deich.Out, failed *bool) (t deich.Ticket, s deich.State, why deich.Reason) {
 	defer h.caught("enter", true, failed)
-	return h.engine.Enter(h.now(), &v.req, v.verdict, out)
+	return h.engine.Enter(now, &v.req, v.verdict, out)
 }
 
 func (h *Handler) askTurn(v *visit, why deich.Reason) {
@@ -89,10 +89,10 @@ func (h *Handler) askDetach(t deich.Ticket, out *deich.Out) (moved bool) {
 
 // askDone is called even while the engine is left alone: a ticket it gave out
 // before would otherwise never end.
-func (h *Handler) askDone(t deich.Ticket, o deich.Outcome, out *deich.Out) {
+func (h *Handler) askDone(now deich.Time, t deich.Ticket, o deich.Outcome, out *deich.Out) {
 	failed := false
 	defer h.caught("done", true, &failed)
-	h.engine.Done(h.now(), t, o, out)
+	h.engine.Done(now, t, o, out)
 }
 
 func (h *Handler) askTick(out *deich.Out) (failed bool) {

@@ -58,9 +58,8 @@ func FuzzKind(f *testing.F) {
 	f.Add("/api/x.png", "text/event-stream", "empty", "cors", "", true)
 	f.Add("/a.CSS", strings.Repeat(",", acceptBytesMax)+"text/html", "", "", "", false)
 	f.Fuzz(func(t *testing.T, path, accept, dest, mode, upgrade string, streams bool) {
-		r := &http.Request{Method: "GET", URL: &url.URL{Path: path}, Header: http.Header{
-			"Accept": {accept}, "Sec-Fetch-Dest": {dest}, "Sec-Fetch-Mode": {mode}, "Upgrade": {upgrade}}}
-		kind := kindOf(r, set, streams)
+		r := &http.Request{Method: "GET", URL: &url.URL{Path: path}}
+		kind := kindOf(r, &headers{accept: accept, dest: dest, mode: mode, upgrade: upgrade}, set, streams)
 		if kind.String() == "unknown" {
 			t.Fatalf("%v", kind)
 		}

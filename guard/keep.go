@@ -140,7 +140,7 @@ func (h *Handler) keep(v *visit, w http.ResponseWriter) bool {
 	if l == nil {
 		return false
 	}
-	stripRequest(v.r.Header)
+	v.strip()
 	answered := keptWriter{ResponseWriter: w}
 	if !h.keeper.Keep(&answered, l) {
 		return false
@@ -258,14 +258,15 @@ func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() e
 		return d
 	}
 	v.kept = true
-	own := &writer{visit: v, ResponseWriter: w, fetch: true}
+	own := &v.writer
+	own.visit, own.ResponseWriter, own.fetch = v, w, true
 	returned := false
 	defer func() {
 		outcome := own.outcome(returned)
 		if !d.Placed {
 			outcome = deich.Outcome{Aborted: true}
 		}
-		h.leave(v, outcome)
+		h.leave(v, h.now(), outcome)
 		if returned {
 			return
 		}

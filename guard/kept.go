@@ -127,9 +127,10 @@ func (h *Handler) Fetch(w http.ResponseWriter, r *http.Request, origin uint16) b
 		return false
 	}
 	v.kept = true
-	own := &writer{visit: v, ResponseWriter: w, fetch: true}
+	own := &v.writer
+	own.visit, own.ResponseWriter, own.fetch = v, w, true
 	returned := false
-	defer func() { h.leave(v, own.outcome(returned)) }()
+	defer func() { h.leave(v, h.now(), own.outcome(returned)) }()
 	h.next.ServeHTTP(own, r)
 	own.end()
 	returned = true

@@ -40,6 +40,7 @@ type ring struct {
 	account    macKey
 	credential sketch.Key
 	route      sketch.Key
+	names      headerNames // under credential
 
 	current *key
 	byID    [256]*key
@@ -212,6 +213,7 @@ func newRing(file keysFile) (*ring, error) {
 		route:      hashKey(derive(file.Hash, "route")),
 		file:       file,
 	}
+	r.names = newHeaderNames(r.credential)
 	for _, line := range file.Keys {
 		one, err := newKey(line)
 		if err != nil {

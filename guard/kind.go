@@ -11,11 +11,11 @@ import (
 // before what can only be guessed; what looks like neither a navigation nor a
 // part of a page is a program's. streams says that the path is known to answer
 // long-lived.
-func kindOf(r *http.Request, set *settings, streams bool) deich.Kind {
+func kindOf(r *http.Request, said *headers, set *settings, streams bool) deich.Kind {
 	if anyPrefix(set.Streams, r.URL.Path) {
 		return deich.Stream
 	}
-	if accept := first(r.Header, "Accept"); first(r.Header, "Upgrade") != "" || strings.HasPrefix(accept, "text/event-stream") {
+	if said.upgrade != "" || strings.HasPrefix(said.accept, "text/event-stream") {
 		// Saying so is not enough: a stream takes no place at the origin, so
 		// its path must have answered with one before.
 		if streams {
@@ -29,14 +29,13 @@ func kindOf(r *http.Request, set *settings, streams bool) deich.Kind {
 	if anyPrefix(set.API, r.URL.Path) {
 		return deich.API
 	}
-	accept := first(r.Header, "Accept")
-	switch first(r.Header, "Sec-Fetch-Dest") {
+	switch said.dest {
 	case "":
-		return guessKind(r, accept)
+		return guessKind(r, said)
 	case "document", "iframe", "frame", "embed", "object", "fencedframe":
 		return deich.Page
 	case "empty":
-		if first(r.Header, "Sec-Fetch-Mode") == "navigate" {
+		if said.mode == "navigate" {
 			return deich.Page
 		}
 		return deich.API
@@ -45,11 +44,11 @@ func kindOf(r *http.Request, set *settings, streams bool) deich.Kind {
 	}
 }
 
-func guessKind(r *http.Request, accept string) deich.Kind {
+func guessKind(r *http.Request, said *headers) deich.Kind {
 	switch {
-	case first(r.Header, "X-Requested-With") != "":
+	case said.requestedWith != "":
 		return deich.API
-	case wantsPage(accept):
+	case wantsPage(said.accept):
 		return deich.Page
 	case isAssetPath(r.URL.Path):
 		return deich.Asset

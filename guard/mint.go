@@ -38,7 +38,7 @@ func (v *visit) nextPass(member string) (pass deich.Pass, due bool) {
 		}
 		pass = freshPass(now, how)
 		due = v.req.Kind == deich.Page && v.req.Safe
-	} else if !sameDay(v.shown.minted, now) && v.req.Kind != deich.Asset {
+	} else if !sameDay(v.minted, now) && v.req.Kind != deich.Asset {
 		pass.Days = min(pass.Days, 254) + 1
 		due = true
 	}

@@ -24,14 +24,15 @@ func (h *Handler) enter(v *visit) (why deich.Reason, ok bool) {
 	failed := v.failopen || h.open()
 	if !failed {
 		out := h.out()
-		t, state, why := h.askEnter(v, out, &failed)
+		now := h.now()
+		t, state, why := h.askEnter(v, now, out, &failed)
 		h.deliver(out)
 		switch {
 		case failed:
 		case state == deich.TurnedAway:
 			return why, false
 		case state == deich.Admitted:
-			h.settleIn(v, t)
+			h.settleIn(v, now, t)
 			return deich.NoReason, true
 		default:
 			why, ok, lost := h.park(v, t)
@@ -49,8 +50,8 @@ func (h *Handler) enter(v *visit) (why deich.Reason, ok bool) {
 }
 
 // settleIn records an admitted ticket.
-func (h *Handler) settleIn(v *visit, t deich.Ticket) {
-	v.ticket, v.entered = t, h.now()
+func (h *Handler) settleIn(v *visit, now deich.Time, t deich.Ticket) {
+	v.ticket, v.entered = t, now
 	p := &h.places[t.Slot()]
 	p.mu.Lock()
 	p.ticket, p.guest, v.state = t, v, placed
@@ -126,7 +127,7 @@ func (h *Handler) woken(v *visit, w deich.Wake) (why deich.Reason, ok, lost bool
 		h.moveOut(v)
 		return w.Reason, false, false
 	}
-	h.settleIn(v, w.Ticket)
+	h.settleIn(v, h.now(), w.Ticket)
 	return deich.NoReason, true, false
 }
 
@@ -170,7 +171,7 @@ func (h *Handler) consume(w deich.Wake) {
 		return
 	}
 	out := h.out()
-	h.askDone(w.Ticket, deich.Outcome{Aborted: true}, out)
+	h.askDone(h.now(), w.Ticket, deich.Outcome{Aborted: true}, out)
 	h.deliver(out)
 }
 
@@ -199,14 +200,14 @@ func (h *Handler) detachFrom(p *place, v *visit) {
 }
 
 // leave ends an admitted visit: exactly one Done for its ticket.
-func (h *Handler) leave(v *visit, o deich.Outcome) {
+func (h *Handler) leave(v *visit, now deich.Time, o deich.Outcome) {
 	if v.failopen {
 		h.spare.origins[v.req.Origin].leave()
 		return
 	}
 	h.moveOut(v)
 	out := h.out()
-	h.askDone(v.ticket, o, out)
+	h.askDone(now, v.ticket, o, out)
 	h.deliver(out)
 }
 

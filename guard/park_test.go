@@ -117,7 +117,7 @@ func TestWakeBeforeItsGuestHasParked(t *testing.T) {
 	if why, ok, lost := h.park(v, ticket); !ok || lost {
 		t.Fatalf("parked on: %v, lost %t", why, lost)
 	}
-	h.leave(v, deich.Outcome{})
+	h.leave(v, h.now(), deich.Outcome{})
 	s.check(t)
 }
 

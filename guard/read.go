@@ -11,33 +11,36 @@ func (h *Handler) read(v *visit) {
 	peer, client, validated := h.addr(r)
 	origin := h.origin(r) % deich.OriginsMax
 	safe := r.Method == "GET" || r.Method == "HEAD"
+	var said headers
+	said.read(r.Header, &v.ring.names, v.ring.credential)
 	routes := h.routes[origin].Load()
-	route := routes.of(r.URL.Path, safe)
+	route, learnt := routes.look(r.URL.Path, safe)
 
 	v.req = deich.Request{
 		At: now, Peer: peer, Client: client, Validated: validated,
 		Safe: safe, Origin: origin, Route: route, Path: r.URL.Path,
-		Kind: kindOf(r, v.set, route != 0 && routes.streams[route].Load()),
+		Kind: kindOf(r, &said, v.set, route != 0 && routes.streams[route].Load()),
 	}
-	credential := first(r.Header, "Authorization")
+	credential := said.authorization
 	if credential == "" {
-		credential = first(r.Header, "X-Api-Key")
+		credential = said.apiKey
 	}
 	if credential != "" {
 		v.req.Credential = v.ring.credentialOf(credential)
 	}
-	v.req.Partner = v.set.partner(client, first(r.Header, "User-Agent"), credential)
-	h.readCookies(v)
-	h.readTraits(v)
+	v.req.Partner = v.set.partner(client, said.agent, credential)
+	v.learnt, v.silent, v.memory = learnt, !said.ours, memoryOf(r.Context())
+	h.readCookies(v, said.cookies)
+	h.readTraits(v, &said)
 }
 
 // readCookies verifies the pass and the ticket, where there are any.
-func (h *Handler) readCookies(v *visit) {
-	pass, place := ownCookies(v.r.Header, v.secured)
+func (h *Handler) readCookies(v *visit, lines []string) {
+	pass, place := ownCookies(lines, v.secured)
 	if pass != "" {
-		v.shown = passOf(v.r.Context(), v.ring, pass, v.r.Host, v.req.At, v.set.passLife)
-		v.req.Pass = v.shown.pass
-		if v.shown.bad {
+		shown := v.memory.passOf(v.ring, pass, v.r.Host, v.req.At, v.set.passLife)
+		v.req.Pass, v.minted = shown.pass, shown.minted
+		if shown.bad {
 			h.counts.badPasses.Add(1)
 		}
 	}

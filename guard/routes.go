@@ -41,11 +41,18 @@ func newRoutes(key sketch.Key) *routes { return &routes{key: key, next: 1} }
 
 // of gives a request's route.
 func (t *routes) of(path string, safe bool) uint16 {
+	n, _ := t.look(path, safe)
+	return n
+}
+
+// look gives a request's route too, and whether a good answer would teach nothing
+// more of it.
+func (t *routes) look(path string, safe bool) (n uint16, learnt bool) {
 	own, parent := t.hashes(path, safe)
 	if n := t.find(own); n != 0 {
-		return n
+		return n, t.names[n].Load() != nil
 	}
-	return t.find(parent)
+	return t.find(parent), false
 }
 
 // learn counts a good answer.

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/deichproject/deich"
@@ -11,7 +10,7 @@ import (
 // readTraits fills in what rules may name. Texts are hashed under a key, so
 // that nobody can choose two that look alike; what is not there is 1, since 0
 // is "cannot be told here".
-func (h *Handler) readTraits(v *visit) {
+func (h *Handler) readTraits(v *visit, said *headers) {
 	r, t, key := v.r, &v.req.Traits, v.ring.credential
 	source(t, &v.req, key)
 	v.operator, v.country = h.whenceOf(v.req.Client)
@@ -22,25 +21,23 @@ func (h *Handler) readTraits(v *visit) {
 			t[deich.TraitTLS] = textOf(print, key)
 		}
 	}
-	agent := first(r.Header, "User-Agent")
-	t[deich.TraitHeaders] = headersOf(r.Header, key)
-	t[deich.TraitAgent] = textOf(agent, key)
-	t[deich.TraitAgentClass] = textOf(agentClass(agent), key)
-	t[deich.TraitLanguage] = textOf(first(r.Header, "Accept-Language"), key)
-	t[deich.TraitAccept] = textOf(first(r.Header, "Accept"), key)
-	t[deich.TraitEncoding] = textOf(first(r.Header, "Accept-Encoding"), key)
-	t[deich.TraitFetch] = textOf(first(r.Header, "Sec-Fetch-Site"), key)<<2 ^ textOf(first(r.Header, "Sec-Fetch-Mode"), key)<<1 ^
-		textOf(first(r.Header, "Sec-Fetch-Dest"), key) | 1<<31
-	t[deich.TraitCookie] = cookieTrait(v)
-	t[deich.TraitReuse] = reuseTrait(r)
-	scheme, _, _ := strings.Cut(first(r.Header, "Authorization"), " ")
+	t[deich.TraitHeaders] = said.set | 1
+	t[deich.TraitAgent] = textOf(said.agent, key)
+	t[deich.TraitAgentClass] = textOf(agentClass(said.agent), key)
+	t[deich.TraitLanguage] = textOf(said.language, key)
+	t[deich.TraitAccept] = textOf(said.accept, key)
+	t[deich.TraitEncoding] = textOf(said.encoding, key)
+	t[deich.TraitFetch] = textOf(said.site, key)<<2 ^ textOf(said.mode, key)<<1 ^ textOf(said.dest, key) | 1<<31
+	t[deich.TraitCookie] = cookieTrait(v, said)
+	t[deich.TraitReuse] = v.memory.reuse()
+	scheme, _, _ := strings.Cut(said.authorization, " ")
 	t[deich.TraitCredential] = textOf(scheme, key)
 	t[deich.TraitMethod] = textOf(r.Method, key)
 	t[deich.TraitRoute] = uint32(v.req.Route) + 1
 	t[deich.TraitPath] = textOf(r.URL.Path, key)
 	t[deich.TraitQuery], t[deich.TraitShape] = queryTraits(r.URL.RawQuery, key)
-	t[deich.TraitReferer] = refererTrait(first(r.Header, "Referer"), r.Host, key)
-	t[deich.TraitBody] = bodyTrait(r, key)
+	t[deich.TraitReferer] = refererTrait(said.referer, r.Host, key)
+	t[deich.TraitBody] = bodyTrait(r.ContentLength, said.contentType, key)
 	t[deich.TraitKind] = uint32(v.req.Kind) + 1
 	t[deich.TraitAsked] = t[deich.TraitPath] ^ textOf(r.URL.RawQuery, key)*0x9e3779b1
 }
@@ -72,44 +69,55 @@ func textOf(s string, key sketch.Key) uint32 {
 	if s == "" {
 		return 1
 	}
-	var b [traitBytesMax]byte
-	return uint32(key.Bytes(b[:copy(b[:], s)])) | 2
+	return uint32(key.Bytes([]byte(s[:min(len(s), traitBytesMax)]))) | 2 // the conversion copies nothing
 }
 
-// headersOf names the set of headers, whatever their order, which the server
-// does not keep. Those that come and go with what is asked are left out.
-func headersOf(h http.Header, key sketch.Key) uint32 {
-	sum, n := uint32(0), 0
-	for name := range h {
-		if n++; n > traitHeadersMax {
-			break
-		}
-		switch name {
-		case "Cookie", "Authorization", "Referer", "Range", "If-None-Match", "If-Modified-Since", "If-Range", "Cache-Control", "Pragma",
-			"Content-Type", "Content-Length", "Origin", "Idempotency-Key", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-			"Forwarded", "X-Real-Ip", "Via", "Sec-Fetch-User", "Priority":
-			continue
-		}
-		sum += textOf(name, key)
-	}
-	return sum | 1
-}
+// agentMarks are what names a browser in a User-Agent; an earlier one goes before
+// those that it comes with.
+var agentMarks = [...]string{"Edg/", "OPR/", "SamsungBrowser/", "Firefox/", "FxiOS/", "CriOS/", "Chrome/", "Version/"}
 
-// agentClass is the family and major version that a User-Agent claims.
+// agentClass is the family and major version that a User-Agent claims: by the first
+// place of the first mark that is in it.
 func agentClass(agent string) string {
 	agent = agent[:min(len(agent), traitBytesMax)]
-	for _, mark := range [...]string{"Edg/", "OPR/", "SamsungBrowser/", "Firefox/", "FxiOS/", "CriOS/", "Chrome/", "Version/"} {
-		if i := strings.Index(agent, mark); i >= 0 {
-			return untilDot(agent[i:])
+	best, at := len(agentMarks), 0
+	for end := 0; ; {
+		i := strings.IndexByte(agent[end:], '/')
+		if i < 0 {
+			break
 		}
+		if end += i + 1; end < 2 || !endsMark(agent[end-2]) {
+			continue
+		}
+		for n, mark := range agentMarks[:best] {
+			if strings.HasSuffix(agent[:end], mark) {
+				best, at = n, end-len(mark)
+				break
+			}
+		}
+	}
+	if best < len(agentMarks) {
+		return untilDot(agent[at:])
 	}
 	word, _, _ := strings.Cut(agent, " ")
 	return untilDot(word)
 }
 
+// endsMark spares most words of a User-Agent the comparison with every mark.
+func endsMark(c byte) bool {
+	switch c {
+	case 'g', 'R', 'r', 'x', 'S', 'e', 'n':
+		return true
+	}
+	return false
+}
+
 func untilDot(s string) string {
-	if i := strings.IndexAny(s, ". ;)"); i >= 0 {
-		return s[:i]
+	for i := range len(s) {
+		switch s[i] {
+		case '.', ' ', ';', ')':
+			return s[:i]
+		}
 	}
 	return s
 }
@@ -120,26 +128,14 @@ const (
 	cookiePass
 )
 
-func cookieTrait(v *visit) uint32 {
+func cookieTrait(v *visit, said *headers) uint32 {
 	switch {
 	case v.req.Pass.ID != 0:
 		return cookiePass
-	case len(v.r.Header["Cookie"]) > 0:
+	case len(said.cookies) > 0:
 		return cookiePlatform
 	}
 	return cookieNone
-}
-
-// reuseTrait tells a connection's first request from later ones.
-func reuseTrait(r *http.Request) uint32 {
-	memory, _ := r.Context().Value(connKey{}).(*connMemory)
-	if memory == nil {
-		return 0
-	}
-	if memory.used.Swap(true) {
-		return 2
-	}
-	return 1
 }
 
 // queryTraits name the query's keys, and the shape of its values: how long, and
@@ -207,13 +203,13 @@ func refererTrait(referer, host string, key sketch.Key) uint32 {
 	return textOf(name, key) | 4
 }
 
-func bodyTrait(r *http.Request, key sketch.Key) uint32 {
-	if r.ContentLength == 0 {
+func bodyTrait(length int64, contentType string, key sketch.Key) uint32 {
+	if length == 0 {
 		return 1
 	}
-	kind, _, _ := strings.Cut(first(r.Header, "Content-Type"), ";")
+	kind, _, _ := strings.Cut(contentType, ";")
 	size := uint32(0)
-	for n := r.ContentLength; n > 0; n >>= 2 {
+	for n := length; n > 0; n >>= 2 {
 		size++
 	}
 	return textOf(kind, key)<<5 ^ size | 1<<31

@@ -22,9 +22,12 @@ type visit struct {
 	verdict   deich.Verdict
 	operator  uint32 // of the client's network, and its country, as Options.Whence has them
 	country   uint16
-	shown     shown
-	ticketAge deich.Time // age of a ticket that holds
-	secured   bool       // TLS
+	minted    deich.Time  // when its pass was
+	memory    *connMemory // its connection's; nil: none
+	ticketAge deich.Time  // age of a ticket that holds
+	secured   bool        // TLS
+	learnt    bool        // nothing more is to be learned of its path
+	silent    bool        // none of its headers speaks for Deich
 
 	ticket   deich.Ticket
 	wake     chan deich.Wake // made when it parks
@@ -44,6 +47,7 @@ type visit struct {
 	back      string // where a proof returns to; empty: the request's own address
 	unsent    bool   // a person sent it, and the platform has not seen it
 	room      *room  // while a refusal is written
+	writer    writer // of who answers, once it was let in
 }
 
 // room is what a refusal is made in. It is apart from the visit, since most
