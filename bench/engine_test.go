@@ -5,13 +5,15 @@ package main
 import "testing"
 
 func TestReadEngine(t *testing.T) {
-	got, err := readEngine([]byte("goos: linux\nBenchmarkEngine/with    \t   20000\t     48318 ns/op\t     48309 cpu-ns/op\t    6248 B/op\n" +
-		"BenchmarkEngine/without-2 \t   20000\t     45084 ns/op\t     45076 cpu-ns/op\nPASS\n"))
-	if err != nil || len(got) != 2 || got[0].Contender != engineWith || got[1].Contender != engineNone || got[1].Figure != 45.076 {
-		t.Errorf("%+v, %v", got, err)
+	got, err := readEngine([]byte("goos: linux\nBenchmarkEngine-2 \t      50\t 121475771 ns/op\t      5330 added-ns\t        12.76 high-%\t" +
+		"        -5.265 low-%\t       231.2 ticks-ns\t     55478 without-ns\nPASS\n"))
+	if want := (paired{50, 55478, 5330, 231.2, -5.265, 12.76}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
-	if _, err := readEngine([]byte("PASS\n")); err == nil {
-		t.Error("nothing was measured, and no error")
+	for _, out := range []string{"PASS\n", "BenchmarkEngine \t 50\t 12 ns/op\t 5330 added-ns\n"} {
+		if _, err := readEngine([]byte(out)); err == nil {
+			t.Errorf("%q: not all was measured, and no error", out)
+		}
 	}
 }
 
