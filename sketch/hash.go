@@ -20,13 +20,19 @@ type Key [2]uint64
 // Bytes returns the hash of b.
 func (k Key) Bytes(b []byte) uint64 {
 	s := k.start()
-	n := len(b)
-	for ; len(b) >= 8; b = b[8:] {
-		s = s.word(binary.LittleEndian.Uint64(b))
+	rest := b
+	for ; len(rest) >= 8; rest = rest[8:] {
+		s = s.word(binary.LittleEndian.Uint64(rest))
 	}
-	last := uint64(n) << 56
-	for i, c := range b {
-		last |= uint64(c) << (8 * i)
+	last := uint64(len(b)) << 56
+	switch n := len(rest); {
+	case n == 0:
+	case len(b) >= 8: // the last 8 bytes at once, without those that were hashed
+		last |= binary.LittleEndian.Uint64(b[len(b)-8:]) >> (8 * (8 - n))
+	default:
+		for i, c := range rest {
+			last |= uint64(c) << (8 * i)
+		}
 	}
 	return s.end(last)
 }
