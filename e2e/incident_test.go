@@ -199,7 +199,7 @@ func deskLooks(t *testing.T, b binary, p *process, page, data string) {
 	tab.do(chromedp.Navigate(p.link))
 	tab.waitFor(`!document.getElementById("incident").hidden && document.getElementById("incident-text").textContent.includes("Began at") &&
 		document.getElementById("incident-timeline").textContent.includes("A claim was noted: <script>alert(1)</script>.")`)
-	// By its name, not by its place: the timeline above it grows as it is aimed at.
+	// By its name, not by its place: the sentences above it change as it is aimed at.
 	ask[bool](tab, `(document.getElementById("incident-link").click(), true)`)
 	tab.waitFor(`document.title.startsWith("Dossier")`)
 }
