@@ -132,6 +132,9 @@ func (h *hands) without(drop func(*Hand) bool) []Hand {
 	return rest
 }
 
+// ErrHandFull says that as much is listed by hand as may be.
+var ErrHandFull = errors.New("deich: list")
+
 // List allows or denies by hand; h.Prefix, h.Path or both are set. It
 // gives the id to undo it by: h.ID where that is set and free (a list read
 // back after a restart), else the next. A prefix on a path wins, then the narrowest prefix; what is
@@ -173,10 +176,10 @@ func (e *Engine) List(at Time, h Hand) (id uint32, err error) {
 		}
 	}
 	if len(rest) >= HandMax {
-		return 0, fmt.Errorf("deich: list: %d are listed already: undo some first", len(rest))
+		return 0, fmt.Errorf("%w: %d are listed already: undo some first", ErrHandFull, len(rest))
 	}
 	if h.Path != "" && paths >= HandPathsMax {
-		return 0, fmt.Errorf("deich: list: %d paths are listed already: undo some first", paths)
+		return 0, fmt.Errorf("%w: %d paths are listed already: undo some first", ErrHandFull, paths)
 	}
 	last := old.last
 	if h.ID == 0 {

@@ -24,7 +24,7 @@ func (d *Desk) SendAlerts(s *alert.Sender) {
 		for place, err := range s.Test(ctx) {
 			one := AlertTest{Place: place}
 			if err != nil {
-				one.Trouble = err.Error()
+				one.Trouble, one.German = err.Error(), "die Probe kam dort nicht an ("+err.Error()+")"
 			}
 			all = append(all, one)
 		}
@@ -59,6 +59,7 @@ type AlertsView struct {
 type AlertTest struct {
 	Place   string `json:"place"`
 	Trouble string `json:"trouble,omitempty"`
+	German  string `json:"trouble_de,omitempty"`
 }
 
 // TakeRequest says who takes care of an alert, by its name and, where it has

@@ -86,6 +86,20 @@ func TestAlertsAreSentAndTaken(t *testing.T) {
 			t.Errorf("%s: %d, want %d", body, w.Code, want)
 		}
 	}
+	// The page says why in its language, and the names are what it looks for.
+	for where, w := range map[string]*httptest.ResponseRecorder{
+		`,"title_de":"diesen Alarm gibt es nicht`:    post("/api/v1/alerts/take", `{"alert":"nothing","by":"Anna"}`),
+		`,"title_de":"Ihr Name fehlt oder ist`:       post("/api/v1/alerts/test?by=", ""),
+		`{"title":"the body is not the JSON that is`: post("/api/v1/alerts/take", `{"alert`), // no person's: in English alone
+	} {
+		if body := w.Body.String(); !strings.Contains(body, where) || strings.Contains(where, "title_de") != strings.Contains(body, "title_de") {
+			t.Errorf("%s: %s", where, body)
+		}
+	}
+	hook.Close()
+	if w := post("/api/v1/alerts/test", ""); !strings.Contains(w.Body.String(), `"trouble_de":"die Probe kam dort nicht an (`) {
+		t.Errorf("nobody took the test: %s", w.Body)
+	}
 	d.sample()
 	if v, _ := d.live.newest(); len(v.Alerts) != 1 || v.Alerts[0].TakenBy != "Anna" {
 		t.Errorf("%+v", v.Alerts)

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"encoding/json"
+	"errors"
 	"html/template"
 	"net"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // cookieName is the session's; SameSite=Strict and HttpOnly.
@@ -17,6 +20,11 @@ const cookieName = "deich-desk"
 // contentPolicy lets a page load what the desk itself serves and nothing else.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+var (
+	errNoToken   = incident.Wrongf("the token is missing or wrong", "das Token fehlt oder ist falsch: melden Sie sich neu an")
+	errCrossSite = incident.Wrongf("cross-site request", "die Anfrage kam nicht von der Seite der Konsole selbst")
+)
 
 // ask stands before everything: own name, own origin, token; then the handler.
 func (d *Desk) ask(next http.Handler) http.Handler {
@@ -47,7 +55,7 @@ func (d *Desk) ask(next http.Handler) http.Handler {
 		}
 		if c, err := r.Cookie(cookieName); err == nil && d.sameSession(c.Value, r.Host) {
 			if !sameOrigin(r, readOnly(r)) {
-				Problem(w, http.StatusForbidden, "cross-site request", "only the console's own pages may do this")
+				Refuse(w, http.StatusForbidden, errCrossSite, "only the console's own pages may do this")
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -87,7 +95,7 @@ func (d *Desk) refuse(w http.ResponseWriter, r *http.Request) {
 		}{d.style, said, other})
 		return
 	}
-	Problem(w, http.StatusUnauthorized, "the token is missing or wrong",
+	Refuse(w, http.StatusUnauthorized, errNoToken,
 		"send Authorization: Bearer with the token from the file \"token\" in Deich's data folder")
 }
 
@@ -129,13 +137,24 @@ func sameOrigin(r *http.Request, bare bool) bool {
 
 // Problem answers with an RFC 9457 problem: what is wrong, and what to do.
 func Problem(w http.ResponseWriter, status int, title, detail string) {
+	Refuse(w, status, errors.New(title), detail)
+}
+
+// Refuse answers with the problem that err is; in German, too, as far as it was
+// made by incident.Wrongf. What the console can meet is.
+func Refuse(w http.ResponseWriter, status int, err error, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
+	german := incident.AllWrong(err, german.Lang)
+	if slices.Equal(german, incident.AllWrong(err, english.Lang)) {
+		german = nil
+	}
 	json.NewEncoder(w).Encode(struct {
 		Title  string `json:"title"`
+		German string `json:"title_de,omitempty"`
 		Status int    `json:"status"`
 		Detail string `json:"detail,omitempty"`
-	}{title, status, detail})
+	}{err.Error(), strings.Join(german, "\n"), status, detail})
 }
 
 // JSON answers with v.

@@ -231,7 +231,7 @@ func (q *UpdateRequest) choose() error {
 
 var (
 	errNoIncident = errors.New("no such incident")
-	errNoAlert    = errors.New("there is no such alert")
+	errNoAlert    = incident.Wrongf("there is no such alert", "diesen Alarm gibt es nicht oder nicht mehr")
 	errNotKept    = incident.Wrongf("the record of incidents cannot be written: nothing was changed", "die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert")
 )
 
@@ -274,17 +274,17 @@ func problemOf(w http.ResponseWriter, err error) {
 	var long *http.MaxBytesError
 	switch {
 	case errors.Is(err, errNoPlan):
-		Problem(w, http.StatusNotFound, err.Error(), "deich plan list shows those that there are")
+		Refuse(w, http.StatusNotFound, err, "deich plan list shows those that there are")
 	case errors.Is(err, errNoIncident):
-		Problem(w, http.StatusNotFound, err.Error(), "deich incident list shows those that there are")
+		Refuse(w, http.StatusNotFound, err, "deich incident list shows those that there are")
 	case errors.Is(err, errNoAlert):
-		Problem(w, http.StatusNotFound, err.Error(), "deich alert list shows those that there are")
+		Refuse(w, http.StatusNotFound, err, "deich alert list shows those that there are")
 	case errors.Is(err, errNotKept):
-		Problem(w, http.StatusServiceUnavailable, err.Error(), "look at the disk that holds the data folder")
+		Refuse(w, http.StatusServiceUnavailable, err, "look at the disk that holds the data folder")
 	case errors.As(err, &long):
 		Problem(w, http.StatusRequestEntityTooLarge, "the body is too long", "")
 	default:
-		Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		Refuse(w, http.StatusUnprocessableEntity, err, "")
 	}
 }
 

@@ -85,6 +85,7 @@ type scriptWords struct {
 	Go       string            `json:"resume"`
 	Done     string            `json:"done"`
 	NotDone  string            `json:"not_done"`
+	NoAnswer string            `json:"no_answer"`
 	NoAlert  string            `json:"no_alert"`
 	TakenBy  string            `json:"taken_by"`
 	Take     string            `json:"take"`
@@ -220,6 +221,7 @@ var english = words{
 		AskBack: "Take this back? {}", AskAllow: "Allow {} for {}? Until then its requests come first, whatever their rank, and it is not refused at accept; the origin’s limit holds. You can take it back at any time.",
 		AskTest: "Send a test to every place that alerts are told to? It says that it is one.",
 		Stop:    "Pause delivery", Go: "Resume delivery", Done: "Done. It stands among the events.", NotDone: "Not done: {}",
+		NoAnswer: "No answer came from Deich. Whether it was done stands among the events, once it answers again.",
 	},
 	say: sayings{
 		Down:        "The origin%s does not answer%s. Users see a page that says so. Look at the origin: Deich can pass on only what it gets.",
@@ -343,6 +345,7 @@ var german = words{
 		AskBack: "Das zurücknehmen? {}", AskAllow: "{} für {} durchlassen? Bis dahin kommen Anfragen von dort zuerst, gleich welchen Rangs, und bei der Annahme wird dort nichts abgewiesen; das Limit der Plattform gilt. Sie können es jederzeit zurücknehmen.",
 		AskTest: "Eine Probe an alle Stellen senden, denen Alarme gemeldet werden? Sie sagt, dass sie eine ist.",
 		Stop:    "Zustellung anhalten", Go: "Wieder zustellen", Done: "Getan. Es steht unter den Ereignissen.", NotDone: "Nicht getan: {}",
+		NoAnswer: "Von Deich kam keine Antwort. Ob es getan ist, steht unter den Ereignissen, sobald es wieder antwortet.",
 	},
 	say: sayings{
 		Down:        "Die Plattform%s antwortet%s nicht. Nutzer sehen eine Seite, die das sagt. Sehen Sie nach der Plattform: Deich kann nur weitergeben, was es bekommt.",

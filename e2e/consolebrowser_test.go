@@ -147,7 +147,7 @@ func switches(b *tab, lang string) {
 		b.Errorf("after Escape: %s", text)
 	}
 	b.do(chromedp.Click(chromedp.CSS("#rules button")), chromedp.Click(chromedp.CSS("#ask-yes")))
-	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Not done: nothing is listed", "Nicht getan: nothing is listed") + `)`)
+	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Not done: nothing is listed under 4294967295", "Nicht getan: unter 4294967295 ist nichts gelistet") + `)`)
 	b.waitFor(`document.querySelector("#switch").textContent === ` + said("Pause delivery", "Zustellung anhalten"))
 	press("#switch", kb.Enter)
 	b.waitFor(`document.querySelector("#ask").open`)
@@ -160,7 +160,7 @@ func switches(b *tab, lang string) {
 	press("#alerts button", kb.Enter)
 	b.waitFor(`document.querySelector("#ask").open`)
 	press("#ask-yes", kb.Enter)
-	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Not done: there is no such alert", "Nicht getan: there is no such alert") + `)`)
+	b.waitFor(`document.querySelector("#done").textContent.startsWith(` + said("Not done: there is no such alert", "Nicht getan: diesen Alarm gibt es nicht") + `)`)
 	press("#test", kb.Enter)
 	b.waitFor(`document.querySelector("#ask").open`)
 	press("#ask-yes", kb.Enter)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/guard"
 )
 
@@ -194,7 +195,7 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 	}
 	prefix, path, err := readListing(ask.Target, ask.Path)
 	if err != nil {
-		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		desk.Refuse(w, http.StatusUnprocessableEntity, err, "")
 		return
 	}
 	hand := deich.Hand{Act: ask.Act, Prefix: prefix, Path: path}
@@ -209,7 +210,7 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := s.hand.list(hand)
 	if err != nil && id == 0 {
-		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "")
+		desk.Refuse(w, http.StatusUnprocessableEntity, err, "")
 		return
 	}
 	hand.ID = id
@@ -220,7 +221,7 @@ func (s *station) serveList(w http.ResponseWriter, r *http.Request) {
 	text := listedWords(view)
 	s.desk.Did(desk.Action{At: time.Now(), Kind: "by_hand", By: desk.By(r), Text: text.English, German: text.German, Undo: id})
 	if err != nil {
-		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
+		desk.Refuse(w, http.StatusInternalServerError, err, "look at the disk that holds the data folder")
 		return
 	}
 	desk.JSON(w, view)
@@ -275,15 +276,17 @@ func (s *station) serveUndo(w http.ResponseWriter, r *http.Request) {
 			s.pardon(everybody...) // nobody knows any more by which rule they were judged
 		}
 	}
-	switch {
-	case !found:
-		desk.Problem(w, http.StatusNotFound, "nothing is listed under "+r.PathValue("id"), "deich rules shows what is, with its number")
-	case err != nil:
-		desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
-	default:
-		s.acted(desk.By(r), "undone", said("What is listed as %d was taken back.", "Was als %d gelistet war, wurde zurückgenommen.", id))
-		w.WriteHeader(http.StatusNoContent)
+	if !found {
+		desk.Refuse(w, http.StatusNotFound, incident.Wrongf("nothing is listed under %s", "unter %s ist nichts gelistet, oder nicht mehr", r.PathValue("id")),
+			"deich rules shows what is, with its number")
+		return
 	}
+	s.acted(desk.By(r), "undone", said("What is listed as %d was taken back.", "Was als %d gelistet war, wurde zurückgenommen.", id))
+	if err != nil {
+		desk.Refuse(w, http.StatusInternalServerError, err, "look at the disk that holds the data folder")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *station) serveBypass(w http.ResponseWriter, r *http.Request) {

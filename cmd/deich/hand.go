@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // handFileMax bounds the file of what is listed by hand; a longer one is an error.
@@ -92,20 +93,30 @@ func (h *handList) list(hand deich.Hand) (uint32, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	id, err := h.engine.List(h.now(), hand)
+	if errors.Is(err, deich.ErrHandFull) {
+		err = incident.Wrongf("%v", "von Hand ist schon so viel gelistet, wie es sein darf: nehmen Sie erst etwas zurück (%v)", err)
+	}
 	if err != nil {
 		return 0, err
 	}
-	return id, h.save()
+	if err := h.save(); err != nil {
+		return id, incident.Wrongf("it is in force, but a restart will forget it: %v", "es gilt, aber ein Neustart wird es vergessen: %v", err)
+	}
+	return id, nil
 }
 
-// undo takes one back; false where there is none of this id.
+// undo takes one back; false where there is none of this id. Where the disk fails it
+// is taken back until the restart, and the error says so.
 func (h *handList) undo(id uint32, out *deich.Out) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.engine.Undo(h.now(), id, out) {
 		return false, nil
 	}
-	return true, h.save()
+	if err := h.save(); err != nil {
+		return true, incident.Wrongf("it was taken back, but a restart may bring it again: %v", "es ist zurückgenommen, aber ein Neustart bringt es vielleicht wieder: %v", err)
+	}
+	return true, nil
 }
 
 func (h *handList) save() error {
@@ -121,10 +132,7 @@ func (h *handList) save() error {
 	if err == nil {
 		err = h.data.write(handFile, append(b, '\n'))
 	}
-	if err != nil {
-		return fmt.Errorf("it is in force, but a restart will forget it: %w", err)
-	}
-	return nil
+	return err
 }
 
 // wall gives an engine's time to people.
@@ -138,7 +146,8 @@ func readListing(what, on string) (prefix netip.Prefix, path string, err error) 
 		return prefix, path, err
 	}
 	if path != "" || !strings.HasPrefix(on, "/") {
-		return prefix, path, fmt.Errorf("%q on the path %q: an address or a prefix is wanted, and a path that begins with /", what, on)
+		return prefix, path, incident.Wrongf("%q on the path %q: an address or a prefix is wanted, and a path that begins with /",
+			"%q auf dem Pfad %q: verlangt sind eine Adresse oder ein Netz und ein Pfad, der mit / beginnt", what, on)
 	}
 	return prefix, on, nil
 }

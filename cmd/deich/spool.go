@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk"
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/spool"
 )
 
@@ -60,7 +61,8 @@ func (s *station) mountSpool(d *desk.Desk) {
 	} {
 		d.Mount("POST /api/v1/spool/"+word, s.kept(func(k *keeping, w http.ResponseWriter, r *http.Request) {
 			if err := do.run(k); err != nil {
-				desk.Problem(w, http.StatusInternalServerError, err.Error(), "look at the disk that holds the data folder")
+				err = incident.Wrongf("%v", "es gilt, aber ein Neustart wird es vergessen: %v", err)
+				desk.Refuse(w, http.StatusInternalServerError, err, "look at the disk that holds the data folder")
 				return
 			}
 			s.acted(desk.By(r), "spool_"+word, do.text)
@@ -82,7 +84,8 @@ func (s *station) mountSpool(d *desk.Desk) {
 func (s *station) kept(answer func(*keeping, http.ResponseWriter, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.keeping == nil {
-			desk.Problem(w, http.StatusNotFound, "no messages are kept by this Deich", "name their routes in the configuration: spool.keep")
+			desk.Refuse(w, http.StatusNotFound, incident.Wrongf("no messages are kept by this Deich", "dieses Deich bewahrt keine Nachrichten auf"),
+				"name their routes in the configuration: spool.keep")
 			return
 		}
 		answer(s.keeping, w, r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/incident"
 	"github.com/deichproject/deich/edge"
 	"go.uber.org/goleak"
 )
@@ -196,6 +198,34 @@ func TestListingsThatEndedAreForgotten(t *testing.T) {
 	}
 	if all := engine.Listed(h.now()); len(all) != 1 || all[0].Path != "/now" || all[0].ID != 2 {
 		t.Errorf("%+v", all)
+	}
+}
+
+// Where the disk takes nothing, what was listed or taken back is so until the
+// restart, and both languages say that; as they do when there is no room for more.
+func TestListingsThatAreNotOnDisk(t *testing.T) {
+	engine, err := deich.New(deich.Policy{Sources: deich.SourcesMin}, [32]byte{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handList{data: &dataDir{path: filepath.Join(t.TempDir(), "gone")}, engine: engine, now: newClock()}
+	in := func(err error) string { return strings.Join(incident.AllWrong(err, "de"), "") }
+	id, err := h.list(deich.Hand{Act: deich.Deny, Path: "/a"})
+	if id == 0 || err == nil || !strings.Contains(err.Error(), "a restart will forget it: ") || !strings.Contains(in(err), "ein Neustart wird es vergessen: ") {
+		t.Errorf("listed: %v; %s", err, in(err))
+	}
+	found, err := h.undo(id, deich.NewOut())
+	if !found || err == nil || !strings.Contains(err.Error(), "taken back") || !strings.Contains(in(err), "ist zurückgenommen") {
+		t.Errorf("taken back: %v; %s", err, in(err))
+	}
+	for n := 0; ; n++ {
+		id, err = h.list(deich.Hand{Act: deich.Deny, Path: fmt.Sprintf("/%d", n)})
+		if id == 0 {
+			break
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "undo some first") || !strings.Contains(in(err), "nehmen Sie erst etwas zurück") {
+		t.Errorf("no room: %v; %s", err, in(err))
 	}
 }
 

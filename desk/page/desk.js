@@ -195,10 +195,17 @@ async function act(method, path, body) {
 	try {
 		const answer = await fetch(by ? path + "?by=" + encodeURIComponent(by) : path, { method, body: body && JSON.stringify(body) });
 		const told = answer.ok && path.endsWith("/test") ? (await answer.json()).filter((p) => p.trouble) : [];
-		trouble = told.map((p) => p.place + ": " + p.trouble).join("; ");
-		if (!answer.ok) trouble = (await answer.json()).title || String(answer.status);
-	} catch (e) {
-		trouble = trouble || String(e.message);
+		trouble = told.map((p) => p.place + ": " + said(p.trouble, p.trouble_de)).join("; ");
+		if (!answer.ok) {
+			trouble = String(answer.status);
+			const why = await answer.json();
+			trouble = said(why.title, why.title_de) || trouble;
+		}
+	} catch {
+		if (!trouble) { // whether it was done nobody here knows
+			at("done").textContent = words.no_answer;
+			return;
+		}
 	}
 	at("done").textContent = trouble ? fill(words.not_done, trouble) : words.done;
 }
