@@ -210,14 +210,16 @@ func (i *Incident) lastOff() time.Time {
 
 // Cause gives the cause that the evidence speaks for over the whole: the named
 // one that held longest, and mixed where a flood and the platform's own fault
-// both held for a third of that. sure is its mean confidence.
+// both held for a third of that. sure is its mean confidence. Where users were
+// affected, silence after another cause does not count: who met the outage has
+// gone, however long they stay away.
 func (i *Incident) Cause() (cause string, sure float64) {
 	if i.Case != nil {
 		return "unknown", 0
 	}
-	long, weight := map[string]float64{}, map[string]float64{}
+	long, weight, before := map[string]float64{}, map[string]float64{}, 0.
 	for _, v := range i.Verdicts {
-		if v.Cause == "none" || v.Cause == "unknown" {
+		if v.Cause == "none" || v.Cause == "unknown" || v.Cause == upstream && i.Hurt && before >= failingSeconds {
 			continue
 		}
 		to := v.To
@@ -225,6 +227,9 @@ func (i *Incident) Cause() (cause string, sure float64) {
 			to = latest(i.End, i.offAt, v.From.Add(time.Second))
 		}
 		d := max(to.Sub(v.From).Seconds(), .5)
+		if v.Cause != upstream {
+			before += d
+		}
 		long[v.Cause] += d
 		weight[v.Cause] += d * v.Sure
 	}
