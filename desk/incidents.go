@@ -62,7 +62,8 @@ type (
 	UpdateRequest struct {
 		Life incident.Life `json:"life,omitempty"`
 		Text incident.Text `json:"text,omitzero"`
-		Say  string        `json:"say,omitempty"` // the sentence's name
+		Also incident.Also `json:"also,omitempty"` // further languages
+		Say  string        `json:"say,omitempty"`  // the sentence's name
 		By   string        `json:"by"`
 	}
 	// EditRequest gives an incident another title; what a person opened, another begin, too.
@@ -73,7 +74,8 @@ type (
 	}
 	// TranslateRequest says the newest update that lacks a language in that language.
 	TranslateRequest struct {
-		Text incident.Text `json:"text"`
+		Text incident.Text `json:"text,omitzero"`
+		Also incident.Also `json:"also,omitempty"`
 		By   string        `json:"by"`
 	}
 	// ApproveRequest makes a cause public. Without a text, the common sentence is taken.
@@ -164,17 +166,20 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q UpdateRequest
 		err := errors.Join(readForm(r, &q), q.choose())
-		*f = incident.Fact{Kind: incident.Updated, By: q.By, Life: q.Life, Text: q.Text}
+		*f = incident.Fact{Kind: incident.Updated, By: q.By, Life: q.Life, Text: q.Text, Also: q.Also}
 		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved, incident.PostMortem}, q.Life) {
 			err = errors.Join(err, errors.New("life: investigating, identified, monitoring, resolved or postmortem is wanted"))
 		}
-		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+		return errors.Join(err, wanted("text", q.Text.English+q.Text.German), q.Also.Check())
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/translations", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q TranslateRequest
 		err := readForm(r, &q)
-		*f = incident.Fact{Kind: incident.Translated, By: q.By, Text: q.Text}
-		return errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+		*f = incident.Fact{Kind: incident.Translated, By: q.By, Text: q.Text, Also: q.Also}
+		if len(q.Also) == 0 {
+			err = errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+		}
+		return errors.Join(err, q.Also.Check())
 	}))
 	d.Mount("GET /api/v1/sentences", d.answer(func(*http.Request) (any, error) { return incident.Sentences(), nil }))
 	d.Mount("POST /api/v1/incidents/{id}/approve", d.act(func(r *http.Request, f *incident.Fact) error {
@@ -550,7 +555,7 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 			return errors.New("begin: a time before its end is wanted")
 		}
 	case incident.Translated:
-		u := i.Untranslated(f.Text)
+		u := i.Untranslated(f.Text, f.Also)
 		if u == nil {
 			return errors.New("text: no update lacks that language")
 		}

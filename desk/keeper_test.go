@@ -282,6 +282,11 @@ func TestIncidentsAPI(t *testing.T) {
 		{"no such sentence", "POST", "/" + id + "/updates", `{"say":"lost","by":"ada"}`, 422},
 		{"sentence and own words", "POST", "/" + id + "/updates", `{"say":"found","text":{"en":"x"},"by":"ada"}`, 422},
 		{"nothing lacks it", "POST", "/" + id + "/translations", `{"text":{"en":"x"},"by":"ada"}`, 422},
+		{"in French", "POST", "/" + id + "/translations", `{"also":{"fr":"` + script + `"},"by":"ada"}`, 200},
+		{"in no language", "POST", "/" + id + "/translations", `{"also":{"../x":"x"},"by":"ada"}`, 422},
+		{"in German, elsewhere", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"de":"x"},"by":"ada"}`, 422},
+		{"in French, without words", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"fr":" "},"by":"ada"}`, 422},
+		{"in French alone", "POST", "/" + id + "/updates", `{"also":{"fr":"x"},"by":"ada"}`, 422},
 		{"translate into nothing", "POST", "/" + id + "/translations", `{"text":{},"by":"ada"}`, 422},
 		{"approve", "POST", "/" + id + "/approve", `{"cause":"origin_fault","by":"ada"}`, 200},
 		{"no cause", "POST", "/" + id + "/approve", `{"cause":"aliens","by":"ada"}`, 422},
@@ -580,7 +585,10 @@ func TestUpdatesAreTranslated(t *testing.T) {
 	if _, err := o.k.say(incident.Fact{Kind: incident.Translated, Incident: Latest, By: "ada", Text: incident.Text{English: "Four."}}, o.at); err == nil {
 		t.Error("a fourth")
 	}
-	if all := o.k.actions(9); len(all) != 5 || all[0].Kind != "translated" {
+	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Trois."}})
+	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Deux.", "tr": "Üç."}}) // the third lacks one of them
+	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Deux."}})
+	if all := o.k.actions(9); len(all) != 8 || all[0].Kind != "translated" {
 		t.Errorf("what people did: %+v", all)
 	}
 	again := newOutage(t, copyOf(t, dir))
@@ -593,14 +601,18 @@ func TestUpdatesAreTranslated(t *testing.T) {
 		var all []string
 		for _, u := range v.Updates {
 			if u.By != "" {
-				all = append(all, u.Text.English+" "+u.Text.German)
+				said := u.Text.English + " " + u.Text.German
+				for _, tag := range u.Also.Tags() {
+					said += " " + u.Also[tag]
+				}
+				all = append(all, said)
 			}
 		}
-		if got := strings.Join(all, ", "); got != "One. Eins., Two. Zwei., Three. Drei." {
+		if got := strings.Join(all, ", "); got != "One. Eins., Two. Zwei. Deux., Three. Drei. Trois. Üç." {
 			t.Error(got)
 		}
 	}
-	if d, err := status.Read(dir); err != nil || d.Current[0].Updates[0].Text.English != "Three." {
+	if d, err := status.Read(dir); err != nil || d.Current[0].Updates[0].Text.English != "Three." || d.Current[0].Updates[0].Also["tr"] != "Üç." {
 		t.Errorf("%v, %+v", err, d.Current[0].Updates)
 	}
 }

@@ -269,11 +269,17 @@ func (c *incidentNoteCommand) Run(t *terminal) error {
 	return c.say(t, "/notes", desk.NoteRequest{Text: c.Text, By: c.name()}, "Written down.")
 }
 
+// alsoFlag gives further languages.
+type alsoFlag struct {
+	In map[string]string `help:"The same in another language, as in fr=…; may be given again." placeholder:"LANG=TEXT" mapsep:"none"`
+}
+
 type incidentUpdateCommand struct {
 	oneIncident
 	personFlag
 	Text string `arg:"" optional:"" help:"What the public is told, in English."`
 	DE   string `name:"de" help:"The same in German." placeholder:"TEXT"`
+	alsoFlag
 	Say  string `help:"Say a common sentence instead, in both languages: deich incident sentences lists them." placeholder:"NAME"`
 	Life string `help:"The stage from now on: investigating, identified, monitoring or resolved; or postmortem, for a word that looks back at what is resolved." enum:",investigating,identified,monitoring,resolved,postmortem" default:"" placeholder:"STAGE"`
 }
@@ -286,7 +292,7 @@ func (incidentUpdateCommand) Help() string {
 }
 
 func (c *incidentUpdateCommand) Run(t *terminal) error {
-	return c.say(t, "/updates", desk.UpdateRequest{Life: incident.Life(c.Life), Text: incident.Text{English: c.Text, German: c.DE}, Say: c.Say, By: c.name()},
+	return c.say(t, "/updates", desk.UpdateRequest{Life: incident.Life(c.Life), Text: incident.Text{English: c.Text, German: c.DE}, Also: c.In, Say: c.Say, By: c.name()},
 		"The status page says so.")
 }
 
@@ -295,15 +301,17 @@ type incidentTranslateCommand struct {
 	personFlag
 	DE string `name:"de" help:"The text in German." placeholder:"TEXT"`
 	EN string `name:"en" help:"The text in English." placeholder:"TEXT"`
+	alsoFlag
 }
 
 func (incidentTranslateCommand) Help() string {
-	return "Examples:\n  deich incident translate latest --de \"Wir haben die Ursache und sind dabei.\"\n\n" +
+	return "Examples:\n  deich incident translate latest --de \"Wir haben die Ursache und sind dabei.\"\n" +
+		"  deich incident translate latest --in \"fr=Nous avons trouvé la cause.\" --in \"tr=Nedenini bulduk.\"\n\n" +
 		"It is put to the newest update that lacks that language; what was said before stands."
 }
 
 func (c *incidentTranslateCommand) Run(t *terminal) error {
-	return c.say(t, "/translations", desk.TranslateRequest{Text: incident.Text{English: c.EN, German: c.DE}, By: c.name()}, "The status page says so in both languages.")
+	return c.say(t, "/translations", desk.TranslateRequest{Text: incident.Text{English: c.EN, German: c.DE}, Also: c.In, By: c.name()}, "The status page says so, too.")
 }
 
 type incidentSentencesCommand struct{ jsonFlag }

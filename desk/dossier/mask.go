@@ -69,7 +69,12 @@ func (m *mask) cover(i *incident.Incident) {
 		}
 	}
 	for k := range i.Updates {
-		m.text(&i.Updates[k].Text)
+		u := &i.Updates[k]
+		m.text(&u.Text)
+		u.Also = maps.Clone(u.Also) // the record's own stays
+		for tag, text := range u.Also {
+			u.Also[tag] = m.plain(text)
+		}
 	}
 	for k := range i.Rules {
 		m.text(&i.Rules[k].Text)

@@ -101,6 +101,7 @@ type Fact struct {
 	Terms    []Term    `json:"terms,omitempty"`    // its evidence
 	Rule     uint32    `json:"rule,omitempty"`     // number
 	Text     Text      `json:"text,omitzero"`      //
+	Also     Also      `json:"also,omitempty"`     // of an update or a translation
 	Other    string    `json:"other,omitempty"`    // the other incident of a merge or split
 	Life     Life      `json:"life,omitempty"`     // with an update
 	Row      *Row      `json:"row,omitempty"`      //

@@ -128,6 +128,7 @@ type Update struct {
 	By   string    `json:"by,omitempty"` // "": by itself, from measurements
 	Life Life      `json:"life"`
 	Text Text      `json:"text"`
+	Also Also      `json:"also,omitempty"`
 	Next time.Time `json:"next,omitzero"` // when the next one is promised
 }
 
@@ -280,6 +281,9 @@ func (i *Incident) note(f Fact) {
 	m := Moment{f.At, f.Kind, f.By, f.Time, f.Origin, f.Cause, f.Sure, f.Rule, f.Other, f.Text}
 	if f.Claim != nil {
 		m.Text = Text{f.Claim.Who, f.Claim.Who}
+	}
+	if f.Kind == Translated && f.Text == (Text{}) && len(f.Also) > 0 {
+		m.Text.English = f.Also[f.Also.Tags()[0]]
 	}
 	i.Timeline = append(i.Timeline, m)
 }
@@ -437,5 +441,5 @@ func (i *Incident) update(f Fact) {
 		i.settle(f.At)
 	}
 	i.Promised = f.Time
-	i.Updates = append(i.Updates, Update{At: f.At, By: f.By, Life: cmp.Or(f.Life, i.Life), Text: f.Text, Next: f.Time})
+	i.Updates = append(i.Updates, Update{At: f.At, By: f.By, Life: cmp.Or(f.Life, i.Life), Text: f.Text, Also: f.Also, Next: f.Time})
 }

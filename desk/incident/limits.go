@@ -10,6 +10,8 @@ const (
 	momentsMax = 300
 	// UpdatesMax bounds one incident's updates; one more is refused.
 	UpdatesMax = 200
+	// AlsoMax bounds the languages of an update beside English and German; one more is refused.
+	AlsoMax = 10
 	// ClaimsMax bounds one incident's claims; one more is refused.
 	ClaimsMax = 50
 	// PlansMax bounds what is planned; the oldest that is over is forgotten, and where all lie ahead one more is refused.

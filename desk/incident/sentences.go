@@ -44,17 +44,20 @@ func (t Text) Lacks() string {
 	return ""
 }
 
-// Untranslated gives the newest update that lacks what a text has, or nil.
-func (i *Incident) Untranslated(t Text) *Update {
+// Untranslated gives the newest update that lacks a language of t or of also, or nil.
+func (i *Incident) Untranslated(t Text, also Also) *Update {
 	for k := len(i.Updates) - 1; k >= 0; k-- {
-		if lacks := i.Updates[k].Text.Lacks(); lacks == "de" && t.German != "" || lacks == "en" && t.English != "" {
-			return &i.Updates[k]
+		u := &i.Updates[k]
+		lacks := u.Text.Lacks()
+		more := len(u.Also.with(also))
+		if lacks == "de" && t.German != "" || lacks == "en" && t.English != "" || more > len(u.Also) && more <= AlsoMax {
+			return u
 		}
 	}
 	return nil
 }
 
-// translate adds a language to the update that a fact is about. What was said
+// translate adds languages to the update that a fact is about. What was said
 // before stands.
 func (i *Incident) translate(f Fact) {
 	for k := range i.Updates {
@@ -68,5 +71,6 @@ func (i *Incident) translate(f Fact) {
 		case "en":
 			u.Text.English = f.Text.English
 		}
+		u.Also = u.Also.with(f.Also)
 	}
 }

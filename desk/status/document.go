@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/deichproject/deich/desk/incident"
@@ -48,6 +49,7 @@ type Update struct {
 	At    time.Time     `json:"at"`
 	Life  incident.Life `json:"life"`
 	Text  incident.Text `json:"text"`
+	Also  incident.Also `json:"also,omitempty"`
 	Draft bool          `json:"draft,omitempty"` // by itself, from measurements
 }
 
@@ -125,9 +127,26 @@ func public(i *incident.Incident) Incident {
 		if u.By == "" {
 			life = stage(life)
 		}
-		p.Updates = append(p.Updates, Update{u.At, life, u.Text, u.By == ""})
+		p.Updates = append(p.Updates, Update{u.At, life, u.Text, u.Also, u.By == ""})
 	}
 	return p
+}
+
+// languages gives those beside English and German that something is said in, sorted.
+func (d *Document) languages() (all []string) {
+	for _, group := range [][]Incident{d.Current, d.Past} {
+		for i := range group {
+			for k := range group[i].Updates {
+				for _, tag := range group[i].Updates[k].Also.Tags() {
+					if len(all) < languagesMax && !slices.Contains(all, tag) {
+						all = append(all, tag)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // Read reads the file in a data folder.

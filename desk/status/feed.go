@@ -50,6 +50,7 @@ type entry struct {
 	incident                string
 	life                    incident.Life
 	told                    incident.Text
+	also                    incident.Also
 }
 
 // entries are all updates, the newest first. An entry's name stays, whatever is
@@ -67,9 +68,10 @@ func (d *Document) entries(lang, url string) (all []entry) {
 				if twins > 0 {
 					name += fmt.Sprintf(":%d", twins)
 				}
+				text, _ := u.in(lang)
 				all = append(all, entry{
-					feedName(url, lang, name), incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", u.Text.In(lang), "#i" + i.ID, u.At,
-					i.ID, u.Life, u.Text,
+					feedName(url, lang, name), incident.LifeName(u.Life).In(lang) + " (" + i.ID + ")", text, "#i" + i.ID, u.At,
+					i.ID, u.Life, u.Text, u.Also,
 				})
 			}
 		}

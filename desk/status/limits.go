@@ -12,6 +12,8 @@ const (
 	pastMax = 12
 	// updatesMax bounds the updates of one incident on the page, newest first; older ones are left out.
 	updatesMax = 12
+	// languagesMax bounds the languages of the page beside English and German, those of the newest updates first; it is not offered in others.
+	languagesMax = 20
 	// plansMax bounds what is planned in the file and the calendar; what is over first, and then what lies furthest ahead, is left out.
 	plansMax = 40
 	// plansShown bounds them on the page, the next first; later ones are in the calendar alone.

@@ -36,6 +36,7 @@ type noticeUpdate struct {
 	At       time.Time     `json:"at"`
 	Life     incident.Life `json:"life"`
 	Text     incident.Text `json:"text"`
+	Also     incident.Also `json:"also,omitempty"`
 }
 
 // errGone says that a webhook does not want to be told any more.
@@ -57,7 +58,8 @@ func (s *Subscribers) noticeFor(d *Document, one *subscriber) *notice {
 	}
 	for _, u := range all {
 		n.updates = append(n.updates, u)
-		fmt.Fprintf(&text, "%s · %s\n%s\n\n", incident.DayClock(u.At, s.o.Zone).In(one.Lang), incident.LifeName(u.Life).In(one.Lang), u.Text.In(one.Lang))
+		said, _ := u.Also.In(one.Lang, u.Text)
+		fmt.Fprintf(&text, "%s · %s\n%s\n\n", incident.DayClock(u.At, s.o.Zone).In(one.Lang), incident.LifeName(u.Life).In(one.Lang), said)
 	}
 	last := all[len(all)-1]
 	n.until = last.At
@@ -70,7 +72,7 @@ func (s *Subscribers) noticeFor(d *Document, one *subscriber) *notice {
 func (d *Document) updatesSince(t time.Time) (all []noticeUpdate) {
 	for _, e := range d.entries("en", "") {
 		if e.at.After(t) {
-			all = append([]noticeUpdate{{e.incident, e.at, e.life, e.told}}, all...)
+			all = append([]noticeUpdate{{e.incident, e.at, e.life, e.told, e.also}}, all...)
 		}
 	}
 	return all

@@ -2,6 +2,7 @@ package status
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -44,26 +45,30 @@ func styleAndPolicy() (template.CSS, string) {
 
 // view is a document for the page, in one language.
 type view struct {
-	Lang, Other, OtherName string
-	OtherLink              string
-	Style                  template.CSS
-	Title, Sentence, Mood  string
-	Water                  int
-	Heard                  string // when it was last heard, in words
-	HeardAt                time.Time
-	Silent                 bool
-	SilentText             string
-	Words                  words
-	Components             []row
-	Planned                []plan
-	Current, Past          []told
-	Cells                  []cell
-	DaysLabel, DaysNote    string
-	DayRows                []row
-	Atom, JSON, Calendar   string
-	Subscribe              string
-	Policy                 string // for a file: nobody sends it as a header
+	Lang                  string // of the page's own words
+	Others                []language
+	Style                 template.CSS
+	Title, Sentence, Mood string
+	SentenceLang          string // where it is another
+	Water                 int
+	Heard                 string // when it was last heard, in words
+	HeardAt               time.Time
+	Silent                bool
+	SilentText            string
+	Words                 words
+	Components            []row
+	Planned               []plan
+	Current, Past         []told
+	Cells                 []cell
+	DaysLabel, DaysNote   string
+	DayRows               []row
+	Atom, JSON, Calendar  string
+	Subscribe             string
+	Policy                string // for a file: nobody sends it as a header
 }
+
+// language is another one that the page can be read in.
+type language struct{ Tag, Name, Link string }
 
 type row struct{ Name, State, Word string }
 
@@ -105,7 +110,12 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 	if links.files {
 		v.Policy, _, _ = strings.Cut(policy, "; frame-ancestors") // which a page cannot say itself
 	}
-	v.OtherLink, v.Atom, v.JSON, v.Calendar = links.page(v.Other), links.Atom(lang), links.JSON(lang), links.feed("calendar", lang, ".ics")
+	for _, tag := range append([]string{"en", "de"}, d.languages()...) {
+		if tag != lang {
+			v.Others = append(v.Others, language{tag, cmp.Or(languageNames[tag], tag), links.page(tag)})
+		}
+	}
+	v.Atom, v.JSON, v.Calendar = links.Atom(lang), links.JSON(lang), links.feed("calendar", lang, ".ics")
 	if links.subscribe {
 		v.Subscribe = "subscribe?lang=" + lang
 	}
@@ -131,10 +141,10 @@ func (l links) page(lang string) string {
 	switch {
 	case !l.files:
 		return "?lang=" + lang
-	case lang == "de":
-		return "de.html"
+	case lang == "en":
+		return "index.html"
 	}
-	return "index.html"
+	return lang + ".html"
 }
 
 func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
@@ -142,20 +152,17 @@ func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
 
 func (l links) feed(name, lang, ending string) string {
 	switch {
-	case lang != "de":
+	case lang == "en":
 		return name + ending
 	case l.files:
-		return name + ".de" + ending
+		return name + "." + lang + ending
 	}
-	return name + ending + "?lang=de"
+	return name + ending + "?lang=" + lang
 }
 
 func (d *Document) view(lang string, now time.Time, zone *time.Location, live bool) *view {
 	w := wordsIn(lang)
-	v := &view{Lang: lang, Other: "de", OtherName: "Deutsch", Style: style, Words: w, HeardAt: d.Heard}
-	if lang == "de" {
-		v.Other, v.OtherName = "en", "English"
-	}
+	v := &view{Lang: ownWords(lang), Style: style, Words: w, HeardAt: d.Heard}
 	in := func(t incident.Text) string { return t.In(lang) }
 	ago := max(0, now.Sub(d.Heard).Truncate(time.Second))
 	v.Silent = live && ago > unheardAfter
@@ -192,28 +199,38 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 		now = d.Heard
 	}
 	v.Planned = d.planned(w, lang, now, zone)
-	v.Sentence = d.sentence(d.worst(), w, lang, now, zone)
+	v.Sentence, v.SentenceLang = d.sentence(d.worst(), w, lang, now, zone)
 	v.history(d, w, lang, zone)
 	return v
 }
 
 // sentence is the one at the top: what is so. While users are affected, it is
-// the newest word to the public.
-func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) string {
+// the newest word to the public; is names its language where that is not the page's.
+func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) (text, is string) {
 	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
 		c := d.Current[0]
 		if c.Restored.IsZero() || worst == Down {
-			return c.Updates[0].Text.In(lang)
+			return c.Updates[0].in(lang)
 		}
-		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang))
+		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang)), ""
 	}
 	if until := d.working(now); worst != Up && !until.IsZero() {
-		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang))
+		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang)), ""
 	}
 	if missing := d.missing(); worst == Up && len(missing) > 0 {
-		return fmt.Sprintf(w.Needs, strings.Join(missing, ", "))
+		return fmt.Sprintf(w.Needs, strings.Join(missing, ", ")), ""
 	}
-	return w.Sentences[worst]
+	return w.Sentences[worst], ""
+}
+
+// in gives what is said to who reads lang; is names its language where that is not
+// the page's.
+func (u *Update) in(lang string) (text, is string) {
+	text, is = u.Also.In(lang, u.Text)
+	if is == ownWords(lang) {
+		is = ""
+	}
+	return text, is
 }
 
 func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.Time) told {
@@ -252,11 +269,8 @@ func (d *Document) tell(i Incident, lang string, zone *time.Location, now time.T
 		t.Facts = append(t.Facts, fact{w.Missed, i.Missed.People().In(lang), time.Time{}})
 	}
 	for _, u := range i.Updates {
-		other := ""
-		if u.Text.Lacks() == lang {
-			other = map[string]string{"de": "en", "en": "de"}[lang]
-		}
-		say := update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), u.Text.In(lang), other, u.At, u.Draft}
+		text, is := u.in(lang)
+		say := update{incident.DayClock(u.At, zone).In(lang), incident.LifeName(u.Life).In(lang), text, is, u.At, u.Draft}
 		if u.Life == incident.PostMortem {
 			t.After = append(t.After, say)
 		} else {

@@ -37,6 +37,7 @@ type Server struct {
 	file   os.FileInfo
 	doc    *Document
 	err    error
+	others []string          // languages beside English and German
 	pages  map[string]answer // by path and language
 }
 
@@ -93,7 +94,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	lang := Language(r)
+	lang := Language(r, s.languages()...)
 	a, err := s.answer(r.URL.Path, lang)
 	switch {
 	case errors.Is(err, errNoPage):
@@ -152,10 +153,7 @@ func (s *Server) answer(path, lang string) (answer, error) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Unix() != s.second || s.pages == nil {
-		s.look()
-		s.second = now.Unix()
-	}
+	s.lookOnce(now)
 	if s.doc == nil {
 		return answer{}, s.err
 	}
@@ -167,6 +165,22 @@ func (s *Server) answer(path, lang string) (answer, error) {
 		s.pages[path+lang] = a
 	}
 	return a, err
+}
+
+// languages gives those that the page can be read in beside English and German.
+func (s *Server) languages() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookOnce(s.now())
+	return s.others
+}
+
+// lookOnce looks at the file once a second; s.mu is held.
+func (s *Server) lookOnce(now time.Time) {
+	if now.Unix() != s.second || s.pages == nil {
+		s.look()
+		s.second = now.Unix()
+	}
 }
 
 // look reads the file where it is another one than last time, and forgets the
@@ -183,6 +197,7 @@ func (s *Server) look() {
 	switch {
 	case err == nil:
 		s.doc, s.err, s.file, s.pages = doc, nil, info, map[string]answer{}
+		s.others = doc.languages()
 	case s.doc == nil: // else what was last heard stands, with its age
 		s.err = err
 	}
@@ -220,11 +235,12 @@ func makeAnswer(d *Document, path, lang, url string, now time.Time, zone *time.L
 	return a, nil
 }
 
-// Language is what was chosen by ?lang=, or what the browser prefers: German
-// where it ranks before English; "de" or "en".
-func Language(r *http.Request) string {
+// Language is what was chosen by ?lang=, or what the browser likes best: "de", "en" or
+// one of more; English where it likes none of them.
+func Language(r *http.Request, more ...string) string {
+	known := func(lang string) bool { return lang == "de" || lang == "en" || slices.Contains(more, lang) }
 	if r.URL.RawQuery != "" {
-		if lang := r.URL.Query().Get("lang"); lang == "de" || lang == "en" {
+		if lang := r.URL.Query().Get("lang"); known(lang) {
 			return lang
 		}
 	}
@@ -234,7 +250,9 @@ func Language(r *http.Request) string {
 			break
 		}
 		name, rest, _ := strings.Cut(strings.ToLower(strings.TrimSpace(part)), ";")
-		name, _, _ = strings.Cut(name, "-")
+		if !known(name) {
+			name, _, _ = strings.Cut(name, "-")
+		}
 		q := 1.
 		if v, ok := strings.CutPrefix(strings.TrimSpace(rest), "q="); ok {
 			var err error
@@ -242,7 +260,7 @@ func Language(r *http.Request) string {
 				q = 0
 			}
 		}
-		if (name == "de" || name == "en") && q > best && q > 0 {
+		if known(name) && q > best && q > 0 {
 			best, lang = q, name
 		}
 	}
@@ -265,7 +283,7 @@ func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string,
 	l := links{files: true}
 	var written []string
 	for _, path := range paths {
-		for _, lang := range []string{"en", "de"} {
+		for _, lang := range append([]string{"en", "de"}, d.languages()...) {
 			name := l.page(lang)
 			if base, ok := strings.CutPrefix(path, "/"); ok && base != "" {
 				base, ending, _ := strings.Cut(base, ".")

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func full() *Document {
 			i.Life, i.Title, i.Restored, i.End = incident.Investigating, incident.Text{English: script}, time.Time{}, time.Time{}
 		}
 		for k := range updatesMax {
-			i.Updates = append(i.Updates, Update{now.Add(-time.Duration(k) * time.Minute), incident.Investigating, incident.Text{English: script + strings.Repeat(" word", 60), German: script + strings.Repeat(" Wort", 60)}, k%2 == 0})
+			i.Updates = append(i.Updates, Update{now.Add(-time.Duration(k) * time.Minute), incident.Investigating, incident.Text{English: script + strings.Repeat(" word", 60), German: script + strings.Repeat(" Wort", 60)}, nil, k%2 == 0})
 		}
 		if n == 0 {
 			d.Current = append(d.Current, i)
@@ -158,6 +159,54 @@ func TestLanguages(t *testing.T) {
 	r.Header.Set("Accept-Language", "en")
 	if Language(r) != "de" {
 		t.Error("what was chosen is not given")
+	}
+}
+
+// What is said in further languages is read in them, in the page's own words where
+// it has none: served and as files, in the feeds, and marked as what it is.
+func TestFurtherLanguages(t *testing.T) {
+	dir := t.TempDir()
+	d := full()
+	d.Current[0].Updates[0].Also = incident.Also{"fr": "Nous cherchons <b>.", "pt-br": "Procuramos."}
+	d.Past[0].Updates[0].Also = incident.Also{"ar": "نبحث"}
+	write(t, dir, d)
+	s := serverAt(dir, now)
+	for _, c := range []struct {
+		path, accept, lang string
+		want               []string
+	}{
+		{"/", "fr-CA, en;q=0.5", "fr", []string{`<html lang="en">`, `<h1 id="now" lang="fr">Nous cherchons &lt;b&gt;.</h1>`, `<p lang="fr">`, `<a href="?lang=ar" lang="ar" hreflang="ar">العربية</a>`, `<a href="?lang=de"`, `<a href="?lang=en"`, `href="feed.atom?lang=fr"`}},
+		{"/", "pt-BR", "pt-br", []string{`lang="pt-br">Procuramos.</h1>`}},
+		{"/", "pt", "en", []string{`<a href="?lang=pt-br" lang="pt-br" hreflang="pt-br">Português (Brasil)</a>`}},
+		{"/?lang=fr", "de", "fr", []string{`lang="fr">Nous`}},
+		{"/?lang=tlh", "de", "de", []string{`<html lang="de">`, `<a href="?lang=fr" lang="fr" hreflang="fr">Français</a>`}},
+		{"/feed.atom?lang=fr", "", "fr", []string{`xml:lang="fr"`, `Nous cherchons &lt;b&gt;.`}},
+		{"/badge.svg", "fr", "fr", []string{"Status"}},
+	} {
+		w := ask(s, c.path, c.accept)
+		if w.Code != 200 || w.Header().Get("Content-Language") != c.lang {
+			t.Errorf("%s for %q: %d in %s", c.path, c.accept, w.Code, w.Header().Get("Content-Language"))
+		}
+		for _, want := range c.want {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s for %q lacks %s", c.path, c.accept, want)
+			}
+		}
+	}
+	to := t.TempDir()
+	if _, err := Publish(dir, to, "https://status.example.org", now, cet); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"fr.html": "Nous cherchons", "index.html": `<a href="fr.html" lang="fr"`, "feed.fr.json": "Nous cherchons", "pt-br.html": `href="feed.pt-br.atom"`} {
+		if b, err := os.ReadFile(filepath.Join(to, name)); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %s, %v", name, want, err)
+		}
+	}
+	for n := range 3 * languagesMax {
+		d.Past[n%len(d.Past)].Updates[n/len(d.Past)].Also = incident.Also{fmt.Sprintf("x%c%c", 'a'+n/26, 'a'+n%26): "x"}
+	}
+	if all := d.languages(); len(all) != languagesMax || !slices.Contains(all, "fr") {
+		t.Errorf("%d languages: %s", len(all), all)
 	}
 }
 

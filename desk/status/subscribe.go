@@ -56,7 +56,7 @@ func (s *Server) Subscribe(to *Subscribers) { s.subscribers = to }
 // is a POST: programs that look at links in mail confirm nothing.
 func (s *Server) serveSubscribe(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, subscribeFormMax)
-	lang := Language(r)
+	lang := Language(r, s.languages()...)
 	words := subscribeWordsIn(lang)
 	token := r.URL.Query().Get("t")
 	said, status, act := "", http.StatusOK, ""

@@ -286,3 +286,28 @@ func TestWhoCannotBeToldIsLetGo(t *testing.T) {
 		t.Error("a server that is down costs subscribers")
 	}
 }
+
+// Who reads another language is told in it, where it was said in that.
+func TestToldInAFurtherLanguage(t *testing.T) {
+	dir := t.TempDir()
+	d := full()
+	d.Current[0].Updates[0].Also = incident.Also{"fr": "Nous cherchons."}
+	write(t, dir, d)
+	p, hook := newPublicPage(t, dir), newCrier(t)
+	if w := p.send("/subscribe?lang=fr", url.Values{"webhook": {hook.URL + "/x"}}); w.Code != 200 || w.Header().Get("Content-Language") != "fr" {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	link := confirmLink.FindStringSubmatch(hook.took()[0]["text"].(string))[1]
+	if w := p.send(link, nil); w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for n, u := range []Update{{Text: incident.Text{English: "Looking."}, Also: incident.Also{"fr": "Nous cherchons."}}, {Text: incident.Text{English: "Found."}}} {
+		p.at = now.Add(time.Duration(n+1) * 2 * time.Minute)
+		u.At, u.Life = p.at, incident.Investigating
+		p.s.tell(context.Background(), &Document{Heard: p.at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{u}}}})
+		got := hook.took()
+		if want, _ := u.in("fr"); len(got) != 1 || !strings.Contains(got[0]["text"].(string), want) || strings.Contains(got[0]["text"].(string), "Looking") {
+			t.Errorf("told: %v", got)
+		}
+	}
+}

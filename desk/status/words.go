@@ -61,6 +61,23 @@ var german = words{
 	Sentences: map[State]string{Up: "Alles funktioniert.", Slow: "Es funktioniert; wer neu kommt, muss vielleicht etwas warten.", Down: "Die Website antwortet im Moment nicht. Wir kümmern uns darum."},
 }
 
+// languageNames are what languages call themselves; others stand by their tag.
+var languageNames = map[string]string{
+	"en": "English", "de": "Deutsch", "ar": "العربية", "bg": "Български", "cs": "Čeština", "da": "Dansk", "el": "Ελληνικά", "es": "Español",
+	"et": "Eesti", "fi": "Suomi", "fr": "Français", "ga": "Gaeilge", "he": "עברית", "hi": "हिन्दी", "hr": "Hrvatski", "hu": "Magyar", "it": "Italiano",
+	"ja": "日本語", "ko": "한국어", "lt": "Lietuvių", "lv": "Latviešu", "mt": "Malti", "nl": "Nederlands", "no": "Norsk", "pl": "Polski", "pt": "Português",
+	"pt-br": "Português (Brasil)", "ro": "Română", "ru": "Русский", "sk": "Slovenčina", "sl": "Slovenščina", "sv": "Svenska", "tr": "Türkçe",
+	"uk": "Українська", "vi": "Tiếng Việt", "zh": "中文",
+}
+
+// ownWords says in which language the page's own words stand for who reads lang.
+func ownWords(lang string) string {
+	if lang == "de" {
+		return "de"
+	}
+	return "en"
+}
+
 func wordsIn(lang string) words {
 	if lang == "de" {
 		return german
