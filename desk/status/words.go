@@ -14,8 +14,8 @@ type words struct {
 }
 
 var english = words{
-	Title: "Status", Website: "Website", Components: "How it does", Current: "Now", Past: "Before", NoPast: "No incident in the last 90 days.",
-	Days: "The last 90 days", DaysNote: "%d of %d days were measured; on %d of them nothing was off.",
+	Title: "Status", Website: "Website", Components: "How it does", Current: "Now", Past: "Before", NoPast: "No earlier incident in the last 90 days.",
+	Days: "The last 90 days", DaysNote: "Measured: %d of %d days, %d of them with nothing off.",
 	DayOff: "more requests than usual were held off for %s; users were served", DayHurt: "users were affected for %s",
 	DayOut: "for %s something was not reached from outside", Outside: "Not reached from outside",
 	Heard: "Last heard %s ago.", HeardAt: "As of %s.",
@@ -38,8 +38,8 @@ var english = words{
 }
 
 var german = words{
-	Title: "Status", Website: "Website", Components: "Wie es steht", Current: "Jetzt", Past: "Zuvor", NoPast: "Kein Vorfall in den letzten 90 Tagen.",
-	Days: "Die letzten 90 Tage", DaysNote: "%d von %d Tagen wurden gemessen; an %d davon war nichts auffällig.",
+	Title: "Status", Website: "Website", Components: "Wie es steht", Current: "Jetzt", Past: "Zuvor", NoPast: "Kein früherer Vorfall in den letzten 90 Tagen.",
+	Days: "Die letzten 90 Tage", DaysNote: "Gemessen: %d von %d Tagen, davon ohne Auffälligkeit: %d.",
 	DayOff: "%s lang wurden ungewöhnlich viele Anfragen abgewehrt; Nutzer wurden bedient", DayHurt: "Nutzer waren %s lang betroffen",
 	DayOut: "%s lang war etwas von außen nicht zu erreichen", Outside: "Von außen nicht zu erreichen",
 	Heard: "Zuletzt gehört vor: %s.", HeardAt: "Stand: %s.",
