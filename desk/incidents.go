@@ -420,8 +420,15 @@ func (k *Keeper) current() *LiveIncident {
 	}
 	said := k.sentence(i)
 	live := &LiveIncident{ID: i.ID, Life: string(i.Life), Sentence: said.English, German: said.German, Timeline: []LiveMoment{}}
+	pressed := map[string]bool{} // whose newest word on pressure is told: what flickers would leave room for nothing else
 	for n := len(i.Timeline) - 1; n >= 0 && len(live.Timeline) < momentsShown; n-- {
 		m := &i.Timeline[n]
+		if m.Kind == incident.Pressed || m.Kind == incident.Eased {
+			if pressed[m.Origin] {
+				continue
+			}
+			pressed[m.Origin] = true
+		}
 		text := m.Sentence(k.zone)
 		live.Timeline = append(live.Timeline, LiveMoment{m.At, m.By, brief(text.In("en")), brief(text.In("de"))})
 	}

@@ -683,3 +683,23 @@ func TestWhatIsEditedAndLookedBackOn(t *testing.T) {
 		t.Errorf("the status page says:\n%s", page[strings.Index(page, "<main"):])
 	}
 }
+
+// Pressure that comes and goes each second leaves room for the rest on the page.
+func TestFlickeringPressureIsOneMoment(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	o.down()
+	id := o.k.current().ID
+	o.k.index.Book.Apply(incident.Fact{At: o.at, Kind: incident.Noted, Incident: id, By: "ada", Text: incident.Text{English: "Called them."}})
+	for n := range 2 * momentsShown {
+		for _, origin := range []string{"a", "b"} {
+			o.k.index.Book.Apply(incident.Fact{At: o.at.Add(time.Duration(n) * time.Second), Kind: []incident.Kind{incident.Pressed, incident.Eased}[n%2], Incident: id, Origin: origin})
+		}
+	}
+	var all []string
+	for _, m := range o.k.current().Timeline {
+		all = append(all, m.Text)
+	}
+	if len(all) < 4 || all[0] != "b keeps up again." || all[1] != "a keeps up again." || !strings.Contains(all[2], "Called them.") {
+		t.Errorf("the page tells %q", all)
+	}
+}

@@ -18,7 +18,7 @@ const (
 	actionsMax = 1000
 	// actionsShown bounds those on the page and in each message to it.
 	actionsShown = 10
-	// momentsShown bounds the moments of an incident on the page and in each message to it, the newest; the dossier has all.
+	// momentsShown bounds the moments of an incident on the page and in each message to it, the newest, and of a platform's pressure the newest alone; the dossier has all.
 	momentsShown = 8
 	// momentBytesMax bounds the text of one of them, in bytes; a longer one is cut.
 	momentBytesMax = 400
