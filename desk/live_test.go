@@ -50,6 +50,8 @@ func TestSentence(t *testing.T) {
 			"More is asked than the origin can do since " + local + ": 3104 requests a second came, it answered 310. 80.0 % of known users' requests were served: some of them wait or are turned away."},
 		{"flooded, nobody known", State{Origins: origin(pressed), Requests: []Requests{{"wait", "below_cut", "stranger", 10}}}, "pressure",
 			"More is asked than the origin can do since " + local + ": 3104 requests a second came, it answered 310. No known user asked in the last 10 seconds."},
+		{"a burst, and less than was answered a moment ago", State{Origins: origin(deich.Pulse{Pressure: true, Since: pressed.Since, Demand: 72, Goodput: 144}), Served: member(100, 0)}, "pressure",
+			"More is asked at once than the origin can do since " + local + ". 100 % of known users' requests were served. Nothing for you to do."},
 		{"flooded, and why", State{Origins: []Origin{{Pulse: pressed, Cause: "flood", Why: "This is a flood."}}, Served: member(100, 0)}, "pressure",
 			"More is asked than the origin can do since " + local + ": 3104 requests a second came, it answered 310. This is a flood. 100 % of known users' requests were served. Nothing for you to do."},
 		{"held back by a rule", State{Origins: []Origin{{Name: "http://a"}, {Name: "http://b", Cause: "flood", Why: "This is a flood."}}, Rules: []Rule{{ID: 1, Text: "…"}}, Served: member(100, 0),

@@ -54,8 +54,13 @@ func (w *words) speak(s *State, v *Live) string {
 	case failing != nil:
 		fmt.Fprintf(&b, w.say.Down, naming(w.say.Named, s.Origins, failing), w.since(failing.FailingSince))
 	case pressed != nil:
-		fmt.Fprintf(&b, w.say.Pressed, naming(w.say.OfOrigin, s.Origins, pressed), w.since(time.Unix(0, int64(pressed.Since))),
-			w.Count(pressed.Demand), w.Count(pressed.Goodput))
+		of, since := naming(w.say.OfOrigin, s.Origins, pressed), w.since(time.Unix(0, int64(pressed.Since)))
+		came, answered := w.Count(pressed.Demand), w.Count(pressed.Goodput)
+		if pressed.Demand > pressed.Goodput && came != answered {
+			fmt.Fprintf(&b, w.say.Pressed, of, since, came, answered)
+		} else { // for a moment, or no more than what was answered a moment ago
+			fmt.Fprintf(&b, w.say.AtOnce, of, since)
+		}
 		if why := w.In(pressed.Why, pressed.WhyGerman); why != "" {
 			b.WriteString(" " + why)
 		}

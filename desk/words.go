@@ -116,10 +116,10 @@ type scriptWords struct {
 
 // sayings are the sentences of which speak puts together what is true now.
 type sayings struct {
-	Down, Pressed, NobodyKnown, AllServed, SomeServed string
-	Quiet, Calm, CalmKnown, Rest                      string
-	HeldByRules, Bypass, Observe                      string
-	OfOrigin, Named, Since                            string
+	Down, Pressed, AtOnce, NobodyKnown, AllServed, SomeServed string
+	Quiet, Calm, CalmKnown, Rest                              string
+	HeldByRules, Bypass, Observe                              string
+	OfOrigin, Named, Since                                    string
 }
 
 var english = words{
@@ -226,6 +226,7 @@ var english = words{
 	say: sayings{
 		Down:        "The origin%s does not answer%s. Users see a page that says so. Look at the origin: Deich can pass on only what it gets.",
 		Pressed:     "More is asked%s than the origin can do%s: %s requests a second came, it answered %s.",
+		AtOnce:      "More is asked at once%s than the origin can do%s.",
 		NobodyKnown: " No known user asked in the last 10 seconds.",
 		AllServed:   " %s of known users' requests were served. Nothing for you to do.",
 		SomeServed:  " %s of known users' requests were served: some of them wait or are turned away.",
@@ -350,6 +351,7 @@ var german = words{
 	say: sayings{
 		Down:        "Die Plattform%s antwortet%s nicht. Nutzer sehen eine Seite, die das sagt. Sehen Sie nach der Plattform: Deich kann nur weitergeben, was es bekommt.",
 		Pressed:     "Es wird%s%s mehr verlangt, als die Plattform kann: %s Anfragen je Sekunde kamen, %s beantwortete sie.",
+		AtOnce:      "Es wird%s%s zugleich mehr verlangt, als die Plattform kann.",
 		NobodyKnown: " Kein bekannter Nutzer fragte in den letzten 10 Sekunden.",
 		AllServed:   " %s der Anfragen bekannter Nutzer wurden bedient. Sie müssen nichts tun.",
 		SomeServed:  " %s der Anfragen bekannter Nutzer wurden bedient: Einige warten oder werden abgewiesen.",
