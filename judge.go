@@ -26,7 +26,8 @@ const (
 	probation       = 5 * time.Second        // a candidate is judged after this, if nobody there has proven anything by then
 	probationOver   = 500 * time.Millisecond // the same for one far over its budget
 	orderFirst      = 10 * time.Second
-	orderLongest    = 2 * time.Minute
+	orderLongest    = 2 * time.Minute  // then its source is let in once more, so that people there can prove something
+	orderAhead      = 5 * time.Second  // an order is prolonged so long before it ends: hits are told of every 2 to 4 s
 	ordersLive      = 1 << 16          // orders in force and candidates; full, nobody more is judged
 	orderForget     = 10 * time.Minute // then its next order is a first one again
 	candidateForget = 30 * time.Second
@@ -99,11 +100,13 @@ func (o *origin) excuses() bool {
 // Engine.ticking.
 type orders struct {
 	live  map[netip.Prefix]*order
+	due   []netip.Prefix // about to end, and their sources go on; bounded by ordersLive
 	swept Time
 }
 
 type order struct {
 	candidate Time // when its debt was first seen to be deep
+	began     Time // when its source was refused after it had been let in
 	until     Time // zero while it is a candidate
 	strikes   uint8
 	why       Reason // of the latest debt, if no rule is
@@ -133,7 +136,46 @@ func (e *Engine) judge(at Time, out *Out) {
 		j.ready.Store(false)
 	}
 	e.judged.n.Store(0)
+	e.prolong(at, out)
 	e.orders.sweep(at)
+}
+
+// prolong gives orders that are about to end, and whose sources go on, a longer
+// time. What finds no room in out is left for the next tick.
+func (e *Engine) prolong(at Time, out *Out) {
+	os := &e.orders
+	for len(os.due) > 0 && len(out.Orders) < cap(out.Orders) {
+		p := os.due[0]
+		os.due = os.due[1:]
+		if o := os.live[p]; o != nil && o.ends(at) && e.mayRefuse(at, p.Addr()) {
+			o.extend(at)
+			out.Orders = append(out.Orders, o.order(p))
+		}
+	}
+	if len(os.due) == 0 {
+		os.due = nil
+	}
+}
+
+// ends says that an order in force ends soon, and may last longer.
+func (o *order) ends(at Time) bool {
+	return o.until > at && o.until.Sub(at) < orderAhead && o.until < o.began.Add(orderLongest)
+}
+
+// extend sets the end of an order that begins or goes on: each time twice as far
+// away, and never more than orderLongest after its source was let in.
+func (o *order) extend(at Time) {
+	if o.until <= at {
+		o.began = at
+	}
+	o.until = min(at.Add(orderFirst<<min(o.strikes, 8)), o.began.Add(orderLongest))
+	o.strikes = min(o.strikes, 254) + 1
+}
+
+// mayRefuse says that nobody at an address has proven anything, and nothing forbids orders.
+func (e *Engine) mayRefuse(at Time, a netip.Addr) bool {
+	return e.past.passes(e.sourceHash(a), at) == 0 && !e.policy.Load().Observe &&
+		Time(e.bypass.Load()) <= at && !e.hands.Load().allows(a, at)
 }
 
 // sweep forgets candidates that stopped and orders long over.
@@ -164,7 +206,6 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 		return
 	}
 	o.seen, o.why, o.rule = at, j.why, j.rule
-	addr := e.sourceHash(a)
 	wait := probation
 	if j.over {
 		wait = probationOver
@@ -172,14 +213,10 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 	switch {
 	case o.until > at || at.Sub(o.candidate) < wait && o.strikes == 0,
 		len(out.Orders) == cap(out.Orders),
-		e.past.passes(addr, at) > 0,
-		e.policy.Load().Observe,
-		Time(e.bypass.Load()) > at,
-		e.hands.Load().allows(a, at):
+		!e.mayRefuse(at, a):
 		return
 	}
-	o.until = at.Add(min(orderFirst<<min(o.strikes, 8), orderLongest))
-	o.strikes = min(o.strikes, 254) + 1
+	o.extend(at)
 	out.Orders = append(out.Orders, o.order(p))
 	out.event(Event{At: at, Kind: SourceJudged, Prefix: p, Value: o.until.Sub(at).Seconds()})
 }
@@ -198,24 +235,31 @@ func (os *orders) sorted() []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(os.live), netip.Prefix.Compare)
 }
 
-// Seen reports what was refused elsewhere under an order: it keeps the debt of
-// whoever goes on, so that the next order is the longer one, and the rule that
-// sent it alive, although nothing that meets it is seen here any more. What an
-// order for no requests refuses is an empty connection, as before.
+// Seen reports what was refused elsewhere under an order: whoever goes on owes on, as
+// for an answer that asks to come later. While that is much, the order is prolonged
+// before it ends; and the rule that sent it stays alive, although nothing that meets it
+// is seen here any more. What an order for no requests refuses is an empty connection,
+// as before.
 func (e *Engine) Seen(at Time, counts []Count) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	for _, c := range counts {
-		if c.Prefix.IsValid() && c.N > 0 {
-			switch o := e.orders.live[c.Prefix]; {
-			case o == nil:
-			case o.rule != 0:
-				e.ruling.met(o.rule, c.N)
-			case o.why == BadRequest:
-				e.empties.ordered += c.N
-			}
-			debt := time.Duration(min(c.N, 1000)) * debtOver
-			e.budgets.Charge(e.sourceHash(c.Prefix.Addr())^saltDebt, int64(at), debt, debtMost)
+		if !c.Prefix.IsValid() || c.N == 0 {
+			continue
+		}
+		debt := time.Duration(min(c.N, 1000)) * debtRefused
+		level := e.budgets.Charge(e.sourceHash(c.Prefix.Addr())^saltDebt, int64(at), debt, debtMost)
+		o := e.orders.live[c.Prefix]
+		if o == nil {
+			continue
+		}
+		if o.rule != 0 {
+			e.ruling.met(o.rule, c.N)
+		} else if o.why == BadRequest {
+			e.empties.ordered += c.N
+		}
+		if level > debtJudged && o.ends(at) && len(e.orders.due) < ordersLive {
+			e.orders.due = append(e.orders.due, c.Prefix)
 		}
 	}
 }

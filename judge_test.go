@@ -2,6 +2,7 @@ package deich
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 )
@@ -118,6 +119,63 @@ func TestMalformedIsOwedFor(t *testing.T) {
 				t.Errorf("ordered %+v", orders)
 			case c.want != "" && (len(orders) == 0 || orders[0].Prefix.String() != c.want || orders[0].Reason != BadRequest):
 				t.Errorf("ordered %+v, want %s", orders, c.want)
+			}
+		})
+	}
+}
+
+// An order whose source goes on is prolonged before it ends, twice as long each time,
+// and ends two minutes after its source was let in all the same. Who leaves is refused
+// for no longer than was said, who asks seldom as long as it owes much, and an address
+// where somebody has a pass is left alone.
+func TestOrdersAreProlongedWhileTheirSourcesGoOn(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  time.Duration // what is refused under the order
+		passes bool
+		want   []time.Duration // the ends that were ordered, after the first order
+	}{
+		{"goes on", 500 * time.Millisecond, false, []time.Duration{10 * time.Second, 26 * time.Second, 62 * time.Second, 2 * time.Minute}},
+		{"leaves", time.Hour, false, []time.Duration{10 * time.Second}},
+		{"asks seldom", 4 * time.Second, false, []time.Duration{10 * time.Second, 28 * time.Second, 64 * time.Second}},
+		{"where a pass is seen", 500 * time.Millisecond, true, []time.Duration{10 * time.Second}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+			peer := netip.MustParseAddr("192.0.2.1")
+			var ends []time.Duration
+			begun, asked, told, n := Time(0), at, at, uint64(0)
+			for range int(4 * time.Minute / TickEvery) {
+				at = at.Add(TickEvery)
+				switch in := begun != 0 && e.orders.live[sourcePrefix(peer)].until > at; {
+				case begun == 0:
+					e.Malformed(at, peer)
+					e.Malformed(at, peer)
+				case !in: // it was let in, and has gone
+				case at.Sub(asked) >= c.every:
+					asked, n = at, n+1
+				}
+				if at.Sub(told) >= 2*time.Second {
+					if c.passes && begun != 0 {
+						e.past.good(e.sourceHash(peer), at, 1)
+						if e.past.passes(e.sourceHash(peer), at) == 0 {
+							t.Fatal("no pass is seen")
+						}
+					}
+					e.Seen(at, []Count{{sourcePrefix(peer), n}})
+					told, n = at, 0
+				}
+				out.Reset()
+				e.Tick(at, out)
+				for _, o := range out.Orders {
+					if begun == 0 {
+						begun, asked, told = at, at, at
+					}
+					ends = append(ends, o.Until.Sub(begun).Round(2*time.Second))
+				}
+			}
+			if !slices.Equal(ends, c.want) {
+				t.Errorf("orders until %v after the first, in place of %v", ends, c.want)
 			}
 		})
 	}

@@ -30,6 +30,7 @@ type table struct {
 	read    Counts          // when hits were last asked for
 	met     uint64          // packets that had met a verdict when each was last told of
 	told    time.Time       // then
+	took    time.Duration   // telling of them
 }
 
 // openTable puts up a new one.
@@ -361,10 +362,11 @@ func (t *table) hits(tell func(netip.Prefix, uint64)) error {
 		return err
 	}
 	met := t.read[DropSource].Packets + t.read[DropPrefix].Packets
-	if met == t.met || time.Since(t.told) < nftHitsEvery {
+	if met == t.met || time.Since(t.told) < max(nftHitsEvery, nftHitsRest*t.took) {
 		return nil
 	}
 	t.told = time.Now()
+	defer func() { t.took = time.Since(t.told) }()
 	sets := []string{"source4", "source6"}
 	for set := range t.widths {
 		sets = append(sets, set)
