@@ -69,7 +69,7 @@ func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
 func (f *framed) Read(p []byte) (int, error) {
 	if f.owes.Load() {
 		f.owes.Store(false)
-		time.Sleep(f.tab.debts.turn(f.server.now()))
+		f.await(f.tab.debts.turn(f.server.now()))
 	}
 	n, err := f.Conn.Read(p)
 	if f.conn.trusted {
@@ -90,6 +90,17 @@ func (f *framed) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+// await lets a turn come. What is sent meanwhile would wake the runtime's poller with
+// each packet, which is more than what it costs to be read.
+func (f *framed) await(turn time.Duration) {
+	if turn <= 0 {
+		return
+	}
+	wakeAt(f.conn.tcp, wakeBytes)
+	time.Sleep(turn)
+	wakeAt(f.conn.tcp, 1)
 }
 
 // Write hands p to the client.

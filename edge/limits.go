@@ -206,8 +206,12 @@ const (
 	// more of it is followed by a wait: turns are waitEvery apart, of all such
 	// connections, and none is longer off than waitMost.
 	framesWait = 100 * frameEvery
-	waitEvery  = time.Millisecond
-	waitMost   = 100 * time.Millisecond
+	waitEvery  = 2 * time.Millisecond
+	waitMost   = 200 * time.Millisecond
+	// wakeBytes is how much a connection that waits so may send before the kernel tells
+	// of it; beyond it each packet wakes the runtime's poller. More would enlarge the
+	// socket's buffer.
+	wakeBytes = 32 << 10
 	// framesToldOf is the debt at which a client's connection is asked to open nothing
 	// more: a hundred streams left at once are well below. At framesEnded it is
 	// closed. A connection that owes less than frameFirst itself is left alone.

@@ -13,6 +13,9 @@ func (*accepted) unsent() int { return 0 }
 // hungUp cannot be asked without reading.
 func (*accepted) hungUp() bool { return false }
 
+// wakeAt is not asked for here: what comes wakes the runtime's poller each time.
+func wakeAt(*net.TCPConn, int) {}
+
 // probe cannot ask here; a connection that was closed is found out by use.
 type probe struct{}
 

@@ -27,10 +27,10 @@ type table struct {
 	options Options
 	at      []string
 	widths  map[string]bool // sets of prefixes that are there
-	read    Counts          // when hits were last asked for
-	met     uint64          // packets that had met a verdict when each was last told of
+	read    Counts          // when they were last read
 	told    time.Time       // then
-	took    time.Duration   // telling of them
+	took    time.Duration   // reading all that was to be told
+	met     uint64          // packets that had met a verdict when each was last told of
 }
 
 // openTable puts up a new one.
@@ -355,18 +355,21 @@ func (t *table) remove(list []netip.Prefix) error {
 func (t *table) allow(list []netip.Prefix) error { return script(t.allowText(list)) }
 func (t *table) beat() error                     { return script(t.beatText()) }
 
-// hits reads the counts each time, and the sets of sources now and then where
-// something met them: with many sources that takes nft a while.
+// hits reads the counts now and then, as nft takes a process for each, and the sets of
+// sources where something met them: with many sources that takes nft a while.
 func (t *table) hits(tell func(netip.Prefix, uint64)) error {
-	if err := t.count(); err != nil {
-		return err
-	}
-	met := t.read[DropSource].Packets + t.read[DropPrefix].Packets
-	if met == t.met || time.Since(t.told) < max(nftHitsEvery, nftHitsRest*t.took) {
+	if time.Since(t.told) < max(nftHitsEvery, nftHitsRest*t.took) {
 		return nil
 	}
 	t.told = time.Now()
 	defer func() { t.took = time.Since(t.told) }()
+	if err := t.count(); err != nil {
+		return err
+	}
+	met := t.read[DropSource].Packets + t.read[DropPrefix].Packets
+	if met == t.met {
+		return nil
+	}
 	sets := []string{"source4", "source6"}
 	for set := range t.widths {
 		sets = append(sets, set)
