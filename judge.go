@@ -27,7 +27,6 @@ const (
 	probationOver   = 500 * time.Millisecond // the same for one far over its budget
 	orderFirst      = 10 * time.Second
 	orderLongest    = 2 * time.Minute  // then its source is let in once more, so that people there can prove something
-	orderAhead      = 5 * time.Second  // an order is prolonged so long before it ends: hits are told of every 2 to 4 s
 	ordersLive      = 1 << 16          // orders in force and candidates; full, nobody more is judged
 	orderForget     = 10 * time.Minute // then its next order is a first one again
 	candidateForget = 30 * time.Second
@@ -100,13 +99,14 @@ func (o *origin) excuses() bool {
 // Engine.ticking.
 type orders struct {
 	live  map[netip.Prefix]*order
-	due   []netip.Prefix // about to end, and their sources go on; bounded by ordersLive
+	due   []netip.Prefix // to be prolonged, as their sources go on; bounded by ordersLive
 	swept Time
 }
 
 type order struct {
 	candidate Time // when its debt was first seen to be deep
 	began     Time // when its source was refused after it had been let in
+	late      Time // half of it is over, and it may be prolonged
 	until     Time // zero while it is a candidate
 	strikes   uint8
 	why       Reason // of the latest debt, if no rule is
@@ -140,14 +140,14 @@ func (e *Engine) judge(at Time, out *Out) {
 	e.orders.sweep(at)
 }
 
-// prolong gives orders that are about to end, and whose sources go on, a longer
+// prolong gives orders of which half is over, and whose sources go on, a longer
 // time. What finds no room in out is left for the next tick.
 func (e *Engine) prolong(at Time, out *Out) {
 	os := &e.orders
 	for len(os.due) > 0 && len(out.Orders) < cap(out.Orders) {
 		p := os.due[0]
 		os.due = os.due[1:]
-		if o := os.live[p]; o != nil && o.ends(at) && e.mayRefuse(at, p.Addr()) {
+		if o := os.live[p]; o != nil && o.wanes(at) && e.mayRefuse(at, p.Addr()) {
 			o.extend(at)
 			out.Orders = append(out.Orders, o.order(p))
 		}
@@ -157,9 +157,10 @@ func (e *Engine) prolong(at Time, out *Out) {
 	}
 }
 
-// ends says that an order in force ends soon, and may last longer.
-func (o *order) ends(at Time) bool {
-	return o.until > at && o.until.Sub(at) < orderAhead && o.until < o.began.Add(orderLongest)
+// wanes says that half of an order in force is over, as hits are told of every few
+// seconds, and that it may last longer.
+func (o *order) wanes(at Time) bool {
+	return o.until > at && at >= o.late && o.until < o.began.Add(orderLongest)
 }
 
 // extend sets the end of an order that begins or goes on: each time twice as far
@@ -169,6 +170,7 @@ func (o *order) extend(at Time) {
 		o.began = at
 	}
 	o.until = min(at.Add(orderFirst<<min(o.strikes, 8)), o.began.Add(orderLongest))
+	o.late = at.Add(o.until.Sub(at) / 2)
 	o.strikes = min(o.strikes, 254) + 1
 }
 
@@ -258,7 +260,7 @@ func (e *Engine) Seen(at Time, counts []Count) {
 		} else if o.why == BadRequest {
 			e.empties.ordered += c.N
 		}
-		if level > debtJudged && o.ends(at) && len(e.orders.due) < ordersLive {
+		if level > debtJudged && o.wanes(at) && len(e.orders.due) < ordersLive {
 			e.orders.due = append(e.orders.due, c.Prefix)
 		}
 	}
