@@ -106,7 +106,7 @@ type orders struct {
 type order struct {
 	candidate Time // when its debt was first seen to be deep
 	began     Time // when its source was refused after it had been let in
-	late      Time // half of it is over, and it may be prolonged
+	late      Time // a third of it is over, and it may be prolonged
 	until     Time // zero while it is a candidate
 	strikes   uint8
 	why       Reason // of the latest debt, if no rule is
@@ -140,7 +140,7 @@ func (e *Engine) judge(at Time, out *Out) {
 	e.orders.sweep(at)
 }
 
-// prolong gives orders of which half is over, and whose sources go on, a longer
+// prolong gives orders of which a third is over, and whose sources go on, a longer
 // time. What finds no room in out is left for the next tick.
 func (e *Engine) prolong(at Time, out *Out) {
 	os := &e.orders
@@ -157,7 +157,7 @@ func (e *Engine) prolong(at Time, out *Out) {
 	}
 }
 
-// wanes says that half of an order in force is over, as hits are told of every few
+// wanes says that a third of an order in force is over, as hits are told of every few
 // seconds, and that it may last longer.
 func (o *order) wanes(at Time) bool {
 	return o.until > at && at >= o.late && o.until < o.began.Add(orderLongest)
@@ -170,7 +170,7 @@ func (o *order) extend(at Time) {
 		o.began = at
 	}
 	o.until = min(at.Add(orderFirst<<min(o.strikes, 8)), o.began.Add(orderLongest))
-	o.late = at.Add(o.until.Sub(at) / 2)
+	o.late = at.Add(o.until.Sub(at) / 3)
 	o.strikes = min(o.strikes, 254) + 1
 }
 

@@ -124,7 +124,7 @@ func TestMalformedIsOwedFor(t *testing.T) {
 	}
 }
 
-// An order whose source goes on is prolonged once half of it is over, twice as long each time,
+// An order whose source goes on is prolonged once a third of it is over, twice as long each time,
 // and ends two minutes after its source was let in all the same. Who leaves is refused
 // for no longer than was said, who asks seldom as long as it owes much, and an address
 // where somebody has a pass is left alone.
@@ -135,9 +135,9 @@ func TestOrdersAreProlongedWhileTheirSourcesGoOn(t *testing.T) {
 		passes bool
 		want   []time.Duration // the ends that were ordered, after the first order
 	}{
-		{"goes on", 500 * time.Millisecond, false, []time.Duration{10 * time.Second, 26 * time.Second, 56 * time.Second, 116 * time.Second, 2 * time.Minute}},
+		{"goes on", 500 * time.Millisecond, false, []time.Duration{10 * time.Second, 24 * time.Second, 52 * time.Second, 106 * time.Second, 2 * time.Minute}},
 		{"leaves", time.Hour, false, []time.Duration{10 * time.Second}},
-		{"asks seldom", 4 * time.Second, false, []time.Duration{10 * time.Second, 28 * time.Second, time.Minute}},
+		{"asks seldom", 4 * time.Second, false, []time.Duration{10 * time.Second, 24 * time.Second, 52 * time.Second}},
 		{"where a pass is seen", 500 * time.Millisecond, true, []time.Duration{10 * time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

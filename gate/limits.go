@@ -53,7 +53,7 @@ const (
 	// nftHitsRest how many times as long as that took it then waits: each source's by
 	// itself are counted, too, and of many that takes nft a second or more.
 	nftHitsEvery = 3 * time.Second
-	nftHitsRest  = 8
+	nftHitsRest  = 6
 	// netlinkWait is how long the kernel may take to tell what a driver can, and
 	// netlinkBytesMax how long its answer may be; then it is not known.
 	netlinkWait     = time.Second
