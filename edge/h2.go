@@ -98,9 +98,9 @@ func (f *framed) await(turn time.Duration) {
 	if turn <= 0 {
 		return
 	}
-	wakeAt(f.conn.tcp, wakeBytes)
+	f.conn.sock.wakeAt(wakeBytes)
 	time.Sleep(turn)
-	wakeAt(f.conn.tcp, 1)
+	f.conn.sock.wakeAt(1)
 }
 
 // Write hands p to the client.

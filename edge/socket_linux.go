@@ -42,12 +42,8 @@ func (a *accepted) hungUp() bool {
 
 // wakeAt has the kernel tell of a connection once so many bytes are there to be read
 // (SO_RCVLOWAT, tcp(7)): until then what comes wakes nobody.
-func wakeAt(tcp *net.TCPConn, bytes int) {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return
-	}
-	raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes) })
+func (a *accepted) wakeAt(bytes int) {
+	a.control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes) })
 }
 
 // probe asks whether an idle connection is as it was left, without an

@@ -14,7 +14,7 @@ func (*accepted) unsent() int { return 0 }
 func (*accepted) hungUp() bool { return false }
 
 // wakeAt is not asked for here: what comes wakes the runtime's poller each time.
-func wakeAt(*net.TCPConn, int) {}
+func (*accepted) wakeAt(int) {}
 
 // probe cannot ask here; a connection that was closed is found out by use.
 type probe struct{}
