@@ -49,9 +49,9 @@ const (
 	// pinsWait is how long the pins may be held by a Deich that is ending, or by
 	// one that only looks; then they are another's.
 	pinsWait = time.Second
-	// nftHitsEvery is how often packets are counted at most where nft drops them, and
-	// nftHitsRest how many times as long as that took it then waits: each source's by
-	// itself are counted, too, and of many that takes nft a second or more.
+	// nftHitsEvery is how often each source's packets are counted at most where nft drops
+	// them, and nftHitsRest how many times as long as that took it then waits: of many
+	// sources it takes nft a second or more.
 	nftHitsEvery = 3 * time.Second
 	nftHitsRest  = 6
 	// netlinkWait is how long the kernel may take to tell what a driver can, and

@@ -355,21 +355,18 @@ func (t *table) remove(list []netip.Prefix) error {
 func (t *table) allow(list []netip.Prefix) error { return script(t.allowText(list)) }
 func (t *table) beat() error                     { return script(t.beatText()) }
 
-// hits reads the counts now and then, as nft takes a process for each, and the sets of
-// sources where something met them: with many sources that takes nft a while.
+// hits reads the counts each time, and the sets of sources now and then where
+// something met them: with many sources that takes nft a while.
 func (t *table) hits(tell func(netip.Prefix, uint64)) error {
-	if time.Since(t.told) < max(nftHitsEvery, nftHitsRest*t.took) {
-		return nil
-	}
-	t.told = time.Now()
-	defer func() { t.took = time.Since(t.told) }()
 	if err := t.count(); err != nil {
 		return err
 	}
 	met := t.read[DropSource].Packets + t.read[DropPrefix].Packets
-	if met == t.met {
+	if met == t.met || time.Since(t.told) < max(nftHitsEvery, nftHitsRest*t.took) {
 		return nil
 	}
+	t.told = time.Now()
+	defer func() { t.took = time.Since(t.told) }()
 	sets := []string{"source4", "source6"}
 	for set := range t.widths {
 		sets = append(sets, set)
