@@ -135,6 +135,9 @@ func (p *present) gather(to []sighting, at Time) ([]sighting, float64) {
 const (
 	historyMax  = 32768
 	historyKeep = 7 * 24 * time.Hour
+	// historyTurn is how much of a window is kept at most, evenly spread: requests wait
+	// while it is copied into memory that nobody has touched yet.
+	historyTurn = 1024
 	// trustPart: whoever is taken for good has been known for this part of the
 	// time the engine has run, up to a day. So trust that is enough after ten
 	// seconds of peace is not enough after a month.
@@ -278,10 +281,9 @@ func (w *watch) tick(at Time, dt float64, peace bool, key uint64) {
 	}
 	w.peaceful = peace
 	if old != nil && peace {
-		for i := range min(old.n.Load(), windowSample) {
-			if !w.peace.wants(at) {
-				break
-			}
+		n := min(old.n.Load(), windowSample)
+		step := max(1, (n+historyTurn-1)/historyTurn)
+		for i := uint32(0); i < n && w.peace.wants(at); i += step {
 			if old.state[i].CompareAndSwap(sightHere, sightBusy) {
 				w.peace.add(at, &old.seen[i], key)
 				old.state[i].Store(sightHere)
