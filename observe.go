@@ -138,6 +138,8 @@ const (
 	// historyTurn is how much of a window is kept at most, evenly spread: requests wait
 	// while it is copied into memory that nobody has touched yet.
 	historyTurn = 1024
+	// historyReady is how many sightings' memory is made ready for it at each tick.
+	historyReady = 128
 	// trustPart: whoever is taken for good has been known for this part of the
 	// time the engine has run, up to a day. So trust that is enough after ten
 	// seconds of peace is not enough after a month.
@@ -159,6 +161,7 @@ type history struct {
 	turn  uint64
 	due   atomic.Int64 // no sighting is wanted before
 	held  bool         // a synthesis reads it: nothing is added meanwhile
+	ready int          // of all's capacity, memory that the kernel has given
 }
 
 func (h *history) init() { h.all = make([]sighting, 0, historyMax) }
@@ -183,6 +186,19 @@ func (h *history) add(at Time, s *sighting, key uint64) {
 	h.turn++
 	h.all[x>>32%historyMax] = *s
 	h.due.Store(int64(at.Add(min(at.Sub(h.began), historyKeep) / historyMax)))
+}
+
+// prepare writes to a little of the memory that is to be filled, ahead of what fills it: the
+// kernel gives each page when it is first written to, which can take as long as a request.
+func (h *history) prepare() {
+	h.mu.Lock()
+	all := h.all[:historyMax]
+	for end := min(h.ready+historyReady, historyMax); h.ready < end; h.ready++ {
+		if h.ready >= len(h.all) {
+			all[h.ready].who = 0
+		}
+	}
+	h.mu.Unlock()
 }
 
 // forget takes back what came after there were n: a flood's first moments.
@@ -291,6 +307,7 @@ func (w *watch) tick(at Time, dt float64, peace bool, key uint64) {
 		}
 	}
 	w.present.clear()
+	w.peace.prepare()
 }
 
 const usualOver = 5 * time.Minute
