@@ -11,7 +11,7 @@ const (
 	// the whole as ever.
 	heapRoom = 64 << 20
 	// pageNice is how far the status page's process gives way to others that want the processor, as nice(1) counts it; on Linux.
-	pageNice = 10
+	pageNice = 19
 	// handOverWait is how long the command may take that takes a published status page on; then it is ended, and tried
 	// again with the next one.
 	handOverWait = 2 * time.Minute

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // lockedThread keeps a thread to itself.
@@ -42,6 +44,8 @@ func TestEveryThreadGivesWay(t *testing.T) {
 			_, after, _ := strings.Cut(string(b), ") ")
 			if fields := strings.Fields(after); fields[16] != strconv.Itoa(pageNice) { // nice is the 19th of all
 				t.Errorf("thread %s has %s", thread.Name(), fields[16])
+			} else if fields[38] != strconv.Itoa(unix.SCHED_BATCH) { // the policy is the 41st
+				t.Errorf("thread %s has policy %s", thread.Name(), fields[38])
 			}
 		}
 		return
