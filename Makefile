@@ -18,8 +18,10 @@ check: ## every day, in under three minutes
 	$(GO) vet ./...
 	$(GO) test -short ./...
 
+# edge is tested twice: the detector's build has other sockets (edge/accepted_linux.go).
 test: deps build ## everything: race detector, fuzz seeds, browsers, namespaces, kills
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v -e /e2e -e /cmd/deich -e /drill)
+	$(GO) test -timeout 15m ./edge
 	$(GO) test -timeout 35m ./cmd/... ./drill/... ./e2e/...
 
 fuzz: ## a minute for every fuzz target
