@@ -61,13 +61,10 @@ func (a *accepted) send(b []byte, last bool) (int, error) {
 // move goes b's way, waiting where it must until the deadline in force.
 func (a *accepted) move(w *way, b []byte, by *time.Time) (int, error) {
 	w.p, w.n, w.err = b, 0, nil
-	p := a.polled.Load()
-	if p == nil {
-		var done bool
-		if p, done = a.first(w, by); done {
-			w.p = nil
-			return w.n, w.err
-		}
+	p, done := a.first(w, by)
+	if done {
+		w.p = nil
+		return w.n, w.err
 	}
 	var err error
 	if w.sends {
@@ -85,13 +82,25 @@ func (a *accepted) move(w *way, b []byte, by *time.Time) (int, error) {
 	return w.n, net.ErrClosed
 }
 
+// lock gives what waits; nil: nothing does yet, and a.mu is held.
+func (a *accepted) lock() *polled {
+	if p := a.polled.Load(); p != nil {
+		return p
+	}
+	a.mu.Lock()
+	p := a.polled.Load()
+	if p != nil {
+		a.mu.Unlock()
+	}
+	return p
+}
+
 // first tries without the runtime; where that is not enough it gives what waits.
 func (a *accepted) first(w *way, by *time.Time) (p *polled, done bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p = a.polled.Load(); p != nil {
+	if p = a.lock(); p != nil {
 		return p, false
 	}
+	defer a.mu.Unlock()
 	switch {
 	case a.fd < 0:
 		w.err = net.ErrClosed
@@ -121,11 +130,10 @@ func (a *accepted) poll() *polled {
 
 // Close is net.Conn's.
 func (a *accepted) Close() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p := a.polled.Load(); p != nil {
+	if p := a.lock(); p != nil {
 		return p.file.Close()
 	}
+	defer a.mu.Unlock()
 	if a.fd < 0 {
 		return net.ErrClosed
 	}
@@ -136,19 +144,15 @@ func (a *accepted) Close() error {
 
 // control has f do something with the descriptor, unless it is closed.
 func (a *accepted) control(f func(fd uintptr)) error {
-	p := a.polled.Load()
-	if p == nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if p = a.polled.Load(); p == nil {
-			if a.fd < 0 {
-				return net.ErrClosed
-			}
-			f(uintptr(a.fd))
-			return nil
-		}
+	if p := a.lock(); p != nil {
+		return p.raw.Control(f)
 	}
-	return p.raw.Control(f)
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return net.ErrClosed
+	}
+	f(uintptr(a.fd))
+	return nil
 }
 
 // reset closes so that the other end is told that nothing more is taken or given.
@@ -188,16 +192,12 @@ func (a *accepted) SetWriteDeadline(t time.Time) error {
 }
 
 func (a *accepted) until(by *time.Time, t time.Time, set func(*os.File, time.Time) error) error {
-	p := a.polled.Load()
-	if p == nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if p = a.polled.Load(); p == nil {
-			*by = t
-			return nil
-		}
+	if p := a.lock(); p != nil {
+		return set(p.file, t)
 	}
-	return set(p.file, t)
+	defer a.mu.Unlock()
+	*by = t
+	return nil
 }
 
 // RemoteAddr is net.Conn's.
@@ -219,16 +219,12 @@ func (a *accepted) LocalAddr() net.Addr {
 
 // SyscallConn gives the socket, to ask the kernel about it.
 func (a *accepted) SyscallConn() (syscall.RawConn, error) {
-	p := a.polled.Load()
-	if p == nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if p = a.polled.Load(); p == nil {
-			if a.fd < 0 {
-				return nil, net.ErrClosed
-			}
-			p = a.poll()
-		}
+	if p := a.lock(); p != nil {
+		return p.raw, nil
 	}
-	return p.raw, nil
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return nil, net.ErrClosed
+	}
+	return a.poll().raw, nil
 }
