@@ -96,8 +96,12 @@ func TestForgedAndStolen(t *testing.T) {
 		}
 	})
 	t.Run("a forged one is none", func(t *testing.T) {
+		last := "_"
+		if strings.HasSuffix(pass, last) {
+			last = "-" // one pass in 64 ends so, and would not be forged
+		}
 		for _, forged := range []string{
-			"deich=" + strings.Repeat("A", 68), "deich=", pass[:len(pass)-1] + "_", pass + "A", "deich=" + strings.Repeat("=", 68),
+			"deich=" + strings.Repeat("A", 68), "deich=", pass[:len(pass)-1] + last, pass + "A", "deich=" + strings.Repeat("=", 68),
 			"__Host-" + pass, "DEICH" + strings.TrimPrefix(pass, "deich"),
 		} {
 			if got := tier(from(127, 66, 6, 7), "Cookie", forged); got != "stranger" {
