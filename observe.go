@@ -136,10 +136,8 @@ const (
 	historyMax  = 32768
 	historyKeep = 7 * 24 * time.Hour
 	// historyTurn is how much of a window is kept at most, evenly spread: requests wait
-	// while it is copied into memory that nobody has touched yet.
+	// while it is copied.
 	historyTurn = 1024
-	// historyReady is how many sightings' memory is made ready for it at each tick.
-	historyReady = 128
 	// trustPart: whoever is taken for good has been known for this part of the
 	// time the engine has run, up to a day. So trust that is enough after ten
 	// seconds of peace is not enough after a month.
@@ -161,10 +159,17 @@ type history struct {
 	turn  uint64
 	due   atomic.Int64 // no sighting is wanted before
 	held  bool         // a synthesis reads it: nothing is added meanwhile
-	ready int          // of all's capacity, memory that the kernel has given
 }
 
-func (h *history) init() { h.all = make([]sighting, 0, historyMax) }
+// init writes to all of its memory: the kernel gives a page when it is first written to,
+// which takes as long as a request on some machines, and requests would wait for it.
+func (h *history) init() {
+	all := make([]sighting, historyMax)
+	for i := range all {
+		all[i].who = 1
+	}
+	h.all = all[:0]
+}
 
 func (h *history) wants(at Time) bool { return int64(at) >= h.due.Load() }
 
@@ -186,19 +191,6 @@ func (h *history) add(at Time, s *sighting, key uint64) {
 	h.turn++
 	h.all[x>>32%historyMax] = *s
 	h.due.Store(int64(at.Add(min(at.Sub(h.began), historyKeep) / historyMax)))
-}
-
-// prepare writes to a little of the memory that is to be filled, ahead of what fills it: the
-// kernel gives each page when it is first written to, which can take as long as a request.
-func (h *history) prepare() {
-	h.mu.Lock()
-	all := h.all[:historyMax]
-	for end := min(h.ready+historyReady, historyMax); h.ready < end; h.ready++ {
-		if h.ready >= len(h.all) {
-			all[h.ready].who = 0
-		}
-	}
-	h.mu.Unlock()
 }
 
 // forget takes back what came after there were n: a flood's first moments.
@@ -307,7 +299,6 @@ func (w *watch) tick(at Time, dt float64, peace bool, key uint64) {
 		}
 	}
 	w.present.clear()
-	w.peace.prepare()
 }
 
 const usualOver = 5 * time.Minute

@@ -5,27 +5,8 @@ import (
 	"time"
 )
 
-// TestHistoryIsReadyAhead fills a history while its memory is made ready: nothing of what it
-// holds is lost, and a window gives it historyTurn at most.
-func TestHistoryIsReadyAhead(t *testing.T) {
-	var h history
-	h.init()
-	for i := range historyMax {
-		if i%(historyReady*3) == 0 {
-			h.prepare()
-		}
-		h.add(Time(1+i), &sighting{who: uint32(i + 1)}, 0)
-	}
-	for h.ready < historyMax {
-		h.prepare()
-	}
-	h.prepare()
-	for i, s := range h.all {
-		if s.who != uint32(i+1) {
-			t.Fatalf("at %d stands %d", i, s.who)
-		}
-	}
-
+// TestWindowGivesHistoryTurn: of a window of peace historyTurn is kept at most.
+func TestWindowGivesHistoryTurn(t *testing.T) {
 	w := new(watch)
 	w.init()
 	for i := range windowSample {

@@ -160,6 +160,7 @@ func (d *Desk) Run(ctx context.Context) {
 		if d.missed != nil {
 			s.Missed = d.missed()
 		}
+		time.Sleep(lookPause)
 		if d.incidents != nil {
 			d.incidents.see(now, &s)
 		}
@@ -174,6 +175,7 @@ func (d *Desk) Run(ctx context.Context) {
 // sample looks once, and tells everyone who listens.
 func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
+	time.Sleep(lookPause)
 	var current *LiveIncident
 	var acted []Action
 	var outside []probe.View

@@ -49,6 +49,7 @@ type station struct {
 	hand     handList
 	keeping  *keeping // nil: nothing is kept
 	started  time.Time
+	version  string
 	now      func() deich.Time
 
 	read      func() (settings, error) // the configuration anew
@@ -62,7 +63,7 @@ type station struct {
 // open makes all parts and takes what they need; nothing is listened on yet
 // but the console. Whatever fails gives back what was taken.
 func openStation(t *terminal, first settings, again func() (settings, error)) (s *station, err error) {
-	s = &station{terminal: t, read: again, started: time.Now(), now: newClock()}
+	s = &station{terminal: t, read: again, started: time.Now(), version: versionText(), now: newClock()}
 	s.putInForce(first)
 	if s.data, err = openData(first.Data); err != nil {
 		return nil, err
