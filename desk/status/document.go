@@ -82,7 +82,7 @@ type Document struct {
 
 // From takes out of a book what the public may know.
 func From(b *incident.Book, components []Component, now time.Time, zone *time.Location) *Document {
-	d := &Document{Heard: now, Components: components, Plans: plansOf(b, now), Current: []Incident{}, Past: []Incident{}}
+	d := &Document{Heard: now, Components: components, Plans: plansOf(b, now), Days: make([]Day, 0, days), Current: []Incident{}, Past: []Incident{}}
 	measured := map[string]incident.DayLine{}
 	for _, l := range b.Days() {
 		measured[l.Day] = l
