@@ -74,7 +74,8 @@ type liveRule struct {
 	known   atomic.Uint64
 	proven  atomic.Uint64
 	young   atomic.Uint64 // with a pass of before the pressure, of clients that are not known
-	asks    atomic.Bool   // it denies no more, and asks for a proof: some of those hold passes
+	asks    atomic.Bool   // it does not deny, and asks for a proof
+	doubted bool          // it does so for good: some of those hold passes
 	sources [sourceBitmap / 64]atomic.Uint64
 
 	counted uint64 // hits as of the last tick
@@ -263,7 +264,7 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 	if len(old.live) == 0 {
 		return
 	}
-	capacity, fits := e.answering(), e.fits(old)
+	capacity, fits, flooded := e.answering(), e.fits(old), e.flooded()
 	live := make([]*liveRule, 0, len(old.live))
 	for _, l := range old.live {
 		hits := l.hits.Load()
@@ -275,8 +276,9 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 		// Those may be people, or bots that came early. Who has no pass is to be
 		// able to prove that he is the former.
 		if young := l.young.Load(); young > humanHits && float64(young) > humanPart*float64(hits) {
-			l.asks.Store(true)
+			l.doubted = true
 		}
+		l.asks.Store(l.doubted || !flooded)
 		kind, gone := e.fate(l, at, capacity, fits)
 		if gone {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
