@@ -21,7 +21,11 @@ type exchange struct {
 func newExchange(c *conn, r *http.Request) *exchange {
 	x := new(exchange)
 	x.life.Context, x.life.c, x.life.x = c.ctx, c, x
-	r = r.WithContext(&x.life)
+	if r.Body == nil || r.Body == http.NoBody {
+		*r = *r.WithContext(&x.life) // nobody else has it, so that it need not be another
+	} else {
+		r = r.WithContext(&x.life) // its body writes into the first what trailers come unannounced
+	}
 	r.RemoteAddr, r.TLS = c.remote, c.tls
 	x.r = r
 	x.response.begin(x)
