@@ -18,6 +18,7 @@ type copier struct {
 	blocked time.Duration // by the client, in all
 	long    bool          // said to be long-lived
 	timer   *time.Timer   // for one write at a time
+	told    chan struct{} // closed when what it does is done
 }
 
 func (c *copier) run() error {
@@ -64,7 +65,9 @@ func (c *copier) write(b []byte) error {
 		begun := time.Now()
 		c.arm()
 		defer func() {
-			c.long = !c.timer.Stop()
+			if c.long = !c.timer.Stop(); c.long {
+				<-c.told // nobody may speak of this answer once it is over
+			}
 			if c.blocked += time.Since(begun); c.blocked > clientSlow && !c.long {
 				c.long = true
 				c.detach()
@@ -78,7 +81,11 @@ func (c *copier) write(b []byte) error {
 // arm lets the answer count as long-lived if the next write takes too long.
 func (c *copier) arm() {
 	if c.timer == nil {
-		c.timer = time.AfterFunc(clientSlow, c.detach)
+		c.told = make(chan struct{})
+		c.timer = time.AfterFunc(clientSlow, func() {
+			defer close(c.told)
+			c.detach()
+		})
 		return
 	}
 	c.timer.Reset(clientSlow)

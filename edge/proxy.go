@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/deichproject/deich"
@@ -17,6 +18,7 @@ type proxy struct {
 	state   func() *state
 	via     string // this process in Via; a request that bears it went in a circle
 	buffers buffers
+	spare   sync.Pool    // *exchange
 	cache   *cache       // nil: none
 	tunnels atomic.Int64 // open now
 	lasting lasting
@@ -40,26 +42,37 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "508 Loop Detected: the origin leads back here", http.StatusLoopDetected)
 		return
 	}
-	x := exchange{proxy: p, w: w, r: r, group: site.group, head: p.headOf(st, site, r)}
+	x, _ := p.spare.Get().(*exchange)
+	if x == nil {
+		x = new(exchange)
+	}
+	*x = exchange{proxy: p, w: w, r: r, group: site.group, head: p.headOf(st, site, r)}
 	plan := planOf(r)
 	if plan != nil {
-		plan.dress(&x, p.cache.now())
+		plan.dress(x, p.cache.now())
 	} else if site.cache == cacheWitnessed && p.cache != nil {
 		x.asked = p.cache.now()
 	}
 
-	buf := p.buffers.take()
-	defer p.buffers.give(buf)
-	defer x.finish()
+	buf, whole := p.buffers.take(), false
+	defer func() {
+		x.finish()
+		p.buffers.give(buf)
+		if whole && x.sender == nil {
+			*x = exchange{}
+			p.spare.Put(x)
+		}
+	}()
 	err := x.prepare(*buf)
 	if err == nil {
 		err = x.run()
 	}
 	if err != nil {
-		p.failed(&x, err)
-		return
+		p.failed(x, err)
+	} else {
+		p.answered(st, site, x, plan, *buf)
 	}
-	p.answered(st, site, &x, plan, *buf)
+	whole = true
 }
 
 // headOf is what the origin is told beside what the client sent.
