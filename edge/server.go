@@ -131,7 +131,7 @@ func (s *Server) makeHandlers() (err error) {
 	s.cache = newCache(s.options.Config.Limits.CacheBytes, s.state.Load, s.now, s.options.Engine.Pressed)
 	s.proxy = &proxy{state: s.state.Load, via: viaName(rand.Uint64()), cache: s.cache, pressed: s.options.Engine.Pressed, fail: guard.Fail, streaming: guard.Streaming, unsent: guard.Unsent}
 	s.guard, err = guard.New(guard.Options{
-		Engine: s.options.Engine, Next: s.proxy, Keys: s.options.Keys, Config: s.options.Guard,
+		Engine: s.options.Engine, Next: s.proxy, NextLetsGo: true, Keys: s.options.Keys, Config: s.options.Guard,
 		Origin: s.origin, Addr: s.addr, Secured: s.secured, Fingerprint: fingerprintOf, Whence: s.options.Whence, Drop: s.drop, Standby: s.cache.standby, Keeper: s.options.Keeper, Orders: s.Refuse, Events: s.options.Events,
 		Now: s.now, Log: s.access.logger(),
 		Alarm: func(err error) { s.log.Error("guard", "alarm", err) },

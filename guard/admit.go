@@ -49,7 +49,7 @@ func (v *visit) refuseFor(why deich.Reason) {
 
 // forward hands the request on and ends its ticket, whatever happens behind.
 func (h *Handler) forward(v *visit) {
-	v.kept = true
+	v.kept = !h.letsGo
 	v.strip()
 	w := &v.writer
 	w.visit, w.ResponseWriter = v, v.w

@@ -19,6 +19,9 @@ type Options struct {
 	Engine *deich.Engine
 	// Next is the way to the origin.
 	Next http.Handler
+	// NextLetsGo says that nothing behind Next touches its ResponseWriter once
+	// ServeHTTP has returned, on no goroutine: then what it was made of is used again.
+	NextLetsGo bool
 	// Keys sign what clients carry.
 	Keys *Keys
 	// Config is guard's part of the configuration.
@@ -65,6 +68,7 @@ type Options struct {
 type Handler struct {
 	engine  judge
 	next    http.Handler
+	letsGo  bool // next does
 	keys    *Keys
 	origin  func(*http.Request) uint16
 	addr    func(*http.Request) (peer, client netip.Addr, validated bool)
@@ -121,7 +125,7 @@ func newHandler(o Options, engine judge) (*Handler, error) {
 		return nil, fmt.Errorf("guard: new: pages: %w", err)
 	}
 	h := &Handler{
-		engine: engine, next: o.Next, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, whence: o.Whence, drop: o.Drop, standby: o.Standby, keeper: o.Keeper,
+		engine: engine, next: o.Next, letsGo: o.NextLetsGo, keys: o.Keys, origin: o.Origin, addr: o.Addr, secured: o.Secured, mark: o.Fingerprint, whence: o.Whence, drop: o.Drop, standby: o.Standby, keeper: o.Keeper,
 		orders: o.Orders, events: o.Events, now: o.Now, log: o.Log, alarm: o.Alarm,
 		pages:  pages,
 		plain:  newPlain(),
@@ -225,8 +229,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.serve(v)
 	}
+	h.over(v)
+}
+
+// over lets a visit be used again, unless something behind may hold on to it: such a one
+// is left to the collector.
+func (h *Handler) over(v *visit) {
 	if v.kept {
-		return // something behind may hold on to it: left to the collector
+		return
 	}
 	v.end()
 	h.visits.Put(v)

@@ -257,7 +257,6 @@ func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() e
 	if _, ok := h.enter(v); !ok {
 		return d
 	}
-	v.kept = true
 	own := &v.writer
 	own.visit, own.ResponseWriter, own.fetch = v, w, true
 	returned := false

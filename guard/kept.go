@@ -24,8 +24,7 @@ func (h *Handler) ServeKept(w http.ResponseWriter, r *http.Request, give func(ht
 	} else {
 		h.giveKept(v, give)
 	}
-	v.end()
-	h.visits.Put(v)
+	h.over(v)
 }
 
 // ServeOrKept takes a request whose answer is kept to the origin, so that it is
@@ -46,15 +45,13 @@ func (h *Handler) ServeOrKept(w http.ResponseWriter, r *http.Request, give func(
 		h.refuse(v)
 	} else if _, ok := h.enter(v); ok {
 		h.forward(v)
-		return // something behind may hold on to it: left to the collector
 	} else if v.r.Context().Err() != nil {
 		h.counts.gone.Add(1)
 	} else {
 		v.verdict.Rank = rank
 		h.giveKept(v, give)
 	}
-	v.end()
-	h.visits.Put(v)
+	h.over(v)
 }
 
 func (h *Handler) giveKept(v *visit, give func(http.ResponseWriter)) {
@@ -126,7 +123,6 @@ func (h *Handler) Fetch(w http.ResponseWriter, r *http.Request, origin uint16) b
 	if _, ok := h.enter(v); !ok {
 		return false
 	}
-	v.kept = true
 	own := &v.writer
 	own.visit, own.ResponseWriter, own.fetch = v, w, true
 	returned := false

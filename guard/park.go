@@ -181,20 +181,22 @@ func (h *Handler) out() *deich.Out { return h.outs.Get().(*deich.Out) }
 // its end, nothing happens.
 func (h *Handler) detach(v *visit) {
 	if !v.failopen {
-		h.detachFrom(&h.places[v.ticket.Slot()], v)
+		h.detachFrom(&h.places[v.ticket.Slot()], v.ticket)
 	}
 }
 
-func (h *Handler) detachFrom(p *place, v *visit) {
+// detachFrom does it for the guest who is there by ticket t.
+func (h *Handler) detachFrom(p *place, t deich.Ticket) {
 	p.mu.Lock()
-	if p.guest != v || v.state != placed {
+	v := p.guest
+	if v == nil || p.ticket != t || v.state != placed {
 		p.mu.Unlock()
 		return
 	}
 	v.state, v.long = detached, true
 	out := h.out()
 	// Under the place's lock, so that Done cannot come before it.
-	h.askDetach(p.ticket, out)
+	h.askDetach(t, out)
 	p.mu.Unlock()
 	h.deliver(out)
 }
@@ -218,8 +220,7 @@ func (h *Handler) sweep() {
 	for i := range h.places {
 		p := &h.places[i]
 		p.mu.Lock()
-		guest := p.guest
-		due := guest != nil && guest.state == placed && guest.entered < before
+		due, t := p.guest != nil && p.guest.state == placed && p.guest.entered < before, p.ticket
 		var stale deich.Wake
 		if p.old {
 			stale, p.early = p.early, deich.Wake{}
@@ -227,7 +228,7 @@ func (h *Handler) sweep() {
 		p.old = p.early.Ticket != 0
 		p.mu.Unlock()
 		if due {
-			h.detachFrom(p, guest)
+			h.detachFrom(p, t)
 		}
 		h.consume(stale)
 	}

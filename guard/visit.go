@@ -7,9 +7,8 @@ import (
 	"github.com/deichproject/deich"
 )
 
-// visit is one request on its way through the guard. Visits of refused
-// requests are used again; one that reached the origin is not, since a handler
-// may hold on to its ResponseWriter.
+// visit is one request on its way through the guard. It is used again, except where
+// its request reached a handler that may hold on to its ResponseWriter, or panicked.
 type visit struct {
 	h    *Handler
 	w    http.ResponseWriter
