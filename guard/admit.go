@@ -88,7 +88,15 @@ func (h *Handler) finish(v *visit, now deich.Time, o deich.Outcome) {
 // passes, and no client speaks in our name.
 func (v *visit) strip() {
 	h := v.r.Header
-	stripCookies(h)
+	switch m := v.seen; {
+	case m == nil:
+		stripCookies(h)
+	case m.rest == "":
+		delete(h, "Cookie")
+	default:
+		h["Cookie"][0] = m.rest
+	}
+	v.seen = nil
 	if v.silent {
 		return
 	}

@@ -102,7 +102,7 @@ func BenchmarkBrowser(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h, err := New(Options{Engine: engine, Keys: testKeys(), Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })})
+	h, err := New(Options{Engine: engine, Keys: testKeys(), NextLetsGo: true, Next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(200) })})
 	if err != nil {
 		b.Fatal(err)
 	}

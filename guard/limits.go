@@ -95,6 +95,12 @@ const (
 	// cookieBytesMax is how much of a request's Cookie header is searched for
 	// the pass and the ticket; beyond it they count as absent.
 	cookieBytesMax = 32 << 10
+	// cookieKeptMax is the longest Cookie header that a connection remembers; of a
+	// longer one only the pass.
+	cookieKeptMax = 1 << 10
+	// cookieChangesMax is how many a connection remembers one after the other; then only
+	// passes.
+	cookieChangesMax = 8
 	// hostBytesMax is how much of a Host is bound into a pass; a longer one is hashed first.
 	hostBytesMax = 64
 	// acceptBytesMax is how much of an Accept header is read.

@@ -24,7 +24,10 @@ func (h *Handler) enter(v *visit) (why deich.Reason, ok bool) {
 	failed := v.failopen || h.open()
 	if !failed {
 		out := h.out()
-		now := h.now()
+		now := v.req.At
+		if v.body != nil || v.mail != nil {
+			now = h.now() // time has passed over its body, or with the keeper
+		}
 		t, state, why := h.askEnter(v, now, out, &failed)
 		h.deliver(out)
 		switch {

@@ -36,9 +36,18 @@ func (h *Handler) read(v *visit) {
 
 // readCookies verifies the pass and the ticket, where there are any.
 func (h *Handler) readCookies(v *visit, lines []string) {
+	if v.seen = v.memory.seen(lines, v.r.Host, v.secured); v.seen != nil {
+		shown := v.seen.at(v.req.At, v.set.passLife)
+		v.req.Pass, v.minted = shown.pass, shown.minted
+		return
+	}
 	pass, place := ownCookies(lines, v.secured)
 	if pass != "" {
-		shown := v.memory.passOf(v.ring, pass, v.r.Host, v.req.At, v.set.passLife)
+		line := ""
+		if place == "" && len(lines) == 1 && len(lines[0]) <= cookieKeptMax {
+			line = lines[0]
+		}
+		shown := v.memory.passOf(v.ring, pass, line, v.r.Host, v.secured, v.req.At, v.set.passLife)
 		v.req.Pass, v.minted = shown.pass, shown.minted
 		if shown.bad {
 			h.counts.badPasses.Add(1)

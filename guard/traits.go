@@ -22,8 +22,7 @@ func (h *Handler) readTraits(v *visit, said *headers) {
 		}
 	}
 	t[deich.TraitHeaders] = said.set | 1
-	t[deich.TraitAgent] = textOf(said.agent, key)
-	t[deich.TraitAgentClass] = textOf(agentClass(said.agent), key)
+	t[deich.TraitAgent], t[deich.TraitAgentClass] = v.memory.agentOf(said.agent, key)
 	t[deich.TraitLanguage] = textOf(said.language, key)
 	t[deich.TraitAccept] = textOf(said.accept, key)
 	t[deich.TraitEncoding] = textOf(said.encoding, key)

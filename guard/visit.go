@@ -23,6 +23,7 @@ type visit struct {
 	country   uint16
 	minted    deich.Time  // when its pass was
 	memory    *connMemory // its connection's; nil: none
+	seen      *remembered // its Cookie header, as it was before on its connection; nil: it was not, or is stripped
 	ticketAge deich.Time  // age of a ticket that holds
 	secured   bool        // TLS
 	learnt    bool        // nothing more is to be learned of its path
