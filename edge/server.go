@@ -147,7 +147,7 @@ func (s *Server) makeHTTP() {
 	c := s.options.Config
 	handler, log := http.HandlerFunc(s.serve), s.notices.logger()
 	s.h1 = &h1.Server{
-		Handler: handler, HeaderBytes: c.Limits.HeaderBytes,
+		Handler: handler, LetsGo: true, HeaderBytes: c.Limits.HeaderBytes,
 		ReadHeader: c.Timeouts.ReadHeader.Duration, Idle: c.Timeouts.Idle.Duration, Log: log,
 	}
 	s.h2 = &h2.Server{

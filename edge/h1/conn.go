@@ -34,11 +34,12 @@ type conn struct {
 	begun  time.Time
 
 	in     *bufio.Reader
-	room   int64  // how much may be read
-	keeps  bool   // what is read goes to header, too
-	header []byte // of the present request, where it did not come at once
-	posted bool   // the request before was a POST
-	taken  bool   // by a handler
+	room   int64       // how much may be read
+	keeps  bool        // what is read goes to header, too
+	header []byte      // of the present request, where it did not come at once
+	posted bool        // the request before was a POST
+	spare  http.Header // of the answer before, empty; nil: none
+	taken  bool        // by a handler
 
 	state atomic.Int32
 	due   atomic.Int64 // until when reads may wait, Unix ns; 0: for ever; dueUnknown: a handler has set it
@@ -149,6 +150,13 @@ func (c *conn) answer(r *http.Request) (again, linger bool) {
 	}
 	x.body.Close()
 	x.release()
+	if again && c.server.LetsGo {
+		if len(x.header) <= fieldsKept {
+			c.spare = x.header
+			clear(c.spare)
+		}
+		x.header = nil
+	}
 	if c.late.Swap(false) {
 		c.nc.SetWriteDeadline(time.Time{})
 	}

@@ -16,6 +16,8 @@ const (
 	joinMost = 32 << 10
 	// outKept is the largest buffer that is used again.
 	outKept = 64 << 10
+	// fieldsKept is the largest header of an answer that a connection's next one is made in.
+	fieldsKept = 32
 	// discardMost is how much of a request's body that nobody has read is read and
 	// forgotten so that the connection can go on; with more it is closed.
 	discardMost = 256 << 10

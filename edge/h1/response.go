@@ -41,11 +41,19 @@ type response struct {
 
 func (w *response) begin(x *exchange) {
 	w.x, w.buf = x, x.life.c.server.scratch()
-	w.header, w.length = make(http.Header), -1
+	c := x.life.c
+	if w.header, w.length, c.spare = c.spare, -1, nil; w.header == nil {
+		w.header = make(http.Header)
+	}
 }
 
 // Header gives the header, and once it is written the trailer.
-func (w *response) Header() http.Header { return w.header }
+func (w *response) Header() http.Header {
+	if w.header == nil {
+		return make(http.Header) // the answer is over, and its header another's
+	}
+	return w.header
+}
 
 // WriteHeader takes the header as it is. One of 1xx is sent at once, beside the real one,
 // except 101, which is the last.

@@ -21,6 +21,9 @@ import (
 type Server struct {
 	// Handler answers requests.
 	Handler http.Handler
+	// LetsGo says that nothing behind Handler touches the header of its answer once it
+	// has returned, on no goroutine: then the connection's next answer has the same map.
+	LetsGo bool
 	// HeaderBytes bounds a request's header; a longer one is answered with 431.
 	HeaderBytes int
 	// ReadHeader is how long a request's header may take to come; 0: for ever.
