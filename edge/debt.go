@@ -63,9 +63,9 @@ func (d *debts) take(debtor uint64, now deich.Time, cost, burst time.Duration) b
 	return d.table.Take(debtor, int64(now), cost, burst) == 0
 }
 
-// turn gives how long a connection whose client owes waits before more is read of it:
-// turns are waitEvery apart, of all such connections, so that what many of them send at
-// once is not looked at at once.
+// turn gives how long what a connection sent whose client owes waits before it is looked
+// at: turns are waitEvery apart, of all such connections, so that what many of them send
+// at once is not answered at once.
 func (d *debts) turn(now deich.Time) time.Duration {
 	for {
 		last := d.turns.Load()
@@ -115,16 +115,16 @@ func (t *tab) charge(n int32, now deich.Time) int {
 	owed := t.owed.Add(n)
 	level := t.debts.charge(t.debtor^saltFrames, now, time.Duration(n)*frameEvery)
 	switch {
-	case owed < frameFirst: // others of the same address owe it
+	case level < framesWait:
 		return debtBorne
+	case owed < frameFirst: // others of the same address owe it, so no more than this
+		return debtWaits
 	case level >= framesEnded:
 		return debtEnds
 	case level >= framesToldOf:
 		return debtTells
-	case level >= framesWait:
-		return debtWaits
 	}
-	return debtBorne
+	return debtWaits
 }
 
 // raise adds n up to most.

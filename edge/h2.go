@@ -65,12 +65,9 @@ func newFramed(s *Server, t *tls.Conn, c *conn) *framed {
 	return f
 }
 
-// Read gives what the client sent, and ends where it owes too much.
+// Read gives what the client sent: in its turn, where that brings debt to a client who
+// owes already. It ends where it owes too much.
 func (f *framed) Read(p []byte) (int, error) {
-	if f.owes.Load() {
-		f.owes.Store(false)
-		f.await(f.tab.debts.turn(f.server.now()))
-	}
 	n, err := f.Conn.Read(p)
 	if f.conn.trusted {
 		return n, err // others stand behind it
@@ -88,6 +85,10 @@ func (f *framed) Read(p []byte) (int, error) {
 	}
 	if f.ended.Load() {
 		return 0, io.EOF
+	}
+	if f.owes.Load() {
+		f.owes.Store(false)
+		f.await(f.tab.debts.turn(f.server.now()))
 	}
 	return n, err
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -367,6 +368,52 @@ func TestTurnsAreApart(t *testing.T) {
 	}
 	if wait := d.turn(now.Add(time.Second)); wait != 0 {
 		t.Errorf("with nobody before it a turn is in %v", wait)
+	}
+}
+
+// Who owes waits, also on a connection that has done next to nothing yet; that it does not
+// end, and others wait for nobody.
+func TestWhoOwesWaits(t *testing.T) {
+	d, now := newDebts(), deich.Time(1e18)
+	abuser := tab{debts: d, debtor: 1}
+	if got := abuser.charge(int32(framesWait/frameEvery)-1, now); got != debtBorne {
+		t.Errorf("below framesWait: %d", got)
+	}
+	abuser.charge(int32(framesEnded/frameEvery), now)
+	if got := abuser.charge(1, now); got != debtEnds {
+		t.Errorf("beyond framesEnded: %d", got)
+	}
+	neighbour, other := tab{debts: d, debtor: 1}, tab{debts: d, debtor: 2}
+	for i := range frameFirst - 1 {
+		if got := neighbour.charge(1, now); got != debtWaits {
+			t.Errorf("frame %d of another connection of the same client: %d", i, got)
+		}
+	}
+	if got := other.charge(1, now); got != debtBorne {
+		t.Errorf("another client: %d", got)
+	}
+	neighbour.repay()
+	if got := neighbour.charge(1, now); got != debtBorne {
+		t.Errorf("what an answer repaid: %d", got)
+	}
+}
+
+// What is read of who owes is answered in its turn, and not before.
+func TestWhoOwesIsAnsweredInTurn(t *testing.T) {
+	s, addr := secureFront(t, hello)
+	p := probe2(t, addr, "127.0.0.11")
+	if !p.seen() {
+		t.Fatal("the client was ended")
+	}
+	d := s.conns.debts
+	d.charge(d.debtor(netip.MustParseAddr("127.0.0.11"))^saltFrames, s.now(), 2*framesWait)
+	d.turns.Store(int64(s.now().Add(time.Hour))) // no turn is further off than waitMost
+	asked := time.Now()
+	if !p.seen() {
+		t.Fatal("the client was ended")
+	}
+	if took := time.Since(asked); took < waitMost {
+		t.Errorf("answered after %v, its turn came after %v", took, waitMost)
 	}
 }
 

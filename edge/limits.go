@@ -202,10 +202,10 @@ const (
 	frameEvery     = 100 * time.Millisecond
 	frameReset     = 3
 	frameContinued = 2
-	// framesWait is the debt from which on each read of a client's connection that brings
-	// more of it is followed by a wait: turns are waitEvery apart, of all such
-	// connections, and none is longer off than waitMost.
-	framesWait = 100 * frameEvery
+	// framesWait is the debt from which on what a client's connection sends waits, where it
+	// brings more of it: turns are waitEvery apart, of all such connections, and none
+	// is longer off than waitMost.
+	framesWait = 20 * frameEvery
 	waitEvery  = 2 * time.Millisecond
 	waitMost   = 200 * time.Millisecond
 	// wakeBytes is how much a connection that waits so may send before the kernel tells
