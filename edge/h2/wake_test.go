@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,7 +134,6 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 	begin, done, stop := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	stops := sync.OnceFunc(func() { close(stop) })
 	defer stops()
-	var once sync.Once
 	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Event") != "" {
 			<-begin
@@ -148,7 +148,6 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 				return
 			default:
 			}
-			once.Do(func() { close(begin) })
 			if _, err := w.Write(b); err != nil {
 				return
 			}
@@ -171,7 +170,7 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 		return true
 	})
 	b.k.Store(k)
-	c.open(true, get("x-event", "1")...)
+	event := c.open(true, get("x-event", "1")...)
 	c.open(true, get()...)
 	c.open(true, get()...)
 	go io.Copy(io.Discard, c.nc)
@@ -179,6 +178,12 @@ func TestWhoWritesForOthersGoesOn(t *testing.T) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		return len(k.streams) == 3 && len(k.out) >= outMost
+	})
+	close(begin)
+	within(t, "an event without room", func() bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return slices.ContainsFunc(k.full, func(st *stream) bool { return st.id == event })
 	})
 	// Now a handler writes, as it would have, while the others go on.
 	wrote := make(chan struct{})
