@@ -90,12 +90,35 @@ func TestPassesOfShortlyBeforeAreDoubted(t *testing.T) {
 	if l.known.Load() > rollbackHits { // else this would take the rule back
 		t.Fatal("known clients met it too often")
 	}
-	e.Tick(at.Add(2*time.Second), out)
+	e.origins[0].cause.Store(uint32(CauseFlood)) // else it would ask anyhow
+	e.keepRules(at.Add(2*time.Second), 1, out)
 	if all := e.Rules(at); len(all) != 1 || all[0].Act != Challenge {
 		t.Errorf("after passes met it: %+v", all)
 	}
 	if v := e.Decide(&stranger); v.Act != Wait { // a program cannot be asked
 		t.Errorf("a stranger, then: %v", v.Act)
+	}
+}
+
+// A denial asks for a proof until a flood is named: in a crowd's first seconds people
+// may look alike.
+func TestNobodyIsDeniedBeforeAFloodIsNamed(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	e.Tick(at, out)
+	l := ruleOf(e, at, Deny)
+	l.acting.Store(false)
+	e.origins[0].press(at)
+	for _, c := range []struct {
+		cause Cause
+		want  Act
+	}{{NoCause, Challenge}, {CauseCrowd, Challenge}, {CauseFlood, Deny}, {CauseMixed, Deny}, {CauseUnknown, Challenge}} {
+		e.origins[0].cause.Store(uint32(c.cause))
+		at = at.Add(ruleShadow)
+		out.Reset()
+		e.keepRules(at, 1, out)
+		if all := e.Rules(at); len(all) != 1 || all[0].Shadow || all[0].Act != c.want {
+			t.Errorf("%v: %+v, want %v", c.cause, all, c.want)
+		}
 	}
 }
 
