@@ -20,6 +20,8 @@ type child struct {
 	out  *tail
 	done chan struct{}
 	err  error // set before done is closed
+
+	listens bool // it was seen to
 }
 
 // launch starts a process. It dies with this one, has its own process group
@@ -49,17 +51,34 @@ func launch(name string, cores []int, binary string, args ...string) (*child, er
 	return c, nil
 }
 
-// ready waits until something listens at the address.
+// ready waits until the process listens at the address. Where somebody did at the
+// first look, that may be another program, and the process is about to say so: it
+// is given time to.
 func (c *child) ready(ctx context.Context, at netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(ctx, startMax)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	var d net.Dialer
-	for {
+	for first := true; ; first = false {
 		conn, err := d.DialContext(ctx, "tcp", at.String())
 		if err == nil {
-			return conn.Close()
+			if err := conn.Close(); err != nil {
+				return err
+			}
+			if c.listens || !first {
+				c.listens = true
+				return nil
+			}
+			select {
+			case <-c.done:
+				return fmt.Errorf("drill: %s ended at once, and another program listens at %s: %w\n%s", c.name, at, orEnded(c.err), c.out)
+			case <-time.After(endsWithin):
+				c.listens = true
+				return nil
+			case <-ctx.Done():
+				return fmt.Errorf("drill: %s: %w", c.name, ctx.Err())
+			}
 		}
 		select {
 		case <-c.done:

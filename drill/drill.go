@@ -163,6 +163,10 @@ func possible(o *Options, s *scenarios.Scenario, box *sandbox, deich bool) error
 	if o.gated() && box.kind != Namespace {
 		return fmt.Errorf("%w: a gate needs a network namespace (%s)", errCannotHere, box.why)
 	}
+	late := deich && s.Shield.Start > -s.Phases.Peace && s.Shield.Start != 0
+	if len(s.Attacks) > 0 && (late || s.Origin.Down) && box.kind != Namespace {
+		return fmt.Errorf("%w: nothing of the drill's would listen while attackers send; on loopback another program might be given the port (%s)", errCannotHere, box.why)
+	}
 	if s.Shield.TLS && !deich {
 		return fmt.Errorf("%w: nothing but Deich speaks TLS in a drill", errCannotHere)
 	}

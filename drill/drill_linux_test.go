@@ -295,6 +295,42 @@ func TestChildThatFailsIsToldOf(t *testing.T) {
 	}
 }
 
+// TestAnotherProgramsListenerIsNotTaken: a process that ends since its port is
+// taken is not believed to listen there.
+func TestAnotherProgramsListenerIsNotTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := launch("shell", nil, "/bin/sh", "-c", "sleep .1; echo address in use; exit 3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.stop()
+	err = c.ready(t.Context(), l.Addr().(*net.TCPAddr).AddrPort())
+	if err == nil || !strings.Contains(err.Error(), "another program listens") || !strings.Contains(err.Error(), "address in use") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestNothingIsSentToAPortThatNobodyHolds: on loopback a port that is free for a
+// while may be given to another program.
+func TestNothingIsSentToAPortThatNobodyHolds(t *testing.T) {
+	for name, change := range map[string]func(*scenarios.Scenario){
+		"the shield begins later": func(s *scenarios.Scenario) { s.Shield.Start = s.Phases.Flood / 2 },
+		"the origin is killed":    func(s *scenarios.Scenario) { s.Origin.Down = true },
+	} {
+		for kind, fits := range map[string]bool{Loopback: false, Namespace: true} {
+			s := shortScenario()
+			change(&s)
+			if err := possible(&Options{}, &s, &sandbox{kind: kind, net: addresses{net: 127}}, true); (err == nil) != fits || err != nil && !errors.Is(err, errCannotHere) {
+				t.Errorf("%s, %s: %v", name, kind, err)
+			}
+		}
+	}
+}
+
 func TestChildOnOneCore(t *testing.T) {
 	c, err := launch("cat", []int{0}, "/bin/cat", "/proc/self/status")
 	if err != nil {

@@ -49,6 +49,9 @@ const (
 	refreshMax = 30 * time.Second
 	// startMax is how long a process may take until it listens.
 	startMax = 20 * time.Second
+	// endsWithin is how soon a process ends that cannot listen where another one does; who ends later
+	// is not noticed before the drill asks it something.
+	endsWithin = 500 * time.Millisecond
 	// stopMax is how long a process may take to end by itself; then it is killed.
 	stopMax = 8 * time.Second
 	// backlogMax is how far the attackers may fall behind and still catch up; what is older is

@@ -86,6 +86,8 @@ func TestParseRefuses(t *testing.T) {
 		"HTTP over TLS":   {secured + `,"attacks":[{"name":"a","sources":1,"rate":1}]}`, "leave, hello or shake"},
 		"hellos too fast": {secured + `,"attacks":[{"name":"a","sources":1,"rate":20000,"manner":"hello"}]}`, "attacks[0].rate"},
 		"an early hello":  {secured + `,"attacks":[{"name":"a","sources":1,"rate":1,"manner":"hello","early":{"visits":1}}]}`, "attacks[0].early"},
+		"early and late":  {good + `,"attacks":[{"name":"a","sources":1,"rate":1,"early":{"visits":1}}]}`, "attacks[0].early.from"},
+		"early too fast":  {good + `,"attacks":[{"name":"a","sources":20000,"rate":1,"early":{"from":"-1s","visits":20}}]}`, "early visits a second"},
 		"too long":        {strings.Repeat(" ", FileBytesMax) + good + "}", "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -115,15 +115,21 @@ func (c *check) attacks(s *Scenario) {
 	if len(s.Attacks) > AttacksMax {
 		c.bad("attacks", "%d: at most %d", len(s.Attacks), AttacksMax)
 	}
-	rate, connections := 0.0, 0
+	rate, early, connections := 0.0, 0.0, 0
 	for i := range s.Attacks {
 		a, at := &s.Attacks[i], fmt.Sprintf("attacks[%d]", i)
 		c.attack(at, a, s)
 		rate += a.Rate
+		if a.Early.Visits > 0 && a.Early.From < 0 {
+			early += float64(a.Early.Visits) * float64(a.Sources) / -a.Early.From.D().Seconds()
+		}
 		connections += a.Connections
 	}
 	if rate > RateMax {
 		c.bad("attacks", "%.0f requests a second in all: at most %d", rate, RateMax)
+	}
+	if early > RateMax {
+		c.bad("attacks", "%.0f early visits a second in all: at most %d", early, RateMax)
 	}
 	if connections > ConnectionsMax {
 		c.bad("attacks", "%d connections in all: at most %d", connections, ConnectionsMax)
@@ -170,6 +176,9 @@ func (c *check) attack(at string, a *Attack, s *Scenario) {
 	c.within(at+".networks", a.Networks, 0, 4096)
 	c.time(at+".early.from", a.Early.From, -s.Phases.Peace.D(), 0)
 	c.within(at+".early.visits", a.Early.Visits, 0, 20)
+	if a.Early.Visits > 0 && a.Early.From >= 0 {
+		c.bad(at+".early.from", "before the flood, where there are early visits")
+	}
 	if a.Early.Visits > 0 && (begins || a.Manner == Leave) {
 		c.bad(at+".early", "%s visits no page", a.Manner)
 	}

@@ -78,7 +78,6 @@ type lull struct {
 	said     deich.Cause // at the last tick
 	words    []string    // what was wrong, and when it began
 	swaps    int
-	memory   int // of the engine at its start
 }
 
 // forecast notes when something happens.
