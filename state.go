@@ -34,11 +34,15 @@ const (
 	// savedFresh is how old a state may be whose usual rates still count as of now;
 	// of an older one only the week's hours do.
 	savedFresh = 30 * time.Minute
+	// savedAhead is how far ahead of now a state may have been saved. One of a clock that
+	// was further ahead would have everybody known since a time that is yet to come.
+	savedAhead = 10 * time.Minute
 )
 
 var (
 	errState      = errors.New("deich: load: not a saved state, or cut off")
 	errStateOther = errors.New("deich: load: saved under another seed or with another number of sources")
+	errStateAhead = errors.New("deich: load: saved while the clock was ahead of what it says now")
 )
 
 // check tells engines with another seed apart without telling the seed.
@@ -153,9 +157,11 @@ func (v *evidence) save(b []byte) []byte {
 	return b
 }
 
-// Load takes over what Save gave, before the first request. On an error nothing
-// was taken over. What an older version saved is loaded as far as it goes.
-func (e *Engine) Load(b []byte) error {
+// Load takes over what Save gave, before the first request. At is the time now,
+// and was says for each origin which it was as of Save, -1 for a new one; without
+// it they are the same. On an error nothing was taken over. What an older version
+// saved is loaded as far as it goes.
+func (e *Engine) Load(b []byte, at Time, was ...int) error {
 	if len(b) < stateHead+4 || string(b[:len(stateMagic)]) != stateMagic {
 		return errState
 	}
@@ -178,12 +184,15 @@ func (e *Engine) Load(b []byte) error {
 	if rest.short || len(rest.b) != 0 {
 		return errState
 	}
+	if u.saved > at.Add(savedAhead) || u.began > at.Add(savedAhead) {
+		return errStateAhead
+	}
 	for cells = cells[:most]; len(cells) > 0; cells = cells[stateCell:] {
 		e.past.cells.Put(int(binary.BigEndian.Uint32(cells)), binary.BigEndian.Uint32(cells[4:]),
 			binary.BigEndian.Uint32(cells[8:]), binary.BigEndian.Uint64(cells[12:]))
 	}
 	if version != stateOld {
-		e.take(&u)
+		e.take(&u, was)
 	}
 	return nil
 }
@@ -341,7 +350,7 @@ func (h *past7) read(s *saved) {
 }
 
 // take puts what was usual in force.
-func (e *Engine) take(u *usually) {
+func (e *Engine) take(u *usually, was []int) {
 	e.ticking.Lock()
 	defer e.ticking.Unlock()
 	e.began.Store(int64(u.began))
@@ -352,8 +361,17 @@ func (e *Engine) take(u *usually) {
 		w.marks[i] = w.good.len()
 	}
 	w.usual, w.calm = u.usual, time.Duration(u.calm*float64(time.Second))
-	for i := range min(len(u.origins), len(e.origins)) {
-		e.origins[i].take(&u.origins[i], u.saved)
+	for i := range e.origins {
+		from := i
+		if len(was) > 0 {
+			from = -1
+			if i < len(was) {
+				from = was[i]
+			}
+		}
+		if from >= 0 && from < len(u.origins) {
+			e.origins[i].take(&u.origins[from], u.saved)
+		}
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// muchLater than anything that these tests save
+const muchLater = noon + Time(24*time.Hour)
+
 func TestSaveLoad(t *testing.T) {
 	e := engineOf(t, Policy{})
 	for i := range uint32(500) {
@@ -25,7 +28,7 @@ func TestSaveLoad(t *testing.T) {
 	saved = saved[len("before"):]
 
 	f := engineOf(t, Policy{})
-	if err := f.Load(saved); err != nil {
+	if err := f.Load(saved, muchLater); err != nil {
 		t.Fatal(err)
 	}
 	for i := range uint32(500) {
@@ -37,16 +40,16 @@ func TestSaveLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.Load(saved); !errors.Is(err, errStateOther) {
+	if err := other.Load(saved, muchLater); !errors.Is(err, errStateOther) {
 		t.Errorf("another seed: %v", err)
 	}
 	for n := range saved {
-		if err := f.Load(saved[:n]); err == nil {
+		if err := f.Load(saved[:n], muchLater); err == nil {
 			t.Fatalf("cut off after %d bytes, and loaded", n)
 		}
 	}
 	saved[len(saved)/2] ^= 1
-	if err := f.Load(saved); !errors.Is(err, errState) {
+	if err := f.Load(saved, muchLater); !errors.Is(err, errState) {
 		t.Errorf("a flipped bit: %v", err)
 	}
 }
@@ -80,7 +83,7 @@ func TestUsualSurvivesARestart(t *testing.T) {
 	saved := e.Save(nil)
 
 	f := engineOf(t, Policy{})
-	if err := f.Load(saved); err != nil {
+	if err := f.Load(saved, muchLater); err != nil {
 		t.Fatal(err)
 	}
 	f.Tick(at, out)
@@ -112,7 +115,7 @@ func TestUsualSurvivesARestart(t *testing.T) {
 	week := 7 * 24 * time.Hour
 	for after, want := range map[time.Duration]float64{week: 100, week + 5*time.Hour: 0} {
 		g := engineOf(t, Policy{})
-		if err := g.Load(saved); err != nil {
+		if err := g.Load(saved, muchLater); err != nil {
 			t.Fatal(err)
 		}
 		g.Tick(at.Add(after), out)
@@ -135,7 +138,7 @@ func TestLoadsWhatAnOlderVersionSaved(t *testing.T) {
 	old = append(old, saved[len(old):n]...)
 	old = binary.BigEndian.AppendUint32(old, crc32.ChecksumIEEE(old))
 	f := engineOf(t, Policy{})
-	if err := f.Load(old); err != nil {
+	if err := f.Load(old, muchLater); err != nil {
 		t.Fatal(err)
 	}
 	if f.past.age(f.sourceHash(addr4(1)), noon.Add(time.Hour), 0) != time.Hour {
@@ -149,11 +152,44 @@ func TestLoadsWhatAnOlderVersionSaved(t *testing.T) {
 	whole[len(stateMagic)] = stateWhole
 	whole = binary.BigEndian.AppendUint32(whole, crc32.ChecksumIEEE(whole))
 	g := engineOf(t, Policy{})
-	if err := g.Load(whole); err != nil {
+	if err := g.Load(whole, muchLater); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.origins[0].evidence.usual; got != 100 {
 		t.Errorf("of a state without segments %v a second is usual, not 100", got)
+	}
+}
+
+// TestALoadFollowsThePlatforms: what was learned of one is given to it whatever its
+// number is now, and to nobody else.
+func TestALoadFollowsThePlatforms(t *testing.T) {
+	e := engineOf(t, Policy{Origins: 3})
+	for i := range e.origins {
+		e.origins[i].evidence.usual = float64(10 * (i + 1))
+	}
+	f := engineOf(t, Policy{Origins: 3})
+	if err := f.Load(e.Save(nil), muchLater, -1, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{0, 10, 30} {
+		if got := f.origins[i].evidence.usual; got != want {
+			t.Errorf("platform %d: %v a second is usual, not %v", i, got, want)
+		}
+	}
+}
+
+// TestNothingIsLoadedFromTheFuture: of a clock that was years ahead.
+func TestNothingIsLoadedFromTheFuture(t *testing.T) {
+	e, out := engineOf(t, Policy{}), NewOut()
+	e.Tick(noon.Add(365*24*time.Hour), out)
+	e.past.good(e.sourceHash(addr4(1)), noon.Add(365*24*time.Hour), 0)
+	saved := e.Save(nil)
+	f := engineOf(t, Policy{})
+	if err := f.Load(saved, noon); !errors.Is(err, errStateAhead) || f.began.Load() != 0 {
+		t.Errorf("%v, began %d", err, f.began.Load())
+	}
+	if err := f.Load(saved, noon.Add(365*24*time.Hour-time.Minute)); err != nil {
+		t.Errorf("a clock set back by a minute: %v", err)
 	}
 }
 
@@ -163,7 +199,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(e.Save(nil))
 	f.Add([]byte(stateMagic + "\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := e.Load(b); err == nil && !bytes.HasPrefix(b, []byte(stateMagic)) {
+		if err := e.Load(b, muchLater); err == nil && !bytes.HasPrefix(b, []byte(stateMagic)) {
 			t.Error("loaded what is no state")
 		}
 	})

@@ -212,7 +212,7 @@ func (s *story) do(words []string) string {
 			s.t.Fatal(err)
 		}
 		if len(words) < 2 {
-			if err := e.Load(s.e.Save(nil)); err != nil {
+			if err := e.Load(s.e.Save(nil), s.now); err != nil {
 				return err.Error() + "\n"
 			}
 		}

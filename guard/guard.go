@@ -200,9 +200,10 @@ func (h *Handler) Save(b []byte) []byte {
 	return b
 }
 
-// Load takes over what Save gave, before the first request. On an error
-// nothing was taken over.
-func (h *Handler) Load(b []byte) error {
+// Load takes over what Save gave, before the first request; was says for each
+// origin which it was as of Save, -1 for a new one, and without it they are the
+// same. On an error nothing was taken over.
+func (h *Handler) Load(b []byte, was ...int) error {
 	var loaded [deich.OriginsMax]*routes
 	for i := range loaded {
 		var err error
@@ -214,7 +215,11 @@ func (h *Handler) Load(b []byte) error {
 		return errRoutes
 	}
 	for i := range loaded {
-		h.routes[i].Store(loaded[i])
+		if len(was) == 0 {
+			h.routes[i].Store(loaded[i])
+		} else if i < len(was) && was[i] >= 0 && was[i] < len(loaded) {
+			h.routes[i].Store(loaded[was[i]])
+		}
 	}
 	return nil
 }

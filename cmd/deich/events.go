@@ -78,7 +78,7 @@ func (c *chronicle) sentence(e deich.Event) (loud bool, text sentence) {
 	case deich.CauseNamed:
 		return e.Cause != deich.NoCause && e.Cause != deich.CauseUnknown, causeWords[e.Cause]
 	case deich.SourceJudged:
-		c.judged++
+		c.judged += max(int(e.Value), 1)
 		if c.told != 0 && e.At.Sub(c.told) < judgedEvery {
 			return false, sentence{}
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -40,4 +42,44 @@ func originsName(s edge.Site) string {
 		name += " (" + s.OriginCA + ")"
 	}
 	return name
+}
+
+// originsMark begins the line in front of what was learned that says of which
+// platforms: their numbers follow the configuration, which may have changed.
+const originsMark = "origins "
+
+// headOrigins gives that line, to be followed by what was learned.
+func headOrigins(names []string) []byte {
+	b, err := json.Marshal(names)
+	if err != nil {
+		return nil // unreachable: they are strings
+	}
+	return append(append([]byte(originsMark), b...), '\n')
+}
+
+// cutOrigins takes that line off; without one, as before there was such a line,
+// it gives no names.
+func cutOrigins(b []byte) (names []string, learned []byte) {
+	line, learned, found := bytes.Cut(b, []byte{'\n'})
+	line, marked := bytes.CutPrefix(line, []byte(originsMark))
+	if !found || !marked || json.Unmarshal(line, &names) != nil {
+		return nil, b
+	}
+	return names, learned
+}
+
+// placesOf gives for each of the platforms now which number it had before, -1 for
+// one that is new; nothing where it is not known.
+func placesOf(now, before []string) []int {
+	if before == nil {
+		return nil
+	}
+	was := make([]int, len(now))
+	for i, name := range now {
+		was[i] = -1
+		if name != "" {
+			was[i] = slices.Index(before, name)
+		}
+	}
+	return was
 }

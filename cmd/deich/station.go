@@ -182,14 +182,18 @@ func (s *station) putInForce(c settings) {
 func (s *station) recall() {
 	for _, part := range []struct {
 		file string
-		load func([]byte) error
-	}{{stateFile, s.engine.Load}, {routesFile, s.edge.Guard().Load}} {
+		load func([]byte, []int) error
+	}{
+		{stateFile, func(b []byte, was []int) error { return s.engine.Load(b, s.now(), was...) }},
+		{routesFile, func(b []byte, was []int) error { return s.edge.Guard().Load(b, was...) }},
+	} {
 		b, err := readBounded(s.data.file(part.file), stateBytesMax)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			err = part.load(b)
+			names, learned := cutOrigins(b)
+			err = part.load(learned, placesOf(*s.origins.Load(), names))
 		}
 		if err != nil {
 			s.terminal.warn("what was learned before is lost, and is learned anew: %s: %v", part.file, err)
@@ -216,9 +220,11 @@ func (s *station) remember() (err error) {
 			err = fmt.Errorf("engine: save: %v", p)
 		}
 	}()
+	// A reload may give another platform a number meanwhile, so the names are read once.
+	names := *s.origins.Load()
 	return errors.Join(
-		s.data.write(stateFile, s.engine.Save(nil)),
-		s.data.write(routesFile, s.edge.Guard().Save(nil)))
+		s.data.write(stateFile, s.engine.Save(headOrigins(names))),
+		s.data.write(routesFile, s.edge.Guard().Save(headOrigins(names))))
 }
 
 // serve runs everything until ctx ends; then open requests are answered, what

@@ -283,6 +283,23 @@ func TestWriteReplacesAsAWhole(t *testing.T) {
 	}
 }
 
+// TestWhatWasLearnedSaysOfWhom: the numbers of platforms follow the configuration's
+// order at a start, what was learned follows the platforms.
+func TestWhatWasLearnedSaysOfWhom(t *testing.T) {
+	names, learned := cutOrigins(append(headOrigins([]string{"http://a", "http://b", ""}), "deich\n\x03"...))
+	if string(learned) != "deich\n\x03" {
+		t.Errorf("learned %q", learned)
+	}
+	if got := placesOf([]string{"http://new", "http://a", "http://b", ""}, names); !slices.Equal(got, []int{-1, 0, 1, -1}) {
+		t.Errorf("places %v", got)
+	}
+	for _, old := range []string{"deich\x03 and more\n", "origins [1]\nx", "origins []", ""} { // of before there was such a line
+		if names, learned := cutOrigins([]byte(old)); names != nil || string(learned) != old || placesOf([]string{"http://a"}, names) != nil {
+			t.Errorf("%q: %q of %q", old, learned, names)
+		}
+	}
+}
+
 func TestOriginsKeepTheirNumbers(t *testing.T) {
 	site := func(origins ...string) edge.Site { return edge.Site{Origins: origins} }
 	names := nameOrigins(nil, []edge.Site{site("b", "a"), site("c"), site("a", "b")}, 2)
@@ -314,9 +331,9 @@ func TestSentencesOfEvents(t *testing.T) {
 		{deich.Event{Kind: deich.OneAddress, Value: .97, Prefix: netip.MustParsePrefix("10.0.0.1/32")}, true, "97 % of requests come from one address, 10.0.0.1."},
 		{deich.Event{Kind: deich.OriginFailing, Origin: 1, At: second}, true, "does not answer"},
 		{deich.Event{Kind: deich.SourceJudged, At: second, Prefix: prefix}, false, "203.0.113.0/24 kept sending"},
-		{deich.Event{Kind: deich.SourceJudged, At: 2 * second, Prefix: prefix}, false, ""},
+		{deich.Event{Kind: deich.SourceJudged, At: 2 * second, Prefix: prefix, Value: 300}, false, ""},
 		{deich.Event{Kind: deich.SourceJudged, At: 3 * second, Prefix: prefix}, false, ""},
-		{deich.Event{Kind: deich.SourceJudged, At: 11 * second, Prefix: prefix}, false, "3 sources kept sending"},
+		{deich.Event{Kind: deich.SourceJudged, At: 11 * second, Prefix: prefix}, false, "302 sources kept sending"},
 	} {
 		loud, text := c.sentence(e.event)
 		if loud != e.loud || !strings.Contains(text.English, e.want) || (e.want == "") != (text.English+text.German == "") || text.English != "" && text.German == "" {
