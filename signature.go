@@ -59,6 +59,9 @@ type Rules struct {
 	job     *Job
 }
 
+// None is what a Job that failed has found: nothing.
+func (j *Job) None() Rules { return Rules{job: j} }
+
 // Found is one rule that a Job proposes, with its forecast.
 type Found struct {
 	Act        Act // Deny, Challenge or Wait

@@ -39,9 +39,9 @@ func (h *Handler) Run(ctx context.Context) {
 func (h *Handler) synthesise(job *deich.Job) {
 	out, failed := deich.NewOut(), false
 	defer h.caught("synthesis", true, &failed)
-	found := job.Run()
-	h.engine.Adopt(h.now(), found, out)
-	h.hand(out)
+	found := job.None() // were Run to fail: the engine hands out no other job before
+	defer func() { h.engine.Adopt(h.now(), found, out); h.hand(out) }()
+	found = job.Run()
 }
 
 // hand hands orders and events on.
