@@ -50,12 +50,13 @@ type origin struct {
 	usedAt   Time
 	load     float64 // its mean over the last tick
 	queueMax int
-	patient  bool  // a crowd is served: in turn, and whoever waits may wait longer
-	observed bool  // nobody is held back
-	alone    *slot // who has had the origin to himself; nil: nobody
-	lowWater int   // fewest queued, or above, since the last tick
-	turned   int   // turned away by a full or late queue since the last tick
-	shares   [256]uint8
+	patient  bool        // a crowd is served: in turn, and whoever waits may wait longer
+	observed bool        // nobody is held back
+	alone    *slot       // who has had the origin to himself; nil: nobody
+	lowWater int         // fewest queued, or above, since the last tick
+	turned   int         // turned away by a full or late queue since the last tick
+	shares   [256]uint8  // queued, by client
+	streamed [256]uint16 // streams, by client
 
 	crowded  slowdowns // since the last step, of those placed while the limit was nearly reached
 	unknown  slowdowns // the same, on routes that were not seen in peace
@@ -169,12 +170,17 @@ type adapt struct {
 	metRate                   float64 // requests a second that meet acting rules
 	metBefore                 uint64  // how many did, as of the last tick
 	failing                   int
-	callSpeed                 float64 // seconds of arrivals called per second
-	told                      bool    // the last word on pressure
-	proven                    float64 // cost per tick of what asked for a place and need not draw one
-	began                     Time    // first tick
-	lastAnswers, lastFailures int     // since the last tick
-	trial                     trial
+	callSpeed                 float64  // seconds of arrivals called per second
+	told                      bool     // the last word on pressure
+	proven                    float64  // cost per tick of what asked for a place and need not draw one
+	began                     Time     // first tick
+	lastAnswers, lastFailures int      // since the last tick
+	trusted                   struct { // the same of clients that have been known for long
+		answers, failures int     // since the last tick
+		failing           float64 // share that fails, smoothed
+		at                Time    // when the last were answered
+	}
+	trial trial
 }
 
 func (o *origin) init(p Policy) {
@@ -237,12 +243,18 @@ func (r *route) learn(wait float64, peace bool) {
 func (o *origin) sample(sl *slot, out Outcome, peace bool) {
 	o.answers++
 	o.lastAnswers++
+	if sl.trusted {
+		o.trusted.answers++
+	}
 	g := o.segment(sl.route)
 	o.evidence.answered(sl, &out)
 	g.evidence.answered(sl, &out)
 	if out.Failed || out.Status == 502 || out.Status == 503 || out.Status == 504 {
 		o.failures++
 		o.lastFailures++
+		if sl.trusted {
+			o.trusted.failures++
+		}
 		return
 	}
 	o.done += int(sl.cost)

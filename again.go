@@ -29,6 +29,24 @@ func (f *failed) lately(hash uint64, at Time) bool {
 	return w>>32 == hash>>32 && uint32(at/Time(time.Second))-uint32(w) <= againWithin
 }
 
+// returned remembers who came back to the waiting room: a ticket may be shown
+// more than once while it is due, and speaks for one person.
+type returned struct {
+	at [returnedMax]atomic.Uint64 // hash in the upper half, seconds in the lower
+}
+
+const returnedFor = 8 // seconds
+
+// first says that a hash was not met lately, and notes it.
+func (t *returned) first(hash uint64, at Time) bool {
+	w := &t.at[hash%returnedMax]
+	old, now := w.Load(), uint32(at/Time(time.Second))
+	if old>>32 == hash>>32 && now-uint32(old) <= returnedFor {
+		return false
+	}
+	return w.CompareAndSwap(old, hash&^0xffffffff|uint64(now))
+}
+
 // told watches strangers that no page can be shown to: they were told to come
 // back after retrySoon, each for one thing. A table by source; while one is
 // watched no other takes its place.

@@ -69,7 +69,7 @@ func TestThePageTellsWhenToComeBack(t *testing.T) {
 				back = c.pace
 			}
 			r.At, r.Place = r.At.Add(back+100*time.Millisecond), v.Place
-			o[0].segments[0].signs.comes(&r, 0)
+			o[0].segments[0].signs.returns(&r)
 		}
 		if told[callSoon]+told[2*callSoon] != 400 || told[2*callSoon] < 50 || told[2*callSoon] > 150 {
 			t.Fatalf("told %v", told)
@@ -185,5 +185,55 @@ func TestSparedAskNothing(t *testing.T) {
 	}
 	if e.challenge < -1 || e.challenge > 9 {
 		t.Errorf("%g challenged a second", e.challenge)
+	}
+}
+
+// TestATicketSpeaksForOnePerson: shown again and again while it is due, it is one return.
+func TestATicketSpeaksForOnePerson(t *testing.T) {
+	e := engineOf(t, Policy{})
+	r := Request{At: noon, Kind: Page, Safe: true, Client: addr4(1), Place: uint64(noon)&^promised | 1}
+	signs := &e.origins[0].segments[0].signs
+	for i := range 20 {
+		r.At = noon.Add(callSoon + time.Duration(i)*10*time.Millisecond)
+		e.Decide(&r)
+	}
+	if got := signs.read().rooms[0]; got.returns != 1 || got.early != 0 {
+		t.Errorf("one person: %d returns, %d early", got.returns, got.early)
+	}
+	for i := range uint32(20) { // a carrier's address, or many of them
+		r.Client, r.Place = addr4(1+i/2), uint64(noon.Add(time.Duration(i)*time.Millisecond))&^promised|1
+		e.Decide(&r)
+	}
+	if got := signs.read().rooms[0].returns; got != 20 && got != 21 {
+		t.Errorf("twenty more people: %d returns", got)
+	}
+}
+
+// TestWhoIsSparedOwesNothing: views answered with a copy add up to no order.
+func TestWhoIsSparedOwesNothing(t *testing.T) {
+	for _, spared := range []bool{false, true} {
+		e := engineOf(t, Policy{})
+		at := noon
+		e.Tick(at, NewOut())
+		o := &e.origins[0]
+		o.press(at)
+		o.cause.Store(uint32(CauseFlood))
+		client := addr4(1)
+		for range 20 {
+			at = at.Add(100 * time.Millisecond)
+			for _, kind := range []Kind{Page, Asset, Asset} {
+				r := Request{At: at, Client: client, Peer: client, Validated: true, Safe: true, Kind: kind}
+				v := e.Decide(&r)
+				if kind == Page && v.Act == Allow { // a lot
+					continue
+				}
+				if spared {
+					e.Spared(&r, &v)
+				}
+			}
+		}
+		if got := e.budgets.Level(e.sourceHash(client)^saltDebt, int64(at)); (got > debtJudged) == spared {
+			t.Errorf("spared %v: owes %v", spared, got)
+		}
 	}
 }

@@ -35,6 +35,7 @@ type Engine struct {
 	ruling ruling
 	failed failed
 	told   told
+	came   returned
 	began  atomic.Int64  // the first tick
 	proofs atomic.Uint64 // passes minted for a proof
 
@@ -45,8 +46,8 @@ type Engine struct {
 	empties  empties
 }
 
-// New makes an engine with all its tables; it never grows afterwards. The seed
-// keys every hash and draws every lottery.
+// New makes an engine with all its tables; afterwards only the orders in force
+// grow, to ordersLive. The seed keys every hash and draws every lottery.
 func New(p Policy, seed [32]byte) (*Engine, error) {
 	p = p.Defaults()
 	if err := p.Validate(); err != nil {
@@ -72,9 +73,31 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 
 // Spared says that r's client was given what is kept of an earlier answer, in place
 // of what v says: it was neither told to come back nor asked to calculate, and that
-// it does not says nothing of it.
+// it does not says nothing of it. What it owes for that is forgiven.
 func (e *Engine) Spared(r *Request, v *Verdict) {
-	e.origins[int(r.Origin)%len(e.origins)].segment(r.Route).signs.spared(r, v)
+	o := &e.origins[int(r.Origin)%len(e.origins)]
+	o.segment(r.Route).signs.spared(r, v)
+	if o.excuses() {
+		return // nothing was charged
+	}
+	debt := time.Duration(0)
+	switch {
+	case v.Act == Challenge && v.Reason == OverBudget:
+		debt = debtOver
+	case v.Act == Challenge:
+		debt = debtChallenge
+	case v.Act == Wait && v.Tier == Stranger && (r.Kind != Page || !r.Safe):
+		debt = debtRefused
+	}
+	e.budgets.Forgive(e.sourceHash(r.Client)^saltDebt, int64(r.At), debt)
+}
+
+// comes counts who comes back when told to, once each, and what newcomers load.
+func (e *Engine) comes(r *Request, s *signs, since Time, addr uint64) {
+	if r.Place&promised != 0 && r.Kind == Page && e.came.first(addr^r.Place*0x9e3779b97f4a7c15, r.At) {
+		s.returns(r)
+	}
+	s.loads(r, since)
 }
 
 // comesBack counts a stranger's request that no page can be shown to: it may have been
@@ -121,7 +144,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	} else {
 		signs.kept.Add(1)
 	}
-	signs.comes(r, since)
+	e.comes(r, signs, since, addr)
 	if h := e.hands.Load().find(r); h != nil {
 		if !r.Fresh {
 			o.asked.Add(uint64(cost))
@@ -131,7 +154,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 			v.Act = Deny
 			return e.observe(v)
 		}
-		v.Rank = rankListed
+		v.Rank, v.aged, v.trusted = rankListed, true, true
 		return v
 	}
 	asking := askingHash(addr, r)
@@ -150,6 +173,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	if over > 0 {
 		signs.over.Add(1)
 	}
+	v.aged, v.trusted = s.age, e.trusted(r, s)
 	signs.knew(r, since, over > 0)
 	if e.failed.lately(asking, r.At) {
 		signs.again.Add(1)

@@ -36,10 +36,9 @@ type promise struct {
 	early   atomic.Uint64 // before
 }
 
-// comes counts who comes back when told to, and what newcomers load, wherever the
-// answer is from.
-func (s *signs) comes(r *Request, since Time) {
-	if told := r.Place & promised; told != 0 && told <= promises && r.Kind == Page {
+// returns counts who comes back to the waiting room, wherever the answer is from.
+func (s *signs) returns(r *Request) {
+	if told := r.Place & promised; told <= promises {
 		due := time.Duration(told) * callSoon
 		if waited := r.At.Sub(Time(r.Place &^ promised)); waited < due-returnSlack {
 			s.rooms[told-1].early.Add(1)
@@ -47,6 +46,10 @@ func (s *signs) comes(r *Request, since Time) {
 			s.rooms[told-1].returns.Add(1)
 		}
 	}
+}
+
+// loads counts what newcomers load.
+func (s *signs) loads(r *Request, since Time) {
 	if since != 0 && r.Pass.ID != 0 && r.Pass.First >= since && r.At.Sub(r.Pass.First) < freshPass {
 		switch r.Kind {
 		case Page:
@@ -82,7 +85,7 @@ func (s *signs) promise(r *Request, place uint64, observe bool) {
 func (s *signs) spared(r *Request, v *Verdict) {
 	const less = ^uint64(0)
 	switch told := v.Place & promised; {
-	case v.Act == Challenge:
+	case v.Act == Challenge && v.Reason != OverBudget: // that was not counted
 		s.challenged.Add(less)
 	case v.Act == Wait && r.Place == 0 && told != 0 && told <= promises:
 		s.rooms[told-1].waits.Add(less)

@@ -217,15 +217,15 @@ func (e *Engine) Undo(at Time, id uint32, out *Out) bool {
 	return true
 }
 
-// revokeOf takes back the orders that a rule sent; the lock is held. What finds
-// no room in out lapses by itself.
+// revokeOf takes back the orders of a rule that is gone; the lock is held. What
+// finds no room in out is taken back at the next ticks.
 func (e *Engine) revokeOf(rule uint32, at Time, out *Out) {
 	for _, p := range e.orders.sorted() {
-		if o := e.orders.live[p]; o.rule == rule && o.until > at && len(out.Orders) < cap(out.Orders) {
-			o.until, o.candidate, o.strikes = at, at, 0
-			out.Orders = append(out.Orders, Order{Prefix: p})
+		if o := e.orders.live[p]; o.rule == rule && o.until > at && len(e.orders.lift) < ordersLive {
+			e.orders.lift = append(e.orders.lift, p)
 		}
 	}
+	e.lift(at, out)
 }
 
 // Revoke takes back every order against an address or prefix; it gives how

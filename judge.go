@@ -41,23 +41,29 @@ type judged struct {
 }
 
 type judgedSource struct {
-	ready atomic.Bool
+	state atomic.Uint32
 	over  bool   // over its budget, not just unproven
 	why   Reason // of the order, if no rule is
 	rule  uint32 // that it met; 0: none
 	addr  netip.Addr
 }
 
+const (
+	judgedFree = iota
+	judgedBusy // being written
+	judgedReady
+)
+
 func (j *judged) add(a netip.Addr, over bool, why Reason, rule uint32) {
 	if j.n.Load() >= JudgedMax {
 		return
 	}
 	i := j.n.Add(1) - 1
-	if i >= JudgedMax || j.addrs[i].ready.Load() {
+	if i >= JudgedMax || !j.addrs[i].state.CompareAndSwap(judgedFree, judgedBusy) {
 		return
 	}
 	j.addrs[i].addr, j.addrs[i].over, j.addrs[i].why, j.addrs[i].rule = a, over, why, rule
-	j.addrs[i].ready.Store(true)
+	j.addrs[i].state.Store(judgedReady)
 }
 
 // owe charges a source's debt and gives its level. Only a source whose own
@@ -100,6 +106,7 @@ func (o *origin) excuses() bool {
 type orders struct {
 	live  map[netip.Prefix]*order
 	due   []netip.Prefix // to be prolonged, as their sources go on; bounded by ordersLive
+	lift  []netip.Prefix // to be taken back with the rule that sent them; bounded by ordersLive
 	swept Time
 }
 
@@ -126,18 +133,41 @@ func sourcePrefix(a netip.Addr) netip.Prefix {
 // has proven anything: a carrier's address holds many people, and a crowd of
 // them proves itself within seconds.
 func (e *Engine) judge(at Time, out *Out) {
+	e.lift(at, out)
 	n := min(e.judged.n.Load(), JudgedMax)
+	begun, last := 0, netip.Prefix{}
 	for i := range n {
 		j := &e.judged.addrs[i]
-		if !j.ready.Load() {
+		if j.state.Load() != judgedReady {
 			continue // being written; the source will come again
 		}
-		e.judgeOne(at, j, out)
-		j.ready.Store(false)
+		if p := e.judgeOne(at, j, out); p.IsValid() {
+			begun, last = begun+1, p
+		}
+		j.state.Store(judgedFree)
 	}
 	e.judged.n.Store(0)
+	if begun > 0 {
+		out.event(Event{At: at, Kind: SourceJudged, Prefix: last, Value: float64(begun)})
+	}
 	e.prolong(at, out)
 	e.orders.sweep(at)
+}
+
+// lift takes back orders of rules that are gone, as far as out has room.
+func (e *Engine) lift(at Time, out *Out) {
+	os := &e.orders
+	for len(os.lift) > 0 && len(out.Orders) < cap(out.Orders) {
+		p := os.lift[0]
+		os.lift = os.lift[1:]
+		if o := os.live[p]; o != nil && o.until > at && o.rule != 0 && !e.ruling.lives(o.rule) {
+			o.until, o.candidate, o.strikes = at, at, 0
+			out.Orders = append(out.Orders, Order{Prefix: p})
+		}
+	}
+	if len(os.lift) == 0 {
+		os.lift = nil
+	}
 }
 
 // prolong gives orders of which a third is over, and whose sources go on, a longer
@@ -147,7 +177,7 @@ func (e *Engine) prolong(at Time, out *Out) {
 	for len(os.due) > 0 && len(out.Orders) < cap(out.Orders) {
 		p := os.due[0]
 		os.due = os.due[1:]
-		if o := os.live[p]; o != nil && o.wanes(at) && e.mayRefuse(at, p.Addr()) {
+		if o := os.live[p]; o != nil && o.wanes(at) && (o.rule == 0 || e.ruling.lives(o.rule)) && e.mayRefuse(at, p.Addr()) {
 			o.extend(at)
 			out.Orders = append(out.Orders, o.order(p))
 		}
@@ -197,7 +227,8 @@ func (os *orders) sweep(at Time) {
 	}
 }
 
-func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
+// judgeOne gives the prefix that an order begins to refuse, if one does.
+func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) (_ netip.Prefix) {
 	a, p := j.addr, sourcePrefix(j.addr)
 	o := e.orders.live[p]
 	if o == nil {
@@ -220,7 +251,7 @@ func (e *Engine) judgeOne(at Time, j *judgedSource, out *Out) {
 	}
 	o.extend(at)
 	out.Orders = append(out.Orders, o.order(p))
-	out.event(Event{At: at, Kind: SourceJudged, Prefix: p, Value: o.until.Sub(at).Seconds()})
+	return p
 }
 
 func (o *order) order(p netip.Prefix) Order {

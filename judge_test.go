@@ -180,3 +180,107 @@ func TestOrdersAreProlongedWhileTheirSourcesGoOn(t *testing.T) {
 		})
 	}
 }
+
+// TestAllOrdersOfARuleAreTakenBack: however many, those of others stay, and none
+// is prolonged for a rule that is gone.
+func TestAllOrdersOfARuleAreTakenBack(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	l := ruleOf(e, at, Deny)
+	const many = 2*OrdersMax + 500
+	prefix := func(i int) netip.Prefix { return sourcePrefix(addr4(uint32(i))) }
+	for i := range many + 3 {
+		o := &order{candidate: at, seen: at, why: OverBudget, rule: l.id}
+		switch {
+		case i == many:
+			o.rule = l.id + 100 // one that has expired
+		case i > many:
+			o.rule = 0
+		}
+		o.extend(at)
+		e.orders.live[prefix(i)] = o
+	}
+	e.orders.due = append(e.orders.due, prefix(many))
+	at = at.Add(orderFirst * 2 / 3)
+	if !e.Undo(at, l.id, out) {
+		t.Fatal("there is no such rule")
+	}
+	lifted := map[netip.Prefix]bool{}
+	for range 4 {
+		for _, o := range out.Orders {
+			if o.Until != 0 || lifted[o.Prefix] {
+				t.Fatalf("%+v", o)
+			}
+			lifted[o.Prefix] = true
+		}
+		out.Reset()
+		at = at.Add(TickEvery)
+		e.Tick(at, out)
+	}
+	if len(lifted) != many || len(e.Orders(at)) != 3 || e.orders.lift != nil {
+		t.Errorf("%d of %d orders taken back, %d in force", len(lifted), many, len(e.Orders(at)))
+	}
+}
+
+// TestManyJudgedAtOnceAreToldInOneEvent: else they would leave no room for what else happens.
+func TestManyJudgedAtOnceAreToldInOneEvent(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	e.Tick(at, out)
+	for range 2 {
+		at = at.Add(probation)
+		out.Reset()
+		for i := range uint32(300) {
+			e.judged.add(addr4(i), true, OverBudget, 0)
+		}
+		e.Tick(at, out)
+	}
+	var told []Event
+	for _, ev := range out.Events {
+		if ev.Kind == SourceJudged {
+			told = append(told, ev)
+		}
+	}
+	if len(told) != 1 || told[0].Value != 300 || len(out.Orders) != 300 {
+		t.Errorf("%d orders, told of as %+v", len(out.Orders), told)
+	}
+}
+
+// TestStrangersCannotCallTheOriginDown: what they ask for may fail by itself, while
+// whoever has been here for long is answered. Where those fail too, or none is
+// here, the origin is down.
+func TestStrangersCannotCallTheOriginDown(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		known int // status of the answers to who has been known for long; 0: there are none
+		down  bool
+	}{{"they are answered", 200, false}, {"they fail, too", 503, true}, {"nobody is known", 0, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+			e.Tick(at, out)
+			at = at.Add(time.Hour)
+			ask := func(client netip.Addr, p Pass, status int) {
+				r := Request{At: at, Client: client, Peer: client, Validated: true, Kind: Page, Safe: true, Pass: p}
+				k, s, _ := e.Enter(at, &r, e.Decide(&r), out)
+				if s == Admitted {
+					e.Done(at, k, Outcome{Status: status, Wait: time.Millisecond}, out)
+				}
+			}
+			down := false
+			for i := range 50 {
+				for range 3 {
+					ask(addr4(9), Pass{}, 503)
+				}
+				if i%5 == 0 && c.known != 0 {
+					ask(addr4(1), Pass{ID: 7, First: at.Add(-30 * time.Minute)}, c.known)
+				}
+				at = at.Add(TickEvery)
+				out.Reset()
+				e.Tick(at, out)
+				_, failing := e.Pressed(0)
+				down = down || failing
+			}
+			if down != c.down {
+				t.Errorf("down: %v", down)
+			}
+		})
+	}
+}

@@ -27,9 +27,10 @@ const (
 	HandMax = 4096
 	// HandPathsMax bounds the paths among it, since each is compared with every request.
 	HandPathsMax = 64
-	// WakesMax, OrdersMax and EventsMax bound what one call hands out; the rest comes with the next.
+	// WakesMax and OrdersMax bound what one call hands out; the rest comes with the next.
 	WakesMax  = 256
 	OrdersMax = 1024
+	// EventsMax bounds what one call tells; what else happened is left out.
 	EventsMax = 64
 	// JudgedMax bounds the sources judged between two ticks; more are judged when they come again.
 	JudgedMax = 4096
@@ -48,4 +49,11 @@ const (
 	// toldMax is how many strangers that were told to come back are watched; while one is, no
 	// other takes its place.
 	toldMax = 1 << 14
+	// returnedMax is how many who came back to the waiting room are remembered, so that each counts
+	// once; a later one takes an earlier one's place.
+	returnedMax = 1 << 14
+	// streamPart is the part of an origin's streams, one in so many, that one client may hold once
+	// half of them are in use, and streamLeast the fewest; then no more of its streams are let in.
+	streamPart  = 64
+	streamLeast = 8
 )

@@ -27,19 +27,19 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 		return 0, TurnedAway, QueueFull
 	}
 	sl := &o.slab.slots[n]
-	sl.addr, sl.cred, sl.pass, sl.asking = addr, cred, pass, askingHash(addr, r)
+	sl.addr, sl.cred, sl.pass, sl.asking, sl.sight = addr, cred, pass, askingHash(addr, r), 0
 	sl.stranger = v.Tier == Stranger
-	sl.known = v.Rank >= rankAddress && v.Reason != Called && v.Reason != Lottery
+	sl.known = (v.aged || v.Tier == Partner) && v.Rank >= rankAddress
+	sl.trusted = v.trusted || v.Tier == Partner
 	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
 	sl.principal = uint16(principal % uint64(len(o.shares)))
 	t := e.ticket(i, n, sl.gen)
 	if r.Kind == Stream {
-		if o.streams >= p.Streams {
+		if !o.mayStream(sl, p.Streams) {
 			o.slab.give(n)
 			return 0, TurnedAway, StreamsFull
 		}
-		sl.state = slotStream
-		o.streams++
+		o.stream(sl)
 		return t, Admitted, NoReason
 	}
 	if o.slab.queued > 0 {
@@ -167,6 +167,25 @@ func (o *origin) release(e *Engine, i int, at Time, out *Out) {
 	o.lowWater = min(o.lowWater, o.slab.queued+o.above())
 }
 
+// mayStream says whether there is room for another long-lived request. One client has a
+// part of the pool at most once half of it is in use, and the last quarter is for who was
+// served before: else one machine's idle streams would turn everybody's away.
+func (o *origin) mayStream(sl *slot, most int) bool {
+	switch {
+	case o.streams >= most,
+		o.streams >= most/2 && int(o.streamed[sl.principal]) >= max(most/streamPart, streamLeast),
+		o.streams >= most-most/4 && !sl.known:
+		return false
+	}
+	return true
+}
+
+func (o *origin) stream(sl *slot) {
+	sl.state = slotStream
+	o.streams++
+	o.streamed[sl.principal]++
+}
+
 // Cancel takes a queued ticket back; false says it was woken already, and its
 // Wake is to be consumed.
 func (e *Engine) Cancel(at Time, t Ticket, out *Out) bool {
@@ -198,12 +217,11 @@ func (e *Engine) Detach(at Time, t Ticket, out *Out) bool {
 	}
 	defer o.mu.Unlock()
 	sl := &o.slab.slots[n]
-	if sl.state != slotPlaced || o.streams >= e.policy.Load().Streams {
+	if sl.state != slotPlaced || !o.mayStream(sl, e.policy.Load().Streams) {
 		return sl.state == slotStream
 	}
 	o.leave(sl, at)
-	sl.state = slotStream
-	o.streams++
+	o.stream(sl)
 	o.release(e, i, at, out)
 	return true
 }
@@ -244,6 +262,7 @@ func (e *Engine) done(at Time, t Ticket, outcome Outcome, out *Out) (_ *origin, 
 		return nil, was
 	case slotStream:
 		o.streams--
+		o.streamed[sl.principal]--
 	case slotPlaced:
 		o.leave(sl, at)
 		if !outcome.Aborted || outcome.Status != 0 {

@@ -93,3 +93,65 @@ func TestObservingSeesPressure(t *testing.T) {
 		t.Errorf("pressure %v, and %d would have waited", p.Pressure, waits)
 	}
 }
+
+// TestStreamsAreShared: once half of the pool is in use nobody takes more than a
+// part of it, the last quarter is for who was here before, and what ends gives back.
+func TestStreamsAreShared(t *testing.T) {
+	const most = 1024
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin, Streams: most}), NewOut(), Time(time.Hour)
+	e.Tick(at, out)
+	at = at.Add(time.Hour)
+	open := func(client netip.Addr, p Pass) (Ticket, Reason) {
+		r := Request{At: at, Client: client, Kind: Stream, Safe: true, Pass: p}
+		k, _, why := e.Enter(at, &r, e.Decide(&r), out)
+		return k, why
+	}
+	var greedy []Ticket
+	for {
+		k, why := open(addr4(1), Pass{})
+		if why != NoReason {
+			break
+		}
+		greedy = append(greedy, k)
+	}
+	if len(greedy) != most/2 {
+		t.Fatalf("one client holds %d of %d streams", len(greedy), most)
+	}
+	strangers := 0
+	for i := range uint32(most) {
+		if _, why := open(addr4(1000+i), Pass{}); why == NoReason {
+			strangers++
+		}
+	}
+	if strangers != most/4 {
+		t.Errorf("strangers got %d streams, not the quarter of %d", strangers, most)
+	}
+	known := 0
+	for i := range uint64(most) {
+		if _, why := open(addr4(5000), Pass{ID: 1 + i*0x9e3779b97f4a7c15, First: at.Add(-time.Minute)}); why == NoReason {
+			known++
+		}
+	}
+	if known != most/4 {
+		t.Errorf("who was here before got %d streams, not the last quarter of %d", known, most)
+	}
+	for _, k := range greedy {
+		e.Done(at, k, Outcome{Status: 200}, out)
+	}
+	if k, why := open(addr4(1), Pass{}); why != NoReason || e.Pulse(0).Streams != most/2+1 {
+		t.Errorf("after its streams ended: %v, %v; %d are open", k, why, e.Pulse(0).Streams)
+	}
+}
+
+// TestAStreamEndsNobodyElsesSighting: it has none of its own, wherever its slot was.
+func TestAStreamEndsNobodyElsesSighting(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	r := Request{At: at, Client: addr4(1), Kind: Stream, Safe: true}
+	e.origins[0].slab.slots[e.origins[0].slab.free].sight = 3 // left by who was there before
+	e.watch.pending.busy[2].Store(true)
+	k, _, _ := e.Enter(at, &r, e.Decide(&r), out)
+	e.Done(at, k, Outcome{Status: 200}, out)
+	if !e.watch.pending.busy[2].Load() || e.watch.good.len() != 0 {
+		t.Error("another request's sighting was ended")
+	}
+}

@@ -226,12 +226,19 @@ func (o *origin) call(at Time, dt float64) {
 	o.wait.Store(int64(min(max(time.Duration(float64(behind)/max(o.callSpeed, .1)), soon), time.Minute)))
 }
 
-// health tells of an origin whose answers fail.
+// health tells of an origin whose answers fail: most of all, and of those to who has been
+// known for long, where such were answered lately. What strangers ask for may fail by itself.
 func (o *origin) health(at Time, i uint16, out *Out) {
 	o.failing = max(o.failing, 0)
+	t := &o.trusted
+	if t.answers > 0 {
+		t.failing += .5 * (float64(t.failures)/float64(t.answers) - t.failing)
+		t.at, t.answers, t.failures = at, 0, 0
+	}
+	works := t.at != 0 && at.Sub(t.at) < trustedLately && t.failing < .5
 	switch {
 	case o.lastAnswers == 0:
-	case 2*o.lastFailures > o.lastAnswers:
+	case 2*o.lastFailures > o.lastAnswers && !works:
 		o.failing = min(o.failing+1, 10)
 	default:
 		o.failing = max(o.failing-2, 0)
@@ -246,6 +253,9 @@ func (o *origin) health(at Time, i uint16, out *Out) {
 		out.event(Event{At: at, Kind: kind, Origin: i})
 	}
 }
+
+// trustedLately is how long the word of who has been known for long holds.
+const trustedLately = 2 * time.Second
 
 func (o *Out) event(ev Event) {
 	if len(o.Events) < cap(o.Events) {

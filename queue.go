@@ -39,6 +39,7 @@ type slot struct {
 	crowded   bool   // the limit was nearly reached when it got its place
 	trial     bool   // it was placed during a trial
 	known     bool   // of a client that was served before the pressure
+	trusted   bool   // of one that has been known for a part of the time the engine runs
 	cost      uint16 // in sixteenths of an average request
 	route     uint16
 	principal uint16 // whose it is, for fairness inside a class

@@ -64,6 +64,7 @@ type liveRule struct {
 	found      Found
 	good       int
 	foundAt    Time
+	aged       uint64 // ruling.aged as of then
 	since      Time
 	until      Time
 	renewed    int
@@ -152,7 +153,7 @@ type ruling struct {
 	next    Time // no Job before
 	pause   time.Duration
 	bans    []ban
-	aged    atomic.Uint64 // known clients' requests since the start
+	aged    atomic.Uint64 // requests of who is known by more than an address, while there are rules
 	job     Job
 }
 
@@ -234,7 +235,7 @@ func (e *Engine) Adopt(at Time, found Rules, out *Out) {
 			continue
 		}
 		live = append(live, &liveRule{id: e.nextID(), conditions: f.Conditions, act: f.Act, found: f, good: found.Good,
-			foundAt: at, since: at, until: at.Add(ruleFirst)})
+			foundAt: at, aged: r.aged.Load(), since: at, until: at.Add(ruleFirst)})
 		added++
 	}
 	if added == 0 {
@@ -266,6 +267,7 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 	}
 	capacity, fits, flooded := e.answering(), e.fits(old), e.flooded()
 	live := make([]*liveRule, 0, len(old.live))
+	var withdrawn []uint32
 	for _, l := range old.live {
 		hits := l.hits.Load()
 		l.rate += min(1, .2*dt) * (float64(hits-l.counted)/dt*ticksSecond - l.rate)
@@ -284,7 +286,7 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
 			if kind == RuleWithdrawn {
 				r.ban(l, at)
-				e.revokeOf(l.id, at, out)
+				withdrawn = append(withdrawn, l.id)
 			}
 			continue
 		}
@@ -297,6 +299,9 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 	}
 	if len(live) != len(old.live) {
 		r.set.Store(&ruleSet{live})
+	}
+	for _, id := range withdrawn {
+		e.revokeOf(id, at, out)
 	}
 }
 
@@ -323,7 +328,7 @@ func (e *Engine) fits(rules *ruleSet) bool {
 func (e *Engine) fate(l *liveRule, at Time, capacity float64, fits bool) (EventKind, bool) {
 	hits, known, proven := l.hits.Load(), l.known.Load(), l.proven.Load()
 	switch {
-	case known > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load(), 1)) && l.act != Wait,
+	case known > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load()-l.aged, 1)) && l.act != Wait,
 		proven > humanHits && float64(proven) > humanPart*float64(hits) && l.act == Deny:
 		return RuleWithdrawn, true
 	case at < l.until:
@@ -374,6 +379,11 @@ func (r *ruling) init() {
 	r.job.now = make([]sighting, 0, windows*windowSample)
 }
 
+// lives says whether a rule is in force; the lock is held.
+func (r *ruling) lives(id uint32) bool {
+	return slices.ContainsFunc(r.set.Load().live, func(l *liveRule) bool { return l.id == id })
+}
+
 // met adds to a rule what was refused at accept for it; the lock is held.
 func (r *ruling) met(id uint32, n uint64) {
 	for _, l := range r.set.Load().live {
@@ -395,7 +405,7 @@ func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) (_ *liveRul
 	}
 	pass := r.Pass.ID != 0
 	known := s.tier == Partner || e.trusted(r, s) && (!s.here || e.past.passes(addr, r.At) == 0)
-	if known {
+	if known && !s.here {
 		e.ruling.aged.Add(1)
 	}
 	l := set.match(&r.Traits)

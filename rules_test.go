@@ -162,3 +162,34 @@ func TestRulesAreReadAsTheyAreWritten(t *testing.T) {
 		t.Errorf("%s was read as %+v: %v", text, judged, err)
 	}
 }
+
+// TestARuleIsHeldToWhatCameSinceItWasFound: requests of known clients met by nothing,
+// in floods of before, excuse no rule.
+func TestARuleIsHeldToWhatCameSinceItWasFound(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	e.Tick(at, out)
+	at = at.Add(time.Hour)
+	e.ruling.aged.Store(1 << 30)
+	l := ruleOf(e, at, Challenge)
+	l.aged = e.ruling.aged.Load()
+	for range rollbackHits + 1 {
+		r := Request{At: at, Client: addr4(1), Kind: Page, Safe: true, Pass: Pass{ID: 7, First: at.Add(-30 * time.Minute)}}
+		r.Traits[TraitAgent] = 7
+		e.Decide(&r)
+	}
+	e.keepRules(at, 1, out)
+	if len(e.Rules(at)) != 0 {
+		t.Errorf("it met %d requests of known clients, and holds", l.known.Load())
+	}
+}
+
+// TestAJobThatFailsIsNotTheLast: nothing found of it is as good as nothing found.
+func TestAJobThatFailsIsNotTheLast(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	e.ruling.running = true
+	e.watch.good.hold(true)
+	e.Adopt(at, e.ruling.job.None(), out)
+	if e.ruling.running || e.watch.good.held || len(e.Rules(at)) != 0 {
+		t.Errorf("running %v, held %v, %d rules", e.ruling.running, e.watch.good.held, len(e.Rules(at)))
+	}
+}

@@ -91,7 +91,9 @@ type Verdict struct {
 	Would      Act           // with Reason Observed: the act that was held back
 	Rule       uint32        // the rule it meets, whether or not it is why; 0: none
 
-	good bool // trusted enough to say what is good
+	good    bool // trusted enough to say what is good
+	aged    bool // what speaks for the client was earned before the pressure
+	trusted bool // and holds for a part of the time that the engine runs
 }
 
 // Refused says whether the act turns the request away for now.
@@ -149,7 +151,7 @@ const (
 	PressureEnded
 	// OneAddress: nearly all clients share one address; a proxy is probably not configured.
 	OneAddress
-	// SourceJudged: an order went out.
+	// SourceJudged: orders went out that begin to refuse sources.
 	SourceJudged
 	// OriginFailing: the origin's answers fail.
 	OriginFailing
@@ -172,11 +174,11 @@ type Event struct {
 	At     Time
 	Kind   EventKind
 	Origin uint16
-	Prefix netip.Prefix // SourceJudged, OneAddress
+	Prefix netip.Prefix // OneAddress; SourceJudged: the last of them
 	Rule   uint32       // RuleActs, RuleExpired, RuleWithdrawn
 	Route  uint16       // SegmentNamed; 0: every route that has no segment of its own
 	Cause  Cause        // CauseNamed, SegmentNamed; Value is its confidence
-	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share; RuleActs: share of the excess
+	Value  float64      // PressureBegan: demand per unit of capacity; OneAddress: share; RuleActs: share of the excess; SourceJudged: how many
 }
 
 // Count is how often a source under an order was refused elsewhere.
@@ -186,8 +188,8 @@ type Count struct {
 }
 
 // Out collects what a call gives beside its result. It is owned by the caller
-// and filled up to the capacity of its slices; what does not fit comes with
-// the next call.
+// and filled up to the capacity of its slices; wakes and orders that do not fit
+// come with the next call.
 type Out struct {
 	Wakes  []Wake
 	Orders []Order

@@ -81,6 +81,19 @@ func (b *Buckets) Charge(hash uint64, now int64, cost, limit time.Duration) time
 	}
 }
 
+// Forgive takes cost from the source's bucket again, which is then no emptier
+// than empty.
+func (b *Buckets) Forgive(hash uint64, now int64, cost time.Duration) {
+	set, tag := b.find(hash)
+	at, less := ticksAt(now), ticksUp(cost)
+	for {
+		way, old, tat := set.look(tag, at)
+		if uint32(old>>32) != tag || tat <= at || less == 0 || set[way].CompareAndSwap(old, entry(tag, max(tat-less, at))) {
+			return
+		}
+	}
+}
+
 // Level returns how full the source's bucket is, as the time until it is
 // empty; 0 when it is empty or unknown.
 func (b *Buckets) Level(hash uint64, now int64) time.Duration {

@@ -459,3 +459,21 @@ func BenchmarkBucketsSweep(b *testing.B) {
 		})
 	}
 }
+
+func TestForgive(t *testing.T) {
+	b := NewBuckets(BucketsMin)
+	const now = int64(time.Hour)
+	b.Forgive(7, now, time.Second) // unknown: nothing to forgive
+	if got := b.Level(7, now); got != 0 {
+		t.Errorf("an unknown source: %v", got)
+	}
+	b.Charge(7, now, 10*time.Second, time.Minute)
+	b.Forgive(7, now, 4*time.Second)
+	if got := b.Level(7, now); got != 6*time.Second {
+		t.Errorf("10 s less 4 s: %v", got)
+	}
+	b.Forgive(7, now, time.Minute)
+	if got := b.Level(7, now); got != 0 {
+		t.Errorf("less than nothing: %v", got)
+	}
+}
