@@ -51,17 +51,14 @@ func (rs *results) plot() ([]byte, error) {
 	for _, r := range rs.List {
 		most = max(most, r.Target)
 		for _, name := range r.names() {
-			if base := r.median(r.Over, figureOf); base != 0 {
-				most = max(most, r.median(name, figureOf)/base)
-			}
+			most = max(most, r.over(name))
 		}
 	}
 	scale := (plotRight - plotLeft) / (math.Ceil(most*4) / 4)
 	y := plotTop
 	var panels []panel
 	for _, r := range rs.List {
-		base := r.median(r.Over, figureOf)
-		if base == 0 {
+		if r.ratio() == 0 {
 			continue // what it is held against was left out
 		}
 		p := panel{
@@ -71,11 +68,11 @@ func (rs *results) plot() ([]byte, error) {
 		y += groupTitle
 		p.TargetY1 = y - 2
 		for i, name := range r.names() {
-			v := r.median(name, figureOf)
-			b := bar{Name: name, Class: "peer", Y: y, TextY: y + 13, Width: v / base * scale, Text: fmt.Sprintf("%s, %.2f ×", short(v), v/base)}
+			v, times := r.median(name, figureOf), r.over(name)
+			b := bar{Name: name, Class: "peer", Y: y, TextY: y + 13, Width: times * scale, Text: fmt.Sprintf("%s, %.2f ×", short(v), times)}
 			if i == 0 {
 				b.Class = "deich"
-				b.Text += ", " + verdict(r.ratio(), r.Target)
+				b.Text += ", " + verdict(times, r.Target)
 			}
 			p.Bars = append(p.Bars, b)
 			y += barStep

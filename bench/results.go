@@ -84,13 +84,31 @@ func median(values []float64) float64 {
 
 func figureOf(t *trial) float64 { return t.Figure }
 
-// ratio is Deich's figure over the one it is held against; 0 where that is missing.
+// over is the median of a contender's figure over that of the one all are held
+// against, round by round: a moment in which the host was busy then counts for
+// both or for neither. 0 where either is missing in each round.
+func (r *result) over(contender string) float64 {
+	base := make(map[int]float64)
+	for _, t := range r.Trials {
+		if t.Contender == r.Over && t.Figure > 0 {
+			base[t.Round] = t.Figure
+		}
+	}
+	var ratios []float64
+	for _, t := range r.Trials {
+		if b := base[t.Round]; t.Contender == contender && b > 0 {
+			ratios = append(ratios, t.Figure/b)
+		}
+	}
+	return median(ratios)
+}
+
+// ratio is Deich's, who is the first in each contest; 0 where that is missing.
 func (r *result) ratio() float64 {
-	over := r.median(r.Over, figureOf)
-	if over == 0 || len(r.Trials) == 0 {
+	if len(r.Trials) == 0 {
 		return 0
 	}
-	return r.median(r.Trials[0].Contender, figureOf) / over
+	return r.over(r.Trials[0].Contender)
 }
 
 // results are those of all contests that were ever held here.

@@ -24,14 +24,15 @@ func TestResults(t *testing.T) {
 	}
 	rs.put(&result{Name: "a", Title: "First", Figure: "µs", Over: "nginx", Target: 2, Trials: append(measured("Deich", 50, 30, 40), measured("nginx", 20, 10, 90)...)})
 	rs.put(&result{Name: "b", Title: "Second & last", Over: "HAProxy", Target: 1.5, Trials: measured("Deich", 1), LeftOut: []string{"HAProxy is not installed"}})
-	if got := rs.List[0].ratio(); got != 2 {
-		t.Errorf("medians 40 and 20: ratio %v", got)
+	// The medians are 40 and 20.
+	if got := rs.List[0].ratio(); got != 2.5 {
+		t.Errorf("2.5, 3 and 0.44 times by round: ratio %v", got)
 	}
 	if got := rs.List[1].ratio(); got != 0 {
 		t.Errorf("the peer was left out: ratio %v", got)
 	}
 	table := string(rs.table())
-	for _, want := range []string{"| **First**, µs | Deich | 40.0 | 30.0 – 50.0 | **2.00** met | ≤ 2.00 |", "200 75.0 %, reset 25.0 %", "HAProxy is not installed"} {
+	for _, want := range []string{"| **First**, µs | Deich | 40.0 | 30.0 – 50.0 | **2.50** missed | ≤ 2.00 |", "200 75.0 %, reset 25.0 %", "HAProxy is not installed"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in\n%s", want, table)
 		}

@@ -14,7 +14,7 @@ func (rs *results) table() []byte {
 	b.WriteString("# Deich beside its peers\n\n")
 	b.WriteString("Written by `make bench`; do not edit. The same origin, the same clients, one machine: proxy and origin share one\n")
 	b.WriteString("core, the load has another. Each contender is measured in interleaved rounds; figures are medians, with the lowest and\n")
-	b.WriteString("the highest behind them. CPU is what all processes of the proxy used (`/proc/PID/stat`), over what clients really got.\n")
+	b.WriteString("the highest behind them. *Over* is the median of the ratios of each round, which is not the ratio of the medians. CPU is what all processes of the proxy used (`/proc/PID/stat`), over what clients really got.\n")
 	b.WriteString("*Cores* is the proxy's CPU over time. *Others* is what anybody else used of the machine meanwhile, in percent of one core:\n")
 	b.WriteString("how disturbed the run was. All trials are in `bench.json`, the configurations in `../config`.\n\n![Deich over its peers](bench.svg)\n\n")
 	b.WriteString("| contest | contender | median | from – to | over | target | requests/s | cores | p50 ms | p99 ms | others % | what clients got |\n")
@@ -60,9 +60,9 @@ func (r *result) row(b *bytes.Buffer, name string, first bool) {
 			target += fmt.Sprintf(" (%.2f)", r.Wanted)
 		}
 	}
-	if base := r.median(r.Over, figureOf); base != 0 {
-		if over = fmt.Sprintf("%.2f", r.median(name, figureOf)/base); first {
-			over = "**" + over + "** " + verdict(r.ratio(), r.Target)
+	if times := r.over(name); times != 0 {
+		if over = fmt.Sprintf("%.2f", times); first {
+			over = "**" + over + "** " + verdict(times, r.Target)
 		}
 	}
 	cores := r.median(name, func(t *trial) float64 { return t.ProxyCPU / t.Seconds })
