@@ -251,9 +251,13 @@ const (
 	quicTurnMost = 2 * time.Millisecond
 	// emptyEvery is how often an address may open a connection and close it without a request,
 	// emptyFirst what it may do so at once: twenty a second, two hundred at once. More counts
-	// as what is no request.
+	// as what is no request. As much again it may ask for names that are not served, or on one
+	// connection more than sentOnFirst times without TLS for what is served with it.
 	emptyEvery = 50 * time.Millisecond
 	emptyFirst = 200 * emptyEvery
+	// sentOnFirst is how many requests of a connection are answered with the way to https and
+	// cost their sender nothing.
+	sentOnFirst = 8
 	// emptiesMany is how many of them in a second are very many; for emptiesLast after,
 	// accepts count as short.
 	emptiesMany = 500

@@ -269,14 +269,10 @@ func copyEndToEnd(to, from http.Header) {
 
 // reject answers what never reaches the guard: a name that is not served here,
 // or a method or target that has no place at a reverse proxy.
-func reject(w http.ResponseWriter, status int) {
+func reject(w http.ResponseWriter, status int, why deich.Reason) {
 	h := w.Header()
 	h["Content-Length"] = []string{"0"}
 	h["Cache-Control"] = []string{"no-store"}
-	why := deich.NoSite
-	if status == http.StatusMethodNotAllowed || status == http.StatusBadRequest {
-		why = deich.BadRequest
-	}
 	h["Deich-Reason"] = []string{why.String()}
 	if status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}

@@ -205,11 +205,7 @@ func (s *Server) serveBy(next http.Handler, w http.ResponseWriter, r *http.Reque
 	st := s.state.Load()
 	site := st.site(r.Host)
 	if site == nil {
-		status := http.StatusNotFound
-		if r.TLS != nil {
-			status = http.StatusMisdirectedRequest
-		}
-		reject(w, status)
+		s.refuseName(w, r)
 		return
 	}
 	s.announce(w, r)
