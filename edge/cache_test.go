@@ -170,6 +170,8 @@ func TestAnonymous(t *testing.T) {
 		{"credentials", header("Authorization", "Bearer x"), false, false},
 		{"an API key", header("X-Api-Key", "x"), false, false},
 		{"an upgrade", header("Upgrade", "websocket"), false, false},
+		{"trailers for this hop", header("Connection", "keep-alive, TE", "Te", "trailers"), true, true},
+		{"a header for this hop alone", header("Connection", "keep-alive, accept-language", "Accept-Language", "de"), false, false},
 		{"a header not known here", header("X-Auth-Token", "x"), false, true},
 		{"fetch by a script", header("X-Requested-With", "XMLHttpRequest"), false, true},
 	} {

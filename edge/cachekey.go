@@ -11,7 +11,8 @@ import (
 // Requests of readers: what may be answered from one answer for all.
 
 // anonymous says whether a request says nothing of who sends it: no
-// credentials, no cookies but Deich's own, no body. Unless the site's Vary is
+// credentials, no cookies but Deich's own, no body; nor does it have a header taken out
+// on its way (Connection). Unless the site's Vary is
 // trusted, or all headers are compared, it bears no header either whose meaning
 // is not known here: that one may well make another request of it.
 func (st *state) anonymous(r *http.Request, s *site) bool {
@@ -22,6 +23,11 @@ func (st *state) anonymous(r *http.Request, s *site) bool {
 	if h["Authorization"] != nil || h["X-Api-Key"] != nil || h["Proxy-Authorization"] != nil ||
 		h["Upgrade"] != nil || h["Cookie"] != nil && !guard.OwnCookies(h) {
 		return false
+	}
+	for _, name := range namedByConnection(h) {
+		if !ofHop(http.CanonicalHeaderKey(name)) {
+			return false // it selects an answer here, and does not reach the origin
+		}
 	}
 	if _, _, trusted := st.addresses(r); trusted && len(h[headerXForwardedHost]) > 0 && first(h, headerXForwardedHost) != r.Host {
 		return false
