@@ -45,6 +45,9 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 	for name, values := range e.header {
 		h[name] = values
 	}
+	if _, said := h["Content-Type"]; !said {
+		h["Content-Type"] = nil // else the server would guess
+	}
 	said := e.header["Cache-Status"]
 	h["Cache-Status"] = append(said[:len(said):len(said)], "deich; "+how.status)
 	if how.hit {

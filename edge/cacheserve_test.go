@@ -285,3 +285,20 @@ func TestFlightPassesTheLeadOn(t *testing.T) {
 		t.Fatal("nobody leads, and everybody waits")
 	}
 }
+
+// What the origin does not say of its bytes is not guessed when they come from memory
+// either: a guess can make a page, with scripts, of a text.
+func TestCacheGuessesNoContentType(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "<!DOCTYPE html><script>alert(1)</script>")
+	})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cacheAlways})
+	for i, head := range [][]string{nil, nil, {"Range", "bytes=0-30"}} {
+		resp, body := ask(t, client(t), "GET", s.url()+"/text", head...)
+		if said, ok := resp.Header["Content-Type"]; ok || fromMemory(resp) != (i > 0) || !strings.HasPrefix(body, "<!DOCTYPE html>") {
+			t.Errorf("%d: Content-Type %q, %d %q %v", i, said, resp.StatusCode, body, resp.Header)
+		}
+	}
+}
