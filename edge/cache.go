@@ -26,6 +26,8 @@ type cache struct {
 	watchers watchers
 	pace     pace
 	inHand   atomic.Int64 // bytes that watchers may collect
+	records  records
+	loans    loans
 	busy     atomic.Int64 // errands sent and not done
 	waiting  atomic.Int64 // for others' answers
 	credit   atomic.Int64 // for copies, in requests of readers

@@ -126,6 +126,11 @@ func (c *cache) share(x *exchange, p *plan, buf []byte) {
 		c.shareStream(x, p, e, buf)
 		return
 	}
+	if !c.keeps(resp.ContentLength) {
+		p.settle(nil)
+		c.forward(x, p, buf, "")
+		return
+	}
 	if resp.ContentLength > 0 {
 		e.body = make([]byte, resp.ContentLength)
 		if _, err := io.ReadFull(resp.Body, e.body); err != nil {
@@ -155,12 +160,14 @@ func (c *cache) shareHeld(x *exchange, p *plan, header http.Header, now deich.Ti
 
 // shareStream is for an answer whose length is not known: it is handed on as it comes.
 func (c *cache) shareStream(x *exchange, p *plan, e *entry, buf []byte) {
-	rec := &recorder{ReadCloser: x.resp.Body, room: c.store.entryMax()}
+	rec := c.records.begin(x.resp.Body, c.store.entryMax())
 	x.resp.Body = rec
+	defer c.records.end(rec) // also where the answer breaks off
 	c.forward(x, p, buf, "; stored")
-	if rec.whole {
-		e.body = rec.body
-		e.size += int64(len(rec.body))
+	body, whole := c.records.end(rec)
+	if whole && len(x.resp.Trailer) == 0 && c.keeps(int64(len(body))) {
+		e.body = body
+		e.size += int64(len(body))
 		c.put(p, e)
 	}
 }
@@ -285,23 +292,4 @@ func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
 		}
 		c.store.drop(appendKey(nil, scheme, r.Host, &http.Request{URL: r.URL.ResolveReference(to)}))
 	}
-}
-
-// recorder keeps what is read through it, as far as there is room.
-type recorder struct {
-	io.ReadCloser
-	body  []byte
-	room  int64
-	whole bool // it ended, and all of it is here
-}
-
-func (r *recorder) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	if r.room -= int64(n); r.room >= 0 {
-		r.body = append(r.body, p[:n]...)
-	} else {
-		r.body = nil
-	}
-	r.whole = err == io.EOF && r.room >= 0
-	return n, err
 }

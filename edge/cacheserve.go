@@ -62,6 +62,10 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 	paced := &paced{ResponseWriter: w, copier: copier{
 		x: &exchange{proxy: c.proxy, w: w, r: r}, control: http.NewResponseController(w),
 	}}
+	if r.Method != http.MethodHead && len(e.body) > copyBytes {
+		l := c.loans.begin(e, now, func() { paced.copier.control.SetWriteDeadline(time.Unix(1, 0)) })
+		defer c.loans.end(l)
+	}
 	if e.status == http.StatusOK && asksPart(r.Header) {
 		delete(h, "Content-Length")
 		modified, _ := http.ParseTime(e.modified)

@@ -291,7 +291,7 @@ func (c *cache) watched(w *watcher) {
 		w.text = w.sum.Sum(w.text[:0])
 		w.bytes = digest(w.text[:len(w.bytes)])
 		body := w.body
-		if !w.keep {
+		if !w.keep || !c.keeps(w.read) {
 			body = nil
 		} else if body == nil {
 			body = []byte{}

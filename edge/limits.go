@@ -123,8 +123,13 @@ const (
 	networkBits4   = 24
 	networkBits6   = 48
 	// inHandMax bounds the bytes of answers that are collected while they go to their
-	// readers; beyond it they are compared, and kept when one comes again.
+	// readers; beyond it those that may be witnessed are compared, and kept when one comes again,
+	// and of those whose length is not known the one that began first is let go.
 	inHandMax = 16 << 20
+	// lendFor is how long a client may take over an answer from memory that is longer than
+	// copyBytes, where those that are being given take as much as all that may be kept: then no
+	// further ones are kept, and whoever has taken longest is cut.
+	lendFor = 30 * time.Second
 	// sightsMax bounds the kinds of requests that are told apart for one address,
 	// versionsMax the answers they were given; what served least goes.
 	sightsMax   = 64

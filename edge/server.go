@@ -300,6 +300,7 @@ func (s *Server) house(ctx context.Context) {
 			}
 			s.conns.debts.sweep(s.now())
 			s.h2.Tick()
+			s.cache.callIn()
 			s.notices.second()
 		}
 	}
