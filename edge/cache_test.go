@@ -138,7 +138,6 @@ func TestShareable(t *testing.T) {
 		{"in Deich's name", 200, header("Deich-Reason", "x"), false},
 		{"asks for credentials", 401, header("Www-Authenticate", "Basic", "Cache-Control", "max-age=60"), false},
 		{"a stream", 200, header("Content-Type", "text/event-stream"), false},
-		{"trailers", 200, header("Trailer", "X"), false},
 		{"must be understood and is not", 299, header("Cache-Control", "must-understand, max-age=60"), false},
 	} {
 		c := parseControl(each.h["Cache-Control"])

@@ -117,7 +117,7 @@ func shareable(status int, h http.Header, c *control) bool {
 	if c.noStore || c.private || c.mustUnderstand && !understood(status) {
 		return false
 	}
-	if h["Set-Cookie"] != nil || h["Set-Cookie2"] != nil || h["Www-Authenticate"] != nil || h["Trailer"] != nil ||
+	if h["Set-Cookie"] != nil || h["Set-Cookie2"] != nil || h["Www-Authenticate"] != nil ||
 		strings.HasPrefix(first(h, "Content-Type"), "text/event-stream") {
 		return false
 	}

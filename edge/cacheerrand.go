@@ -103,7 +103,7 @@ func (c *cache) renew(rd *reading) {
 // they sent. Copies cost the origin at most one request in copyShare.
 func (c *cache) notice(st *state, s *site, r *http.Request, resp *http.Response) {
 	if s.cache != cachePressure || r.Method != http.MethodGet || !understood(resp.StatusCode) ||
-		resp.ContentLength > c.store.entryMax() || !st.anonymous(r, s) {
+		resp.ContentLength > c.store.entryMax() || len(resp.Trailer) > 0 || !st.anonymous(r, s) {
 		return
 	}
 	if credit := c.credit.Load(); credit < copyBurst*copyShare {

@@ -207,6 +207,9 @@ func (c *cache) entryOf(x *exchange, p *plan, header http.Header, now deich.Time
 	if p.site.cache == cacheWitnessed {
 		return nil // nobody read it
 	}
+	if len(resp.Trailer) > 0 {
+		return nil // they were taken out of its header
+	}
 	if resp.ContentLength > c.store.entryMax() || endless && resp.Body != http.NoBody {
 		return nil
 	}

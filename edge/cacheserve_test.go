@@ -286,6 +286,39 @@ func TestFlightPassesTheLeadOn(t *testing.T) {
 	}
 }
 
+// What has trailers is not kept, whether they were announced or not.
+func TestCacheKeepsNothingWithTrailers(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "max-age=60")
+		if r.URL.Path == "/announced" {
+			h.Set("Trailer", "X-Sum")
+		}
+		io.WriteString(w, "one ")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "two")
+		switch r.URL.Path {
+		case "/announced":
+			h.Set("X-Sum", "7")
+		case "/unannounced":
+			h.Set(http.TrailerPrefix+"X-Sum", "7")
+		}
+	})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cacheAlways})
+	c := client(t)
+	for path, sum := range map[string]string{"/announced": "7", "/unannounced": "7", "/without": ""} {
+		for i := range 2 {
+			resp, body := ask(t, c, "GET", s.url()+path)
+			if body != "one two" || resp.Trailer.Get("X-Sum") != sum {
+				t.Errorf("%s, %d: %q, trailers %v", path, i, body, resp.Trailer)
+			}
+			if hit := fromMemory(resp); hit != (sum == "" && i == 1) {
+				t.Errorf("%s, %d: from memory %v", path, i, hit)
+			}
+		}
+	}
+}
+
 // What the origin does not say of its bytes is not guessed when they come from memory
 // either: a guess can make a page, with scripts, of a text.
 func TestCacheGuessesNoContentType(t *testing.T) {

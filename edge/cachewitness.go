@@ -287,7 +287,7 @@ func (c *cache) watched(w *watcher) {
 		w.resp.Body = w.ReadCloser
 	}
 	c.pace.n.Add(w.read)
-	if w.whole() && w.read <= c.store.entryMax() {
+	if w.whole() && w.read <= c.store.entryMax() && len(w.resp.Trailer) == 0 {
 		w.text = w.sum.Sum(w.text[:0])
 		w.bytes = digest(w.text[:len(w.bytes)])
 		body := w.body
@@ -306,7 +306,7 @@ func (c *cache) watched(w *watcher) {
 // witnessable says whether an answer may serve others than who asked, by its head.
 func (c *cache) witnessable(resp *http.Response, control *control) bool {
 	endless := resp.ContentLength < 0 && !slices.Contains(resp.TransferEncoding, "chunked") && resp.Body != http.NoBody
-	if endless || resp.ContentLength > c.store.entryMax() || control.noCache || !shareable(resp.StatusCode, resp.Header, control) {
+	if endless || len(resp.Trailer) > 0 || resp.ContentLength > c.store.entryMax() || control.noCache || !shareable(resp.StatusCode, resp.Header, control) {
 		return false
 	}
 	strict := control.mustRevalidate || control.sharedMaxAge >= 0 && control.ifError < 0
