@@ -125,7 +125,7 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 // look finds what is kept for a request.
 func (c *cache) look(rd *reading, buf []byte) (alone deich.Time) {
 	rd.now = c.now()
-	rd.key = appendKey(buf, rd.st.scheme(rd.r), rd.r.Host, rd.r)
+	rd.key = appendKey(buf, rd.site, rd.st.scheme(rd.r), rd.r.Host, rd.r)
 	if rd.site.cache == cacheWitnessed {
 		if !c.store.knows(rd.key) {
 			return 0 // what the request looks like need not be read

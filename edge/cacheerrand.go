@@ -126,7 +126,7 @@ func (c *cache) notice(st *state, s *site, r *http.Request, resp *http.Response)
 	}
 	var buf [512]byte
 	scheme := st.scheme(r)
-	key := appendKey(buf[:0], scheme, r.Host, r)
+	key := appendKey(buf[:0], s, scheme, r.Host, r)
 	if !c.store.wantsCopy(key, c.now()) {
 		return
 	}

@@ -25,6 +25,7 @@ type plan struct {
 
 	asked   deich.Time
 	reached bool // the guard let it by
+	moved   bool // a reload came between: what comes is not what the key stands for
 	landed  bool
 }
 
@@ -39,8 +40,8 @@ const cacheAgent = "Deich (one request for several readers)"
 
 // dress makes the request for the origin: it says nothing that another reader,
 // who is to get the same answer, might not have said.
-func (p *plan) dress(x *exchange, now deich.Time) {
-	p.reached, p.asked = true, now
+func (p *plan) dress(x *exchange, s *site, now deich.Time) {
+	p.reached, p.asked, p.moved = true, now, s.kept != p.site.kept
 	var h http.Header
 	if p.whole {
 		h = x.r.Header.Clone()
@@ -173,6 +174,10 @@ func (c *cache) shareStream(x *exchange, p *plan, e *entry, buf []byte) {
 }
 
 func (c *cache) put(p *plan, e *entry) {
+	if p.moved {
+		p.settle(nil)
+		return
+	}
 	c.counts.stored.Add(1)
 	c.store.put(p.key, e)
 	p.settle(e)
@@ -274,7 +279,7 @@ func (c *cache) covers(x *exchange, p *plan) bool {
 
 // invalidate forgets what a request may have changed (RFC 9111, 4.4): its own
 // address, and those that the answer names on the same host.
-func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
+func (c *cache) invalidate(st *state, s *site, r *http.Request, resp *http.Response) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return
@@ -283,7 +288,7 @@ func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
 		return
 	}
 	scheme := st.scheme(r)
-	c.store.drop(appendKey(nil, scheme, r.Host, r))
+	c.store.drop(appendKey(nil, s, scheme, r.Host, r))
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		said := first(resp.Header, name)
 		if said == "" {
@@ -293,6 +298,6 @@ func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
 		if err != nil || to.Host != "" && !strings.EqualFold(to.Host, r.Host) {
 			continue
 		}
-		c.store.drop(appendKey(nil, scheme, r.Host, &http.Request{URL: r.URL.ResolveReference(to)}))
+		c.store.drop(appendKey(nil, s, scheme, r.Host, &http.Request{URL: r.URL.ResolveReference(to)}))
 	}
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,10 +72,19 @@ func (st *state) scheme(r *http.Request) string {
 	return "http"
 }
 
-// appendKey writes what names a resource: scheme, host and the very bytes of
+// keptUnder names what answers of a site depend on beside their requests: where they come
+// from, and how they come to be kept. After a reload that changes it nothing of before is
+// found.
+func (s Site) keptUnder() string {
+	d := digestOf(fmt.Appendf(nil, "%s\n%s\n%s %t", s.groupKey(), s.OriginHost, s.Cache, s.CacheTrustVary))
+	return string(d[:8])
+}
+
+// appendKey writes what names a resource: the site, scheme, host and the very bytes of
 // path and query that the origin is sent, so that two keys are one only where
 // the origin cannot tell them apart either.
-func appendKey(b []byte, scheme, host string, r *http.Request) []byte {
+func appendKey(b []byte, s *site, scheme, host string, r *http.Request) []byte {
+	b = append(b, s.kept...)
 	b = append(b, scheme...)
 	b = append(b, ' ')
 	b = append(b, host...)

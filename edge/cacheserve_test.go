@@ -335,3 +335,42 @@ func TestCacheGuessesNoContentType(t *testing.T) {
 		}
 	}
 }
+
+// After a reload nothing is given that came from elsewhere, or came to be kept by other
+// rules; one that changes neither forgets nothing.
+func TestReloadForgetsWhatIsOther(t *testing.T) {
+	var asked atomic.Int64
+	page := func(name string) string {
+		return origin(t, func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(w, name+" "+r.Host)
+		})
+	}
+	one, two := page("one"), page("two")
+	s, _ := startCached(t, Site{Origins: []string{one}, Cache: cacheAlways})
+	c := client(t)
+	for i, step := range []struct {
+		site Site
+		body string
+		kept bool
+	}{
+		{Site{Origins: []string{one}, Cache: cacheAlways}, "one a", false},
+		{Site{Origins: []string{one}, Cache: cacheAlways, Names: []string{"a"}}, "one a", true},
+		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways, OriginHost: "inner"}, "two inner", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways, CacheTrustVary: true}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheOff}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", true}, // as it was kept before
+	} {
+		config := s.options.Config
+		config.Sites = []Site{step.site}
+		if err := s.Swap(config, guard.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		resp, body := ask(t, c, "GET", s.url()+"/", "Host", "a")
+		if body != step.body || fromMemory(resp) != step.kept {
+			t.Errorf("step %d: %q %v", i, body, resp.Header)
+		}
+	}
+}

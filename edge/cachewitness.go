@@ -241,7 +241,7 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 		return nil
 	}
 	w := c.watchers.take()
-	w.key = appendKey(w.key[:0], st.scheme(r), r.Host, r)
+	w.key = appendKey(w.key[:0], s, st.scheme(r), r.Host, r)
 	w.got, w.asked, w.resp, w.network = c.now(), x.asked, resp, network(x.head.client)
 	p, scratch, watch := x.head.printsOf(st, r, x.wire, w.text)
 	w.print, w.text = p.full, scratch

@@ -49,7 +49,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	*x = exchange{proxy: p, w: w, r: r, group: site.group, head: p.headOf(st, site, r)}
 	plan := planOf(r)
 	if plan != nil {
-		plan.dress(x, p.cache.now())
+		plan.dress(x, site, p.cache.now())
 	} else if site.cache == cacheWitnessed && p.cache != nil {
 		x.asked = p.cache.now()
 	}
@@ -97,7 +97,7 @@ func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []b
 		return
 	}
 	site.group.health.answered(p.cache.now(), status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout)
-	p.cache.invalidate(st, x.r, x.resp)
+	p.cache.invalidate(st, site, x.r, x.resp)
 	switch {
 	case plan != nil:
 		p.cache.share(x, plan, buf)
