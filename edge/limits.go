@@ -32,6 +32,10 @@ const (
 	// one stream and on one connection; more waits for credit (RFC 9000, 4.1).
 	h3StreamWindowMax = 1 << 20
 	h3WindowMax       = 4 << 20
+	// h3StreamsShort and h3WindowShort are the same for a connection that begins while
+	// they are short: half of them are taken, or many handshakes hang.
+	h3StreamsShort = 10
+	h3WindowShort  = 256 << 10
 	// quicConnectionsMax bounds the QUIC connections, beside Limits.Connections:
 	// each costs some goroutines and buffers. One more is refused, and its
 	// client comes by TCP.
