@@ -75,7 +75,7 @@ const (
 	copyBytes = 32 << 10
 	// tunnelBytes is the size of each of the two buffers of a tunnel.
 	tunnelBytes = 8 << 10
-	// tunnelLinger is how long one direction of a tunnel may go on after the
+	// tunnelLinger is how long one direction of a tunnel may be silent after the
 	// other has ended; then both are closed.
 	tunnelLinger = 30 * time.Second
 	// streamingBytes is the length from which an answer counts as long-lived.
