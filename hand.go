@@ -72,7 +72,7 @@ func (h *hands) find(r *Request) *Hand {
 		return nil
 	}
 	for _, one := range h.both {
-		if strings.HasPrefix(r.Path, one.Path) && one.Prefix.Contains(r.Client.Unmap()) && one.inForce(r.At) {
+		if one.covers(r.Path) && one.Prefix.Contains(r.Client.Unmap()) && one.inForce(r.At) {
 			return one
 		}
 	}
@@ -80,7 +80,7 @@ func (h *hands) find(r *Request) *Hand {
 		return one
 	}
 	for _, one := range h.paths {
-		if strings.HasPrefix(r.Path, one.Path) && one.inForce(r.At) {
+		if one.covers(r.Path) && one.inForce(r.At) {
 			return one
 		}
 	}
@@ -103,6 +103,31 @@ func (h *hands) of(a netip.Addr, at Time) *Hand {
 		}
 	}
 	return nil
+}
+
+// covers says whether a path begins as it is listed. Nothing is let pass that begins so
+// and leads elsewhere.
+func (h *Hand) covers(path string) bool {
+	return strings.HasPrefix(path, h.Path) && (h.Act != Allow || !Climbs(path))
+}
+
+// Climbs says whether a path has a segment that leads up (RFC 3986, 5.2.4), so that how
+// it begins does not say where a platform takes it. It is the path as it is decoded;
+// "\" counts as "/", and of "..;x" the beginning, since there are platforms that do so.
+func Climbs(path string) bool {
+	if !strings.Contains(path, "..") {
+		return false
+	}
+	for more := true; more; {
+		segment, at := path, strings.IndexAny(path, `/\`)
+		if more = at >= 0; more {
+			segment, path = path[:at], path[at+1:]
+		}
+		if segment, _, _ = strings.Cut(segment, ";"); segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *Hand) inForce(at Time) bool { return h.Until == 0 || h.Until > at }

@@ -72,7 +72,7 @@ func TestListingOfAnAddressOnAPath(t *testing.T) {
 	}{
 		{"192.0.2.7", "/api/new", at, Allow}, {"::ffff:192.0.2.7", "/api", at, Allow}, {"192.0.2.7", "/", at, Deny}, {"192.0.2.7", "/api/old", at, Deny},
 		{"192.0.2.8", "/api/old", at, Allow}, {"192.0.2.99", "/api", at, Deny}, {"198.51.100.1", "/admin", at, Allow}, {"198.51.100.2", "/admin", at, Deny},
-		{"198.51.100.1", "/admin", at + 5, Deny},
+		{"198.51.100.1", "/admin", at + 5, Deny}, {"192.0.2.7", "/api/../admin", at, Deny}, {"198.51.100.2", "/admin/../x", at, Deny},
 	} {
 		if got := act(c.client, c.path, c.at); got != c.want {
 			t.Errorf("%s on %s: %v, want %v", c.client, c.path, got, c.want)
@@ -86,5 +86,17 @@ func TestListingOfAnAddressOnAPath(t *testing.T) {
 	}
 	if len(e.Listed(at)) != 4 {
 		t.Errorf("%+v", e.Listed(at))
+	}
+}
+
+func TestClimbs(t *testing.T) {
+	for path, want := range map[string]bool{
+		"": false, "/": false, "*": false, "/live": false, "/live/x.y": false, "/live/...": false, "/live/..x": false, "/live/x..": false, "/live/.": false,
+		"/live/..": true, "/live/../search": true, "..": true, "/../admin": true, "/live//../x": true,
+		`/live\..\search`: true, "/live/..;a=b/search": true, "/live/;../x": false,
+	} {
+		if got := Climbs(path); got != want {
+			t.Errorf("%q: %v", path, got)
+		}
 	}
 }

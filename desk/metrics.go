@@ -84,6 +84,8 @@ func writeMetrics(w io.Writer, s *State) {
 		m.value("deich_connections_closed_total", float64(c.n), "why", c.why)
 	}
 	m.single("deich_malformed_total", "counter", "What clients sent and is no request.", float64(s.Connections.Malformed))
+	m.single("deich_sent_on_total", "counter", "Requests that were answered with the way to https.", float64(s.Connections.SentOn))
+	m.single("deich_unnamed_total", "counter", "Requests for a name that is not served.", float64(s.Connections.Unnamed))
 	m.writeSpool(s.Spool)
 	m.single("deich_connections_empty_total", "counter", "Connections that ended without a request.", float64(s.Connections.Empty))
 	m.single("deich_handshakes_refused_total", "counter", "TLS handshakes that were not begun.", float64(s.Connections.Handshakes))

@@ -172,6 +172,9 @@ type Connections struct {
 	Malformed  uint64 `json:"malformed"`  // what was sent and is no request
 	Empty      uint64 `json:"empty"`      // that ended without a request
 	Handshakes uint64 `json:"handshakes"` // for which there was no turn
+
+	SentOn  uint64 `json:"sent_on"` // requests that were answered with the way to https
+	Unnamed uint64 `json:"unnamed"` // requests for a name that is not served
 }
 
 // Origin is one platform behind, as the engine sees it.

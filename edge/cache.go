@@ -26,6 +26,8 @@ type cache struct {
 	watchers watchers
 	pace     pace
 	inHand   atomic.Int64 // bytes that watchers may collect
+	records  records
+	loans    loans
 	busy     atomic.Int64 // errands sent and not done
 	waiting  atomic.Int64 // for others' answers
 	credit   atomic.Int64 // for copies, in requests of readers
@@ -123,7 +125,7 @@ func (c *cache) serve(w http.ResponseWriter, r *http.Request, st *state, s *site
 // look finds what is kept for a request.
 func (c *cache) look(rd *reading, buf []byte) (alone deich.Time) {
 	rd.now = c.now()
-	rd.key = appendKey(buf, rd.st.scheme(rd.r), rd.r.Host, rd.r)
+	rd.key = appendKey(buf, rd.site, rd.st.scheme(rd.r), rd.r.Host, rd.r)
 	if rd.site.cache == cacheWitnessed {
 		if !c.store.knows(rd.key) {
 			return 0 // what the request looks like need not be read

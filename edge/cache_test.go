@@ -138,7 +138,6 @@ func TestShareable(t *testing.T) {
 		{"in Deich's name", 200, header("Deich-Reason", "x"), false},
 		{"asks for credentials", 401, header("Www-Authenticate", "Basic", "Cache-Control", "max-age=60"), false},
 		{"a stream", 200, header("Content-Type", "text/event-stream"), false},
-		{"trailers", 200, header("Trailer", "X"), false},
 		{"must be understood and is not", 299, header("Cache-Control", "must-understand, max-age=60"), false},
 	} {
 		c := parseControl(each.h["Cache-Control"])
@@ -170,6 +169,8 @@ func TestAnonymous(t *testing.T) {
 		{"credentials", header("Authorization", "Bearer x"), false, false},
 		{"an API key", header("X-Api-Key", "x"), false, false},
 		{"an upgrade", header("Upgrade", "websocket"), false, false},
+		{"trailers for this hop", header("Connection", "keep-alive, TE", "Te", "trailers"), true, true},
+		{"a header for this hop alone", header("Connection", "keep-alive, accept-language", "Accept-Language", "de"), false, false},
 		{"a header not known here", header("X-Auth-Token", "x"), false, true},
 		{"fetch by a script", header("X-Requested-With", "XMLHttpRequest"), false, true},
 	} {

@@ -9,7 +9,7 @@ import (
 	"github.com/deichproject/deich"
 )
 
-// entry is one complete answer. Nothing of it changes but due.
+// entry is one complete answer. Nothing of it changes but due and lent.
 type entry struct {
 	names   []string // the headers that select it
 	selects string   // their values, as appendSelection writes them
@@ -27,7 +27,8 @@ type entry struct {
 	etag     string
 	modified string
 
-	due atomic.Int64 // no further fetch to renew it begins before (deich.Time)
+	due  atomic.Int64 // no further fetch to renew it begins before (deich.Time)
+	lent int          // to how many clients it is being given; guarded by loans.mu
 }
 
 // entryOverhead is about what an entry takes beside its texts.
@@ -116,7 +117,7 @@ func shareable(status int, h http.Header, c *control) bool {
 	if c.noStore || c.private || c.mustUnderstand && !understood(status) {
 		return false
 	}
-	if h["Set-Cookie"] != nil || h["Set-Cookie2"] != nil || h["Www-Authenticate"] != nil || h["Trailer"] != nil ||
+	if h["Set-Cookie"] != nil || h["Set-Cookie2"] != nil || h["Www-Authenticate"] != nil ||
 		strings.HasPrefix(first(h, "Content-Type"), "text/event-stream") {
 		return false
 	}

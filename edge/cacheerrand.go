@@ -103,7 +103,7 @@ func (c *cache) renew(rd *reading) {
 // they sent. Copies cost the origin at most one request in copyShare.
 func (c *cache) notice(st *state, s *site, r *http.Request, resp *http.Response) {
 	if s.cache != cachePressure || r.Method != http.MethodGet || !understood(resp.StatusCode) ||
-		resp.ContentLength > c.store.entryMax() || !st.anonymous(r, s) {
+		resp.ContentLength > c.store.entryMax() || len(resp.Trailer) > 0 || !st.anonymous(r, s) {
 		return
 	}
 	if credit := c.credit.Load(); credit < copyBurst*copyShare {
@@ -126,7 +126,7 @@ func (c *cache) notice(st *state, s *site, r *http.Request, resp *http.Response)
 	}
 	var buf [512]byte
 	scheme := st.scheme(r)
-	key := appendKey(buf[:0], scheme, r.Host, r)
+	key := appendKey(buf[:0], s, scheme, r.Host, r)
 	if !c.store.wantsCopy(key, c.now()) {
 		return
 	}

@@ -25,6 +25,7 @@ type plan struct {
 
 	asked   deich.Time
 	reached bool // the guard let it by
+	moved   bool // a reload came between: what comes is not what the key stands for
 	landed  bool
 }
 
@@ -39,8 +40,8 @@ const cacheAgent = "Deich (one request for several readers)"
 
 // dress makes the request for the origin: it says nothing that another reader,
 // who is to get the same answer, might not have said.
-func (p *plan) dress(x *exchange, now deich.Time) {
-	p.reached, p.asked = true, now
+func (p *plan) dress(x *exchange, s *site, now deich.Time) {
+	p.reached, p.asked, p.moved = true, now, s.kept != p.site.kept
 	var h http.Header
 	if p.whole {
 		h = x.r.Header.Clone()
@@ -126,6 +127,11 @@ func (c *cache) share(x *exchange, p *plan, buf []byte) {
 		c.shareStream(x, p, e, buf)
 		return
 	}
+	if !c.keeps(resp.ContentLength) {
+		p.settle(nil)
+		c.forward(x, p, buf, "")
+		return
+	}
 	if resp.ContentLength > 0 {
 		e.body = make([]byte, resp.ContentLength)
 		if _, err := io.ReadFull(resp.Body, e.body); err != nil {
@@ -155,17 +161,23 @@ func (c *cache) shareHeld(x *exchange, p *plan, header http.Header, now deich.Ti
 
 // shareStream is for an answer whose length is not known: it is handed on as it comes.
 func (c *cache) shareStream(x *exchange, p *plan, e *entry, buf []byte) {
-	rec := &recorder{ReadCloser: x.resp.Body, room: c.store.entryMax()}
+	rec := c.records.begin(x.resp.Body, c.store.entryMax())
 	x.resp.Body = rec
+	defer c.records.end(rec) // also where the answer breaks off
 	c.forward(x, p, buf, "; stored")
-	if rec.whole {
-		e.body = rec.body
-		e.size += int64(len(rec.body))
+	body, whole := c.records.end(rec)
+	if whole && len(x.resp.Trailer) == 0 && c.keeps(int64(len(body))) {
+		e.body = body
+		e.size += int64(len(body))
 		c.put(p, e)
 	}
 }
 
 func (c *cache) put(p *plan, e *entry) {
+	if p.moved {
+		p.settle(nil)
+		return
+	}
 	c.counts.stored.Add(1)
 	c.store.put(p.key, e)
 	p.settle(e)
@@ -199,6 +211,9 @@ func (c *cache) entryOf(x *exchange, p *plan, header http.Header, now deich.Time
 	endless := resp.ContentLength < 0 && !slices.Contains(resp.TransferEncoding, "chunked") // its end proves nothing
 	if p.site.cache == cacheWitnessed {
 		return nil // nobody read it
+	}
+	if len(resp.Trailer) > 0 {
+		return nil // they were taken out of its header
 	}
 	if resp.ContentLength > c.store.entryMax() || endless && resp.Body != http.NoBody {
 		return nil
@@ -264,7 +279,7 @@ func (c *cache) covers(x *exchange, p *plan) bool {
 
 // invalidate forgets what a request may have changed (RFC 9111, 4.4): its own
 // address, and those that the answer names on the same host.
-func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
+func (c *cache) invalidate(st *state, s *site, r *http.Request, resp *http.Response) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return
@@ -273,7 +288,7 @@ func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
 		return
 	}
 	scheme := st.scheme(r)
-	c.store.drop(appendKey(nil, scheme, r.Host, r))
+	c.store.drop(appendKey(nil, s, scheme, r.Host, r))
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		said := first(resp.Header, name)
 		if said == "" {
@@ -283,25 +298,6 @@ func (c *cache) invalidate(st *state, r *http.Request, resp *http.Response) {
 		if err != nil || to.Host != "" && !strings.EqualFold(to.Host, r.Host) {
 			continue
 		}
-		c.store.drop(appendKey(nil, scheme, r.Host, &http.Request{URL: r.URL.ResolveReference(to)}))
+		c.store.drop(appendKey(nil, s, scheme, r.Host, &http.Request{URL: r.URL.ResolveReference(to)}))
 	}
-}
-
-// recorder keeps what is read through it, as far as there is room.
-type recorder struct {
-	io.ReadCloser
-	body  []byte
-	room  int64
-	whole bool // it ended, and all of it is here
-}
-
-func (r *recorder) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	if r.room -= int64(n); r.room >= 0 {
-		r.body = append(r.body, p[:n]...)
-	} else {
-		r.body = nil
-	}
-	r.whole = err == io.EOF && r.room >= 0
-	return n, err
 }

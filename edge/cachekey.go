@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,7 +12,8 @@ import (
 // Requests of readers: what may be answered from one answer for all.
 
 // anonymous says whether a request says nothing of who sends it: no
-// credentials, no cookies but Deich's own, no body. Unless the site's Vary is
+// credentials, no cookies but Deich's own, no body; nor does it have a header taken out
+// on its way (Connection). Unless the site's Vary is
 // trusted, or all headers are compared, it bears no header either whose meaning
 // is not known here: that one may well make another request of it.
 func (st *state) anonymous(r *http.Request, s *site) bool {
@@ -22,6 +24,11 @@ func (st *state) anonymous(r *http.Request, s *site) bool {
 	if h["Authorization"] != nil || h["X-Api-Key"] != nil || h["Proxy-Authorization"] != nil ||
 		h["Upgrade"] != nil || h["Cookie"] != nil && !guard.OwnCookies(h) {
 		return false
+	}
+	for _, name := range namedByConnection(h) {
+		if !ofHop(http.CanonicalHeaderKey(name)) {
+			return false // it selects an answer here, and does not reach the origin
+		}
 	}
 	if _, _, trusted := st.addresses(r); trusted && len(h[headerXForwardedHost]) > 0 && first(h, headerXForwardedHost) != r.Host {
 		return false
@@ -65,10 +72,19 @@ func (st *state) scheme(r *http.Request) string {
 	return "http"
 }
 
-// appendKey writes what names a resource: scheme, host and the very bytes of
+// keptUnder names what answers of a site depend on beside their requests: where they come
+// from, and how they come to be kept. After a reload that changes it nothing of before is
+// found.
+func (s Site) keptUnder() string {
+	d := digestOf(fmt.Appendf(nil, "%s\n%s\n%s %t", s.groupKey(), s.OriginHost, s.Cache, s.CacheTrustVary))
+	return string(d[:8])
+}
+
+// appendKey writes what names a resource: the site, scheme, host and the very bytes of
 // path and query that the origin is sent, so that two keys are one only where
 // the origin cannot tell them apart either.
-func appendKey(b []byte, scheme, host string, r *http.Request) []byte {
+func appendKey(b []byte, s *site, scheme, host string, r *http.Request) []byte {
+	b = append(b, s.kept...)
 	b = append(b, scheme...)
 	b = append(b, ' ')
 	b = append(b, host...)

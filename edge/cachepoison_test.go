@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -52,6 +53,34 @@ func mirror(t testing.TB, down *atomic.Bool, declare string) string {
 	})
 }
 
+// linguist is an origin that says in Vary all that its answers depend on.
+func linguist(t testing.TB, down *atomic.Bool, declare string) string {
+	return origin(t, func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		body, _ := io.ReadAll(r.Body)
+		h := w.Header()
+		h.Set("Vary", "Accept-Language")
+		if declare != "" {
+			h.Set("Cache-Control", declare)
+		}
+		if c, err := r.Cookie("session"); err == nil {
+			h.Set("Deich-Member", "7")
+			fmt.Fprintf(w, "secret of %s", c.Value)
+			return
+		}
+		if auth := r.Header.Get("Authorization"); auth != "" {
+			fmt.Fprintf(w, "secret of %s", auth)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/login") {
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "stolen"})
+		}
+		fmt.Fprintf(w, "%s %s %s body=%q in %s", r.Method, r.URL.Path, r.URL.RawQuery, body, cmp.Or(r.Header.Get("Accept-Language"), "any"))
+	})
+}
+
 // raw sends bytes that no library would.
 func raw(t testing.TB, s *Server, request string) string {
 	t.Helper()
@@ -78,6 +107,7 @@ type attack struct {
 	request string // up to the Host line, which is added, and the end
 	body    string
 	victim  string // path
+	as, due string // what the victim's request says, and what is to be in what they get where Vary is trusted
 }
 
 func attacks() []attack {
@@ -99,6 +129,10 @@ func attacks() []attack {
 		{name: "credentials", request: "GET /p HTTP/1.1\r\nAuthorization: evil", victim: "/p"},
 		{name: "a login's cookie", request: "GET /login HTTP/1.1", victim: "/login"},
 		{name: "two hosts in one", request: "GET /p HTTP/1.1\r\nX-Host: evil", victim: "/p"},
+		{
+			name: "a language for this hop alone", request: "GET /p HTTP/1.1\r\nAccept-Language: de-DE\r\nConnection: Accept-Language",
+			victim: "/p", as: "Accept-Language: de-DE\r\n", due: "in de-DE",
+		},
 	}
 	for _, name := range []string{
 		"X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix",
@@ -117,18 +151,25 @@ func attacks() []attack {
 func TestCachePoisoningAndDeception(t *testing.T) {
 	for _, mode := range []struct {
 		name, cache, declare string
-		pressure             bool
+		pressure, trusted    bool // under pressure; Vary is trusted
 	}{
-		{"always, declared public", cacheAlways, "public, max-age=60", false},
-		{"under pressure, undeclared", cachePressure, "", true},
-		{"under pressure, declared public", cachePressure, "public, max-age=60", true},
-		{"copies of peace, undeclared", cachePressure, "", false},
-		{"copies of peace, declared public", cachePressure, "public, max-age=60", false},
+		{"always, declared public", cacheAlways, "public, max-age=60", false, false},
+		{"under pressure, undeclared", cachePressure, "", true, false},
+		{"under pressure, declared public", cachePressure, "public, max-age=60", true, false},
+		{"copies of peace, undeclared", cachePressure, "", false, false},
+		{"copies of peace, declared public", cachePressure, "public, max-age=60", false, false},
+		{"always, Vary trusted", cacheAlways, "public, max-age=60", false, true},
+		{"under pressure, Vary trusted", cachePressure, "", true, true},
+		{"copies of peace, Vary trusted", cachePressure, "", false, true},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			var down atomic.Bool
-			s, now := startCached(t, Site{Origins: []string{mirror(t, &down, mode.declare)}, Cache: mode.cache})
+			show := mirror
+			if mode.trusted {
+				show = linguist
+			}
+			s, now := startCached(t, Site{Origins: []string{show(t, &down, mode.declare)}, Cache: mode.cache, CacheTrustVary: mode.trusted})
 			s.cache.credit.Store(1 << 20) // a copy of everything
 			now.pressure.Store(mode.pressure)
 			for i, a := range attacks() {
@@ -147,8 +188,11 @@ func TestCachePoisoningAndDeception(t *testing.T) {
 			}
 			served := 0
 			for i, a := range attacks() {
-				got := raw(t, s, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: town%d\r\nConnection: close\r\n\r\n", a.victim, i))
+				got := raw(t, s, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: town%d\r\n%sConnection: close\r\n\r\n", a.victim, i, a.as))
 				if strings.Contains(got, "evil") || strings.Contains(got, "secret") || strings.Contains(got, "stolen") && down.Load() {
+					t.Errorf("%d, %s: the victim gets\n%s", i, a.name, got)
+				}
+				if mode.trusted && !down.Load() && !strings.Contains(got, a.due) {
 					t.Errorf("%d, %s: the victim gets\n%s", i, a.name, got)
 				}
 				if strings.Contains(got, "deich; hit") {

@@ -45,6 +45,9 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 	for name, values := range e.header {
 		h[name] = values
 	}
+	if _, said := h["Content-Type"]; !said {
+		h["Content-Type"] = nil // else the server would guess
+	}
 	said := e.header["Cache-Status"]
 	h["Cache-Status"] = append(said[:len(said):len(said)], "deich; "+how.status)
 	if how.hit {
@@ -59,6 +62,10 @@ func (c *cache) give(w http.ResponseWriter, r *http.Request, e *entry, how how) 
 	paced := &paced{ResponseWriter: w, copier: copier{
 		x: &exchange{proxy: c.proxy, w: w, r: r}, control: http.NewResponseController(w),
 	}}
+	if r.Method != http.MethodHead && len(e.body) > copyBytes {
+		l := c.loans.begin(e, now, func() { paced.copier.control.SetWriteDeadline(time.Unix(1, 0)) })
+		defer c.loans.end(l)
+	}
 	if e.status == http.StatusOK && asksPart(r.Header) {
 		delete(h, "Content-Length")
 		modified, _ := http.ParseTime(e.modified)

@@ -285,3 +285,92 @@ func TestFlightPassesTheLeadOn(t *testing.T) {
 		t.Fatal("nobody leads, and everybody waits")
 	}
 }
+
+// What has trailers is not kept, whether they were announced or not.
+func TestCacheKeepsNothingWithTrailers(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "max-age=60")
+		if r.URL.Path == "/announced" {
+			h.Set("Trailer", "X-Sum")
+		}
+		io.WriteString(w, "one ")
+		w.(http.Flusher).Flush()
+		io.WriteString(w, "two")
+		switch r.URL.Path {
+		case "/announced":
+			h.Set("X-Sum", "7")
+		case "/unannounced":
+			h.Set(http.TrailerPrefix+"X-Sum", "7")
+		}
+	})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cacheAlways})
+	c := client(t)
+	for path, sum := range map[string]string{"/announced": "7", "/unannounced": "7", "/without": ""} {
+		for i := range 2 {
+			resp, body := ask(t, c, "GET", s.url()+path)
+			if body != "one two" || resp.Trailer.Get("X-Sum") != sum {
+				t.Errorf("%s, %d: %q, trailers %v", path, i, body, resp.Trailer)
+			}
+			if hit := fromMemory(resp); hit != (sum == "" && i == 1) {
+				t.Errorf("%s, %d: from memory %v", path, i, hit)
+			}
+		}
+	}
+}
+
+// What the origin does not say of its bytes is not guessed when they come from memory
+// either: a guess can make a page, with scripts, of a text.
+func TestCacheGuessesNoContentType(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Cache-Control", "max-age=60")
+		io.WriteString(w, "<!DOCTYPE html><script>alert(1)</script>")
+	})
+	s, _ := startCached(t, Site{Origins: []string{up}, Cache: cacheAlways})
+	for i, head := range [][]string{nil, nil, {"Range", "bytes=0-30"}} {
+		resp, body := ask(t, client(t), "GET", s.url()+"/text", head...)
+		if said, ok := resp.Header["Content-Type"]; ok || fromMemory(resp) != (i > 0) || !strings.HasPrefix(body, "<!DOCTYPE html>") {
+			t.Errorf("%d: Content-Type %q, %d %q %v", i, said, resp.StatusCode, body, resp.Header)
+		}
+	}
+}
+
+// After a reload nothing is given that came from elsewhere, or came to be kept by other
+// rules; one that changes neither forgets nothing.
+func TestReloadForgetsWhatIsOther(t *testing.T) {
+	var asked atomic.Int64
+	page := func(name string) string {
+		return origin(t, func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			w.Header().Set("Cache-Control", "max-age=60")
+			io.WriteString(w, name+" "+r.Host)
+		})
+	}
+	one, two := page("one"), page("two")
+	s, _ := startCached(t, Site{Origins: []string{one}, Cache: cacheAlways})
+	c := client(t)
+	for i, step := range []struct {
+		site Site
+		body string
+		kept bool
+	}{
+		{Site{Origins: []string{one}, Cache: cacheAlways}, "one a", false},
+		{Site{Origins: []string{one}, Cache: cacheAlways, Names: []string{"a"}}, "one a", true},
+		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways, OriginHost: "inner"}, "two inner", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways, CacheTrustVary: true}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheOff}, "two a", false},
+		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", true}, // as it was kept before
+	} {
+		config := s.options.Config
+		config.Sites = []Site{step.site}
+		if err := s.Swap(config, guard.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		resp, body := ask(t, c, "GET", s.url()+"/", "Host", "a")
+		if body != step.body || fromMemory(resp) != step.kept {
+			t.Errorf("step %d: %q %v", i, body, resp.Header)
+		}
+	}
+}

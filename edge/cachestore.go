@@ -61,6 +61,9 @@ func newStore(bytes int64) *store {
 	return s
 }
 
+// limit is how many bytes are held at most.
+func (s *store) limit() int64 { return s.shards[0].limit * storeShards }
+
 // entryMax is the longest body kept.
 func (s *store) entryMax() int64 { return min(entryBytesMax, s.shards[0].limit/4) }
 

@@ -241,7 +241,7 @@ func (c *cache) watch(st *state, s *site, x *exchange) *watcher {
 		return nil
 	}
 	w := c.watchers.take()
-	w.key = appendKey(w.key[:0], st.scheme(r), r.Host, r)
+	w.key = appendKey(w.key[:0], s, st.scheme(r), r.Host, r)
 	w.got, w.asked, w.resp, w.network = c.now(), x.asked, resp, network(x.head.client)
 	p, scratch, watch := x.head.printsOf(st, r, x.wire, w.text)
 	w.print, w.text = p.full, scratch
@@ -287,11 +287,11 @@ func (c *cache) watched(w *watcher) {
 		w.resp.Body = w.ReadCloser
 	}
 	c.pace.n.Add(w.read)
-	if w.whole() && w.read <= c.store.entryMax() {
+	if w.whole() && w.read <= c.store.entryMax() && len(w.resp.Trailer) == 0 {
 		w.text = w.sum.Sum(w.text[:0])
 		w.bytes = digest(w.text[:len(w.bytes)])
 		body := w.body
-		if !w.keep {
+		if !w.keep || !c.keeps(w.read) {
 			body = nil
 		} else if body == nil {
 			body = []byte{}
@@ -306,7 +306,7 @@ func (c *cache) watched(w *watcher) {
 // witnessable says whether an answer may serve others than who asked, by its head.
 func (c *cache) witnessable(resp *http.Response, control *control) bool {
 	endless := resp.ContentLength < 0 && !slices.Contains(resp.TransferEncoding, "chunked") && resp.Body != http.NoBody
-	if endless || resp.ContentLength > c.store.entryMax() || control.noCache || !shareable(resp.StatusCode, resp.Header, control) {
+	if endless || len(resp.Trailer) > 0 || resp.ContentLength > c.store.entryMax() || control.noCache || !shareable(resp.StatusCode, resp.Header, control) {
 		return false
 	}
 	strict := control.mustRevalidate || control.sharedMaxAge >= 0 && control.ifError < 0

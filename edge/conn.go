@@ -36,13 +36,14 @@ type conn struct {
 
 	announce *announced // what a PROXY protocol header said; nil where none is due
 
-	greeted bool        // it was active before; of the server's goroutine
-	owes    atomic.Bool // a request began that has not come yet
-	heard   atomic.Bool // it sent anything
-	left    atomic.Bool // the other end ended it
-	ended   atomic.Bool // this end did, or time was up
-	brought atomic.Bool // a request
-	turned  atomic.Bool // its handshake was computed
+	greeted bool         // it was active before; of the server's goroutine
+	owes    atomic.Bool  // a request began that has not come yet
+	heard   atomic.Bool  // it sent anything
+	left    atomic.Bool  // the other end ended it
+	ended   atomic.Bool  // this end did, or time was up
+	brought atomic.Bool  // a request
+	turned  atomic.Bool  // its handshake was computed
+	sentOn  atomic.Int32 // how often it was answered with the way to https
 
 	waiting atomic.Int64 // deich.Time since which it waits for a request; 0: it has one
 	judged  atomic.Bool

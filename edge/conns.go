@@ -28,6 +28,8 @@ type conns struct {
 	slow    atomic.Uint64 // did not take their answer
 
 	malformed atomic.Uint64 // what was sent and is no request
+	sentOn    atomic.Uint64 // answered with the way to https
+	unnamed   atomic.Uint64 // for a name that is not served
 	abusive   atomic.Uint64 // ended for what it sent below its requests
 
 	empties    empties
@@ -62,6 +64,9 @@ type ConnCounters struct {
 	Malformed  uint64 // what was sent and is no request
 	Empty      uint64 // that ended without a request
 	Handshakes uint64 // for which there was no turn
+
+	SentOn  uint64 // requests that were answered with the way to https
+	Unnamed uint64 // requests for a name that is not served
 }
 
 // Connections takes a snapshot.
@@ -72,6 +77,7 @@ func (s *Server) Connections() ConnCounters {
 	c.mu.Unlock()
 	out.Refused, out.Full, out.Evicted, out.Slow = c.refused.Load(), c.full.Load(), c.evicted.Load(), c.slow.Load()
 	out.Malformed, out.Abusive = c.malformed.Load(), c.abusive.Load()
+	out.SentOn, out.Unnamed = c.sentOn.Load(), c.unnamed.Load()
 	out.Empty, out.Handshakes = c.empties.all.Load(), c.handshakes.refused.Load()
 	if s.quic != nil {
 		q := s.quic.conns

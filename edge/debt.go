@@ -28,6 +28,7 @@ const (
 	saltAccepts = 0xc2b2ae3d27d4eb4f
 	saltNets    = 0x165667b19e3779f9
 	saltTurns   = 0x27d4eb2f85ebca77
+	saltStrays  = 0x85ebca77c2b2ae63
 )
 
 func newDebts() *debts {

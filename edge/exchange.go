@@ -73,7 +73,7 @@ func (x *exchange) prepare(buf []byte) error {
 // new one, where that is safe.
 func (x *exchange) run() error {
 	err := x.attempt(!idempotent(x.r.Method) && wantsFresh(x.r))
-	if err != nil && x.mayRepeat() {
+	if err != nil && x.mayRepeat(err) {
 		x.drop()
 		err = x.attempt(true)
 	}
@@ -163,9 +163,10 @@ func (x *exchange) inform(resp *http.Response) {
 
 // mayRepeat says whether sending the request again can do no harm: it went to
 // a used connection, nothing came back, its method is idempotent (RFC 9110,
-// 9.2.2), its body is still in hand, and the client is still there.
-func (x *exchange) mayRepeat() bool {
-	return x.line != nil && x.line.reused && x.line.got == 0 && idempotent(x.r.Method) &&
+// 9.2.2), its body is still in hand, and the client is still there. An origin that
+// did not answer in time may be at work on it: it gets no second one.
+func (x *exchange) mayRepeat(err error) bool {
+	return x.line != nil && x.line.reused && x.line.got == 0 && !timedOut(err) && idempotent(x.r.Method) &&
 		(x.held || x.r.GetBody != nil) && x.r.Context().Err() == nil
 }
 

@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/deichproject/deich"
 )
 
-var errTarget = errors.New("edge: a byte in the request target has no place there")
+var errTarget = errors.New("edge: something in the request target has no place there")
 
 // head is what the request to the origin says beside what the client sent.
 type head struct {
@@ -30,7 +32,10 @@ func (h *head) append(b []byte, r *http.Request) ([]byte, error) {
 	start := len(b)
 	b = append(b, r.Method...)
 	b = append(b, ' ')
-	if r.URL.Path != "*" {
+	if h.prefix != "" && r.URL.Path != "*" {
+		if deich.Climbs(r.URL.Path) {
+			return b, errTarget // the origin may take it out of the prefix
+		}
 		b = append(b, h.prefix...)
 	}
 	b = appendTarget(b, r.URL)

@@ -70,7 +70,20 @@ func (q *quicEdge) open(beside net.Addr, config *tls.Config, timeouts Timeouts) 
 	socket := &quicSocket{udp: udp, transport: &quic.Transport{
 		Conn: udp, VerifySourceAddress: q.conns.doubts, ConnContext: q.conns.admit,
 	}}
-	socket.listener, err = socket.transport.Listen(http3.ConfigureTLSConfig(config), &quic.Config{
+	socket.listener, err = socket.transport.Listen(http3.ConfigureTLSConfig(config), q.config(timeouts))
+	if err != nil {
+		udp.Close()
+		return fmt.Errorf("edge: http3: %w", err)
+	}
+	q.sockets = append(q.sockets, socket)
+	return nil
+}
+
+// config is what a client may have open. The library waits for a request's header as
+// long as its connection lives, and each may hold what is short elsewhere: while
+// connections are, new ones may have less.
+func (q *quicEdge) config(timeouts Timeouts) *quic.Config {
+	c := &quic.Config{
 		HandshakeIdleTimeout:       timeouts.ReadHeader.Duration,
 		MaxIdleTimeout:             timeouts.Idle.Duration,
 		MaxIncomingStreams:         h3StreamsMax,
@@ -80,13 +93,18 @@ func (q *quicEdge) open(beside net.Addr, config *tls.Config, timeouts Timeouts) 
 		// A request in the first flight could be sent again by anyone who saw it
 		// (RFC 8470), and would come before the address is proven.
 		Allow0RTT: false,
-	})
-	if err != nil {
-		udp.Close()
-		return fmt.Errorf("edge: http3: %w", err)
 	}
-	q.sockets = append(q.sockets, socket)
-	return nil
+	less := c.Clone()
+	less.MaxIncomingStreams = h3StreamsShort
+	less.InitialStreamReceiveWindow, less.MaxStreamReceiveWindow = h3WindowShort, h3WindowShort
+	less.InitialConnectionReceiveWindow, less.MaxConnectionReceiveWindow = h3WindowShort, h3WindowShort
+	c.GetConfigForClient = func(*quic.ClientInfo) (*quic.Config, error) {
+		if q.conns.short() {
+			return less, nil
+		}
+		return c, nil
+	}
+	return c
 }
 
 // announcement is the value of Alt-Svc (RFC 7838): where the same site is

@@ -366,3 +366,32 @@ func TestHTTP3ResetsEnd(t *testing.T) {
 		t.Errorf("ended after %d", left)
 	}
 }
+
+// A connection that begins while they are short may hold less, and is served.
+func TestHTTP3HoldsLessWhileConnectionsAreShort(t *testing.T) {
+	s, pool := startQUIC(t, hello)
+	config := s.quic.config(s.options.Config.Timeouts)
+	for _, short := range []bool{false, true} {
+		if short {
+			s.quic.conns.mu.Lock()
+			s.quic.conns.unproven += quicUnprovenMax
+			s.quic.conns.mu.Unlock()
+		}
+		c, err := config.GetConfigForClient(&quic.ClientInfo{})
+		if err != nil || (c.MaxIncomingStreams == h3StreamsShort && c.MaxConnectionReceiveWindow == h3WindowShort) != short {
+			t.Errorf("short %v: %d requests, %d bytes, %v", short, c.MaxIncomingStreams, c.MaxConnectionReceiveWindow, err)
+		}
+		client := overQUIC(t, s.Addrs()[0], pool)
+		if _, body := get(t, client, "https://a.test/"); body != "hello" {
+			t.Errorf("short %v: %q", short, body)
+		}
+		resp, err := client.Post("https://a.test/", "text/plain", bytes.NewReader(make([]byte, 1<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("short %v: %d", short, resp.StatusCode)
+		}
+	}
+}

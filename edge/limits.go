@@ -32,6 +32,10 @@ const (
 	// one stream and on one connection; more waits for credit (RFC 9000, 4.1).
 	h3StreamWindowMax = 1 << 20
 	h3WindowMax       = 4 << 20
+	// h3StreamsShort and h3WindowShort are the same for a connection that begins while
+	// they are short: half of them are taken, or many handshakes hang.
+	h3StreamsShort = 10
+	h3WindowShort  = 256 << 10
 	// quicConnectionsMax bounds the QUIC connections, beside Limits.Connections:
 	// each costs some goroutines and buffers. One more is refused, and its
 	// client comes by TCP.
@@ -71,7 +75,7 @@ const (
 	copyBytes = 32 << 10
 	// tunnelBytes is the size of each of the two buffers of a tunnel.
 	tunnelBytes = 8 << 10
-	// tunnelLinger is how long one direction of a tunnel may go on after the
+	// tunnelLinger is how long one direction of a tunnel may be silent after the
 	// other has ended; then both are closed.
 	tunnelLinger = 30 * time.Second
 	// streamingBytes is the length from which an answer counts as long-lived.
@@ -123,8 +127,13 @@ const (
 	networkBits4   = 24
 	networkBits6   = 48
 	// inHandMax bounds the bytes of answers that are collected while they go to their
-	// readers; beyond it they are compared, and kept when one comes again.
+	// readers; beyond it those that may be witnessed are compared, and kept when one comes again,
+	// and of those whose length is not known the one that began first is let go.
 	inHandMax = 16 << 20
+	// lendFor is how long a client may take over an answer from memory that is longer than
+	// copyBytes, where those that are being given take as much as all that may be kept: then no
+	// further ones are kept, and whoever has taken longest is cut.
+	lendFor = 30 * time.Second
 	// sightsMax bounds the kinds of requests that are told apart for one address,
 	// versionsMax the answers they were given; what served least goes.
 	sightsMax   = 64
@@ -251,9 +260,13 @@ const (
 	quicTurnMost = 2 * time.Millisecond
 	// emptyEvery is how often an address may open a connection and close it without a request,
 	// emptyFirst what it may do so at once: twenty a second, two hundred at once. More counts
-	// as what is no request.
+	// as what is no request. As much again it may ask for names that are not served, or on one
+	// connection more than sentOnFirst times without TLS for what is served with it.
 	emptyEvery = 50 * time.Millisecond
 	emptyFirst = 200 * emptyEvery
+	// sentOnFirst is how many requests of a connection are answered with the way to https and
+	// cost their sender nothing.
+	sentOnFirst = 8
 	// emptiesMany is how many of them in a second are very many; for emptiesLast after,
 	// accepts count as short.
 	emptiesMany = 500

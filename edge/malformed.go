@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+
+	"github.com/deichproject/deich"
 )
 
 // The servers of HTTP/1 and HTTP/2 answer what is no request by themselves.
@@ -68,11 +70,55 @@ func (s *Server) malformedBy(peer netip.Addr) {
 
 // refuse answers what came as a request and has no place at a reverse proxy.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int) {
+	if peer, ok := s.sender(r); ok {
+		s.malformedBy(peer)
+	}
+	reject(w, status, deich.BadRequest)
+	s.guard.Aside(r, status, deich.BadRequest)
+}
+
+// refuseName answers a request for a name that is not served here.
+func (s *Server) refuseName(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusNotFound
+	if r.TLS != nil {
+		status = http.StatusMisdirectedRequest
+	}
+	s.conns.unnamed.Add(1)
+	if peer, ok := s.sender(r); ok {
+		s.strayed(peer)
+	}
+	reject(w, status, deich.NoSite)
+	s.guard.Aside(r, status, deich.NoSite)
+}
+
+// sentOn notes that a request by c is answered with the way to https. A browser follows it,
+// and behind a carrier's address hundreds a second may begin so: whoever asks
+// again and again on the same connection does not follow.
+func (s *Server) sentOn(c *conn, r *http.Request) {
+	s.conns.sentOn.Add(1)
+	if c.sentOn.Add(1) > sentOnFirst {
+		s.strayed(c.peer)
+	}
+	s.guard.Aside(r, http.StatusPermanentRedirect, deich.NoReason)
+}
+
+// strayed notes what brings its sender nothing, and as little to anybody as an empty
+// connection: so much of it is forgiven, and more counts as what is no request.
+func (s *Server) strayed(peer netip.Addr) {
+	if s.conns.debts.charge(s.conns.debts.debtor(peer)^saltStrays, s.now(), emptyEvery) > emptyFirst {
+		s.malformedBy(peer)
+	}
+}
+
+// sender gives the other end of a request's connection; false for a trusted proxy, since
+// others stand behind it, and where it is not known.
+func (s *Server) sender(r *http.Request) (peer netip.Addr, ok bool) {
 	if c := connOf(r); c != nil {
-		s.malformed(c)
+		return c.peer, !c.trusted
 	}
-	if c := quicOf(r); c != nil && !s.quic.conns.trusted(c.peer()) {
-		s.malformedBy(c.peer())
+	if c := quicOf(r); c != nil {
+		peer = c.peer()
+		return peer, !s.quic.conns.trusted(peer)
 	}
-	reject(w, status)
+	return peer, false
 }

@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +165,73 @@ func TestMalformedEndsRefused(t *testing.T) {
 	}
 	if s.Connections().Refused == 0 {
 		t.Error("nobody was refused at accept")
+	}
+}
+
+// What is answered before the guard is asked is counted and logged; and nobody is judged
+// for it who comes as browsers do, however many stand behind one address.
+func TestWhatIsAnsweredAside(t *testing.T) {
+	cert, key := certifyFiles(t, t.TempDir(), "a.example")
+	file := filepath.Join(t.TempDir(), "access.log")
+	s := startUncached(t, Config{
+		Listen: []string{"http://127.0.0.1:0", "https://127.0.0.1:0"}, HTTP3: switchOff, AccessLog: file,
+		Sites: []Site{{Names: []string{"a.example"}, Origins: []string{origin(t, hello)}, Certificate: cert, Key: key}},
+	})
+	addr := s.Addrs()[0].String()
+	const plain, stray, odd = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n", "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
+	ask := func(conns, each int, request string, status int) {
+		t.Helper()
+		for range conns {
+			c := call(t, addr)
+			for range each {
+				if h := c.ask("GET", request); h.resp == nil || h.resp.StatusCode != status {
+					t.Fatalf("%v, want %d", h, status)
+				}
+			}
+			c.Close()
+		}
+	}
+	const forgiven = int(emptyFirst / emptyEvery)
+	const crowd = forgiven + 100
+	ask(crowd, 1, plain, http.StatusPermanentRedirect)
+	ask(10, sentOnFirst, plain, http.StatusPermanentRedirect)
+	ask(1, 50, stray, http.StatusNotFound)
+	got := s.Connections()
+	if got.Malformed != 0 || got.SentOn != uint64(crowd+10*sentOnFirst) || got.Unnamed != 50 {
+		t.Errorf("first visits: %+v", got)
+	}
+	ask(1, sentOnFirst+forgiven+10, plain, http.StatusPermanentRedirect) // and not so many that the source is judged
+	if got = s.Connections(); got.Malformed == 0 {
+		t.Errorf("again and again on one connection: %+v", got)
+	}
+	before := got.Malformed
+	ask(10, 1, plain, http.StatusPermanentRedirect)
+	if got = s.Connections(); got.Malformed != before {
+		t.Errorf("a first visit beside it: %+v", got)
+	}
+	ask(40, 1, stray, http.StatusNotFound)
+	if got = s.Connections(); got.Malformed == before {
+		t.Errorf("a flood for a name that is not served: %+v", got)
+	}
+	answers := s.guard.Counters().Statuses
+	if answers[http.StatusPermanentRedirect] != got.SentOn || answers[http.StatusNotFound] != got.Unnamed {
+		t.Errorf("%v, %+v", answers, got)
+	}
+	for _, request := range []string{plain, stray, odd} { // each with a line, as there are few
+		time.Sleep(2 * deich.TickEvery)
+		call(t, addr).ask("GET", request)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for i, want := range []string{`" 308 0 "-" "-" allow none stranger`, `" 404 0 "-" "-" deny no_site stranger`, `" 405 0 "-" "-" deny bad_request stranger`} {
+		if line := lines[len(lines)-3+i]; !strings.Contains(line, want) {
+			t.Errorf("%q, want %q", line, want)
+		}
 	}
 }

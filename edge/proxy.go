@@ -49,7 +49,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	*x = exchange{proxy: p, w: w, r: r, group: site.group, head: p.headOf(st, site, r)}
 	plan := planOf(r)
 	if plan != nil {
-		plan.dress(x, p.cache.now())
+		plan.dress(x, site, p.cache.now())
 	} else if site.cache == cacheWitnessed && p.cache != nil {
 		x.asked = p.cache.now()
 	}
@@ -97,7 +97,7 @@ func (p *proxy) answered(st *state, site *site, x *exchange, plan *plan, buf []b
 		return
 	}
 	site.group.health.answered(p.cache.now(), status >= http.StatusBadGateway && status <= http.StatusGatewayTimeout)
-	p.cache.invalidate(st, x.r, x.resp)
+	p.cache.invalidate(st, site, x.r, x.resp)
 	switch {
 	case plan != nil:
 		p.cache.share(x, plan, buf)
@@ -269,14 +269,10 @@ func copyEndToEnd(to, from http.Header) {
 
 // reject answers what never reaches the guard: a name that is not served here,
 // or a method or target that has no place at a reverse proxy.
-func reject(w http.ResponseWriter, status int) {
+func reject(w http.ResponseWriter, status int, why deich.Reason) {
 	h := w.Header()
 	h["Content-Length"] = []string{"0"}
 	h["Cache-Control"] = []string{"no-store"}
-	why := deich.NoSite
-	if status == http.StatusMethodNotAllowed || status == http.StatusBadRequest {
-		why = deich.BadRequest
-	}
 	h["Deich-Reason"] = []string{why.String()}
 	if status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}

@@ -90,18 +90,23 @@ func udpAddr(a net.Addr) netip.Addr {
 }
 
 // doubts says, for a first packet without a token, whether its sender has to
-// prove its address before anything is kept for it (RFC 9000, 8.1.2): while
-// many handshakes hang or wait for their turn, or connections are short. It costs
+// prove its address before anything is kept for it (RFC 9000, 8.1.2). It costs
 // those one round trip.
 func (s *quicConns) doubts(net.Addr) bool {
-	s.mu.Lock()
-	pressed := s.unproven >= quicUnprovenMax || len(s.open) >= s.max/2
-	s.mu.Unlock()
-	pressed = pressed || s.beside.handshakes.short()
-	if pressed {
+	short := s.short()
+	if short {
 		s.retried.Add(1)
 	}
-	return pressed
+	return short
+}
+
+// short says that many handshakes hang or wait for their turn, or that half of the
+// connections are taken.
+func (s *quicConns) short() bool {
+	s.mu.Lock()
+	short := s.unproven >= quicUnprovenMax || len(s.open) >= s.max/2
+	s.mu.Unlock()
+	return short || s.beside.handshakes.short()
 }
 
 // admit takes a new connection into account. An error refuses it, before

@@ -147,7 +147,8 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request) bool {
 	if s.secure == "" || st.config.PlainHTTP || site == nil || !site.secured || !validName(name) {
 		return false
 	}
-	if c := connOf(r); c == nil || c.trusted || st.trusted.has(c.source()) {
+	c := connOf(r)
+	if c == nil || c.trusted || st.trusted.has(c.source()) {
 		return false
 	}
 	host := name
@@ -165,5 +166,6 @@ func (s *Server) plain(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h["Location"] = []string{"https://" + host + target}
 	w.WriteHeader(http.StatusPermanentRedirect)
+	s.sentOn(c, r)
 	return true
 }

@@ -205,11 +205,7 @@ func (s *Server) serveBy(next http.Handler, w http.ResponseWriter, r *http.Reque
 	st := s.state.Load()
 	site := st.site(r.Host)
 	if site == nil {
-		status := http.StatusNotFound
-		if r.TLS != nil {
-			status = http.StatusMisdirectedRequest
-		}
-		reject(w, status)
+		s.refuseName(w, r)
 		return
 	}
 	s.announce(w, r)
@@ -304,6 +300,7 @@ func (s *Server) house(ctx context.Context) {
 			}
 			s.conns.debts.sweep(s.now())
 			s.h2.Tick()
+			s.cache.callIn()
 			s.notices.second()
 		}
 	}

@@ -115,3 +115,25 @@ func TestServesAndForwards(t *testing.T) {
 		}
 	}
 }
+
+// What leads up does not get out of the path that an origin's URL has, however it is written.
+func TestOriginsPathIsNotLeft(t *testing.T) {
+	up := origin(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) })
+	s := startUncached(t, Config{Sites: []Site{
+		{Names: []string{"a.example"}, Origins: []string{up + "/app"}},
+		{Names: []string{"b.example"}, Origins: []string{up}},
+	}})
+	ask := func(host, target string) heard {
+		return call(t, s.Addrs()[0].String()).ask("GET", "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
+	}
+	for _, target := range []string{"/..", "/../admin", "/x/../../admin", "/%2e%2e/admin", "/..%2fadmin", "/.%2E/admin", `/..\admin`, "/..;/admin"} {
+		if h := ask("a.example", target); h.resp == nil || h.resp.StatusCode != http.StatusBadRequest || h.resp.Header.Get("Deich-Reason") != "bad_request" {
+			t.Errorf("%s: %v %q", target, h.resp, h.body)
+		}
+	}
+	for _, c := range [][3]string{{"a.example", "/x/.y/...?a=/../b", "/app/x/.y/...?a=/../b"}, {"b.example", "/x/../admin", "/x/../admin"}} {
+		if h := ask(c[0], c[1]); h.body != c[2] {
+			t.Errorf("%s: %q, want %q", c[1], h.body, c[2])
+		}
+	}
+}

@@ -35,6 +35,7 @@ type site struct {
 	secured    bool   // has certificates
 	cache      string // when it is answered from memory
 	trustVary  bool
+	kept       string // begins the key of what is kept for it
 }
 
 // newState makes a state, with those groups of an old one that stay. origins is
@@ -63,7 +64,7 @@ func newState(c Config, old *state, origins int) (*state, error) {
 		if st.cert == nil || len(each.Names) == 0 && cert != nil {
 			st.cert = each.credential(cert)
 		}
-		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured(), cache: each.Cache, trustVary: each.CacheTrustVary}
+		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured(), cache: each.Cache, trustVary: each.CacheTrustVary, kept: each.keptUnder()}
 		if len(each.Names) == 0 {
 			st.other = s
 		}

@@ -177,10 +177,11 @@ func (s *settings) partner(client netip.Addr, agent, credential string) bool {
 	return false
 }
 
+// anyPrefix says whether a path begins with one of the prefixes, and stays below it.
 func anyPrefix(prefixes []string, path string) bool {
 	for _, p := range prefixes {
 		if strings.HasPrefix(path, p) {
-			return true
+			return !deich.Climbs(path)
 		}
 	}
 	return false

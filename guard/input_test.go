@@ -55,6 +55,7 @@ func FuzzKind(f *testing.F) {
 	}
 	f.Add("/", html, "document", "navigate", "", false)
 	f.Add("/live/x", "", "", "", "websocket", false)
+	f.Add("/live/../search", "", "", "", "websocket", true)
 	f.Add("/api/x.png", "text/event-stream", "empty", "cors", "", true)
 	f.Add("/a.CSS", strings.Repeat(",", acceptBytesMax)+"text/html", "", "", "", false)
 	f.Fuzz(func(t *testing.T, path, accept, dest, mode, upgrade string, streams bool) {
@@ -66,6 +67,9 @@ func FuzzKind(f *testing.F) {
 		// Saying that it is a stream takes no place at the origin: never on the client's word.
 		if kind == deich.Stream && !streams && !strings.HasPrefix(path, "/live") {
 			t.Fatalf("%q with Upgrade %q is a stream", path, upgrade)
+		}
+		if kind == deich.Stream && deich.Climbs(path) {
+			t.Fatalf("%q is a stream, and leads elsewhere", path)
 		}
 	})
 }

@@ -18,7 +18,7 @@ func kindOf(r *http.Request, said *headers, set *settings, streams bool) deich.K
 	if said.upgrade != "" || strings.HasPrefix(said.accept, "text/event-stream") {
 		// Saying so is not enough: a stream takes no place at the origin, so
 		// its path must have answered with one before.
-		if streams {
+		if streams && !deich.Climbs(r.URL.Path) {
 			return deich.Stream
 		}
 		return deich.API

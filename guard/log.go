@@ -37,15 +37,42 @@ func (h *Handler) logServed(v *visit, took time.Duration) {
 // counted and only sampled.
 func (h *Handler) logRefusal(v *visit) {
 	h.counts.answered(v.status)
-	if h.log == nil {
-		return
-	}
-	if h.lines.Load() <= 0 || h.lines.Add(-1) < 0 {
-		h.silent.Add(1)
+	if !h.mayLog() {
 		return
 	}
 	e := v.entry(h.now().Sub(v.req.At))
 	e.Skipped = h.silent.Swap(0)
+	h.log(e)
+}
+
+// mayLog says whether there is a line for one more refusal.
+func (h *Handler) mayLog() bool {
+	if h.log == nil {
+		return false
+	}
+	if h.lines.Load() <= 0 || h.lines.Add(-1) < 0 {
+		h.silent.Add(1)
+		return false
+	}
+	return true
+}
+
+// Aside counts and logs a request that was answered by whoever stands before the
+// Handler, with a reason for a refusal and NoReason else. Nobody is judged for it. Like
+// refusals such requests are logged by sample.
+func (h *Handler) Aside(r *http.Request, status int, why deich.Reason) {
+	h.counts.answered(status)
+	if !h.mayLog() {
+		return
+	}
+	e := Entry{At: h.now(), Request: r, Status: status, Skipped: h.silent.Swap(0)}
+	_, e.Client, _ = h.addr(r)
+	if h.mark != nil {
+		e.Fingerprint = h.mark(r)
+	}
+	if why != deich.NoReason {
+		e.Verdict.Act, e.Verdict.Reason = deich.Deny, why
+	}
 	h.log(e)
 }
 

@@ -181,7 +181,7 @@ func (h *Handler) consume(w deich.Wake) {
 func (h *Handler) out() *deich.Out { return h.outs.Get().(*deich.Out) }
 
 // detach moves a visit's place into the pool of streams, once; later, or after
-// its end, nothing happens.
+// its end, nothing happens. Where the pool has no room, sweep tries it again.
 func (h *Handler) detach(v *visit) {
 	if !v.failopen {
 		h.detachFrom(&h.places[v.ticket.Slot()], v.ticket)
@@ -199,7 +199,9 @@ func (h *Handler) detachFrom(p *place, t deich.Ticket) {
 	v.state, v.long = detached, true
 	out := h.out()
 	// Under the place's lock, so that Done cannot come before it.
-	h.askDetach(t, out)
+	if !h.askDetach(t, out) {
+		v.state = placed // no room among the streams: the next sweep asks again
+	}
 	p.mu.Unlock()
 	h.deliver(out)
 }

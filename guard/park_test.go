@@ -185,6 +185,43 @@ func TestLongAnswersAreDetached(t *testing.T) {
 	})
 }
 
+// Where there is no room among the streams, it is asked for again: else an answer
+// that is long-lived would hold a place among the quick ones to its end.
+func TestLongAnswersAreDetachedOnceThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.full = true
+		reached, let := make(chan struct{}), make(chan struct{})
+		h := scripted(t, s, func(w http.ResponseWriter, r *http.Request) {
+			Streaming(w)
+			close(reached)
+			<-let
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { h.Run(ctx) })
+		running.Go(func() { ask(h, get("/events")) })
+		<-reached
+		time.Sleep(detachAfter + 2*time.Second) // virtual time
+		synctest.Wait()
+		s.mu.Lock()
+		if s.refused < 2 {
+			t.Errorf("asked for %d times while there was no room", s.refused)
+		}
+		s.full = false
+		s.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if s.detaches() != 1 {
+			t.Error("not detached once there was room")
+		}
+		close(let)
+		stop()
+		running.Wait()
+		s.check(t)
+	})
+}
+
 // TestEveryTicketEndsOnce drives random requests through places, queue,
 // departures, panics, hijacks and streams, and holds the book against them.
 func TestEveryTicketEndsOnce(t *testing.T) {

@@ -24,6 +24,8 @@ type script struct {
 	placed   map[deich.Ticket]bool
 	queue    []deich.Ticket
 	detached map[deich.Ticket]bool
+	full     bool // there is no room for streams
+	refused  int  // so often
 	outcomes []deich.Outcome
 	mistakes []string
 	hook     func(call string) // nil: none
@@ -104,6 +106,10 @@ func (s *script) Detach(_ deich.Time, t deich.Ticket, _ *deich.Out) bool {
 	defer s.mu.Unlock()
 	if !s.placed[t] {
 		s.mistakes = append(s.mistakes, "detach of a ticket that is not placed")
+	}
+	if s.full {
+		s.refused++
+		return false
 	}
 	if s.detached[t] {
 		s.mistakes = append(s.mistakes, "detached twice")

@@ -33,7 +33,7 @@ type visit struct {
 	wake     chan deich.Wake // made when it parks
 	state    visitState      // guarded by its place's lock
 	failopen bool            // its place is the semaphore's
-	long     bool            // it was detached; guarded like state
+	long     bool            // it turned out long-lived, with room in the pool of streams or without; guarded like state
 	entered  deich.Time      // when it got its place
 
 	body     *heldBody

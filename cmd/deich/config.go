@@ -114,6 +114,7 @@ func (s settings) defaults() settings {
 	s.Config = s.Config.Defaults()
 	s.Policy.Origins = max(1, s.Config.OriginGroups())
 	s.Policy = s.Policy.Defaults()
+	s.Policy.Streams = min(s.Policy.Streams, streamsBeside(s.Limits.OriginConnections, s.Policy.LimitMax))
 	s.Guard = s.Guard.Defaults()
 	s.Spool = s.Spool.Defaults()
 	s.Gate = s.Gate.Defaults()
@@ -127,6 +128,14 @@ func (s settings) defaults() settings {
 		s.Data = dataDirDefault()
 	}
 	return s
+}
+
+// streamsBeside is how many long-lived requests leave the quick ones as many of the
+// connections to an origin as they may need, up to four times limitMax, or half of
+// them: else a machine with few files is full of streams before the engine says so,
+// and everybody is told that the origin is down.
+func streamsBeside(connections, limitMax int) int {
+	return max(1, connections-min(4*limitMax, connections/2))
 }
 
 // validate gives every error of every part, each with its path in the file.

@@ -40,8 +40,9 @@ func files(t *testing.T, folder string) []string {
 	return all
 }
 
-// machine is what differs between machines: limits from open files, folders.
-var machine = regexp.MustCompile(`(?m)^(  (?:origin_)?connections|data): .*$`)
+// machine is what differs between machines: limits from open files, and what they leave
+// to streams, folders.
+var machine = regexp.MustCompile(`(?m)^(  (?:origin_)?connections|  streams|data): [^\[].*$`)
 
 func TestGoodConfigurations(t *testing.T) {
 	for _, file := range files(t, "good") {
@@ -89,6 +90,19 @@ func TestBadConfigurations(t *testing.T) {
 			}
 			golden(t, strings.TrimSuffix(file, ".yaml")+".errors", err.Error()+"\n")
 		})
+	}
+}
+
+// On a machine with few files, streams do not take the connections that quick requests need.
+func TestStreamsLeaveConnectionsToTheQuick(t *testing.T) {
+	for _, c := range []struct{ connections, limitMax, streams, want int }{
+		{8192, 0, 0, 4096}, {307, 0, 0, 154}, {307, 16, 0, 243}, {1, 0, 0, 1}, {307, 0, 100, 100}, {307, 0, 4096, 154}, {110_000, 0, 100_000, 100_000},
+	} {
+		var s settings
+		s.Limits.OriginConnections, s.Policy.LimitMax, s.Policy.Streams = c.connections, c.limitMax, c.streams
+		if got := s.defaults().Policy.Streams; got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
 	}
 }
 

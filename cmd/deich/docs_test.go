@@ -243,7 +243,7 @@ func TestDocsNameEveryKey(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(page, -1) {
 		rows[m[1]] = strings.TrimSpace(m[2])
 	}
-	ofMachine := []string{"data", "limits.connections", "limits.origin_connections"}
+	ofMachine := []string{"data", "limits.connections", "limits.origin_connections", "policy.streams"}
 	known := map[string]bool{}
 	for _, k := range configKeys(reflect.ValueOf(settings{}.defaults()), "") {
 		known[k.path] = true
