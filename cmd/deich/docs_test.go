@@ -262,6 +262,26 @@ func TestDocsNameEveryKey(t *testing.T) {
 	}
 }
 
+// The unit for those who have no package keeps what the packages' promises.
+func TestDocsUnitIsAsThePackages(t *testing.T) {
+	shipped, err := os.ReadFile(filepath.Join(top, "packaging/systemd/deich.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	units := fenced(texts(t)["docs/operate/install.md"], "ini")
+	if len(units) != 1 {
+		t.Fatalf("%d units in install.md", len(units))
+	}
+	for _, key := range []string{"StartLimitIntervalSec", "TimeoutStopSec", "StateDirectory", "StateDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "UMask",
+		"AmbientCapabilities", "CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateDevices"} {
+		line := regexp.MustCompile(`(?m)^` + key + `=(\S+?)s?$`)
+		want, got := line.FindSubmatch(shipped), line.FindStringSubmatch(units[0])
+		if want == nil || got == nil || got[1] != string(want[1]) {
+			t.Errorf("%s: %q in install.md, %q in the packages' unit", key, got, want)
+		}
+	}
+}
+
 // Every configuration that a page shows is right, but for the files it names.
 func TestDocsConfigurationsAreRight(t *testing.T) {
 	n := 0
