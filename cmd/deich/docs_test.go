@@ -9,8 +9,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/deichproject/deich"
@@ -279,6 +281,25 @@ func TestDocsUnitIsAsThePackages(t *testing.T) {
 		if want == nil || got == nil || got[1] != string(want[1]) {
 			t.Errorf("%s: %q in install.md, %q in the packages' unit", key, got, want)
 		}
+	}
+}
+
+// A container that is stopped may answer its open requests, wherever a page starts one.
+func TestDocsContainersMayDrain(t *testing.T) {
+	n := 0
+	for path, page := range texts(t) {
+		for _, m := range regexp.MustCompile(`(?m)^(?:podman|docker) run (.*)$`).FindAllStringSubmatch(page, -1) {
+			n++
+			wait := regexp.MustCompile(`--stop-timeout (\d+) `).FindStringSubmatch(m[1])
+			if wait == nil {
+				t.Errorf("%s: %s: runtimes kill after ten seconds", path, m[0])
+			} else if s, err := strconv.Atoi(wait[1]); err != nil || time.Duration(s)*time.Second <= drainWait {
+				t.Errorf("%s: %s: draining may take %s", path, m[0], drainWait)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no page starts a container")
 	}
 }
 
