@@ -303,6 +303,22 @@ func TestDocsContainersMayDrain(t *testing.T) {
 	}
 }
 
+// Prometheus is not sent to a file that only Deich's user may read.
+func TestDocsScrapeWhatCanBeRead(t *testing.T) {
+	n := 0
+	for path, page := range texts(t) {
+		for _, m := range regexp.MustCompile(`credentials_file: (\S+)`).FindAllStringSubmatch(page, -1) {
+			n++
+			if strings.HasPrefix(m[1], dataOfService) {
+				t.Errorf("%s: %s lies in Deich's data folder", path, m[1])
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no page has Prometheus scrape Deich")
+	}
+}
+
 // Every configuration that a page shows is right, but for the files it names.
 func TestDocsConfigurationsAreRight(t *testing.T) {
 	n := 0
