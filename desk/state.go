@@ -13,6 +13,7 @@ import (
 // the start and never fall.
 type State struct {
 	Version string    `json:"version"`
+	PID     int       `json:"pid"` // of the process
 	Started time.Time `json:"started"`
 	Observe bool      `json:"observe"`
 	// Bypass is until when an operator lets everything pass; zero: not.

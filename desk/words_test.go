@@ -102,3 +102,31 @@ func TestPageSpeaksBoth(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is on call finds every sentence that the console may say in the runbook.
+func TestRunbookKnowsEverySentence(t *testing.T) {
+	b, err := os.ReadFile("../docs/operate/flood-day.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := reflect.ValueOf(english.say)
+	parts := map[string]string{ // what is told apart by, of each sentence
+		"Down": "does not answer", "Pressed": "More is asked", "AtOnce": "at once", "NobodyKnown": "No known user asked in the last 10 seconds.",
+		"AllServed": "of known users' requests", "SomeServed": "some of them wait or are turned away", "Quiet": "Quiet: nobody asked in the last 10 seconds.",
+		"Calm": "Calm: ", "CalmKnown": "Calm for known users: ", "Rest": "The rest failed at the origin or was refused: ",
+		"HeldByRules": "Rules hold it back.", "Bypass": "Bypass is on until ", "Observe": "Deich only observes: ",
+		"OfOrigin": "", "Named": "", "Since": "", // within others
+	}
+	for i := range say.NumField() {
+		name, sentence := say.Type().Field(i).Name, say.Field(i).String()
+		part, known := parts[name]
+		switch {
+		case !known:
+			t.Errorf("%s is a new sentence: give it a place in flood-day.md, and here", name)
+		case !strings.Contains(sentence, part):
+			t.Errorf("%s is not told apart by %q: %s", name, part, sentence)
+		case !strings.Contains(string(b), part):
+			t.Errorf("flood-day.md does not know %s: %s", name, sentence)
+		}
+	}
+}

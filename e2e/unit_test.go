@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +90,8 @@ func callsOnlyAllowed(t *testing.T, r released) {
 	}
 	origin, config := platform(t, "hello"), filepath.Join(dir, "deich.yaml")
 	plain, secure, data := freePort(t), freePort(t), filepath.Join(dir, "data")
-	text := fmt.Sprintf("listen: [%q, %q]\nplain_http: true\nsites: [{names: [a.test], origins: [%q], internal: true}]\nconsole: 127.0.0.1:0\ndata: %q\naccess_log: %q\n",
+	text := fmt.Sprintf("listen: [%q, %q]\nplain_http: true\nsites: [{names: [a.test], origins: [%q], internal: true}]\nconsole: 127.0.0.1:0\ndata: %q\naccess_log: %q\n"+
+		"status: 127.0.0.1:0\nspool: {keep: [{route: POST /messages}]}\n",
 		"http://"+loopback(plain), "https://"+loopback(secure), origin.URL, data, filepath.Join(dir, "access.log"))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -104,6 +106,12 @@ func callsOnlyAllowed(t *testing.T, r released) {
 		get(t, asking(t, secure, roots), "https://a.test/")
 	}
 	overQUIC(t, secure, roots)
+	get(t, visitor(t), pageOf(t, p)+"/")
+	author := newAuthorFrom(t, asking(t, plain, nil), "a001", "http://a.test")
+	origin.Close()
+	if _, status, _, err := author.post(false); err != nil || status != http.StatusAccepted {
+		t.Errorf("the platform is down, and what is posted is not kept: %d, %v", status, err)
+	}
 	binary(deich).must(t, "top", "--seconds", "1", "--data", data)
 	p.signal(t, syscall.SIGHUP)
 	p.hear(t, "The configuration is in force.")
@@ -138,7 +146,7 @@ func callsOnlyAllowed(t *testing.T, r released) {
 			t.Errorf("the unit refuses sockets of %s, which Deich opens", m[1])
 		}
 	}
-	for _, call := range []string{"accept4", "epoll_ctl", "flock", "recvmmsg", "AF_INET"} {
+	for _, call := range []string{"accept4", "epoll_ctl", "flock", "recvmmsg", "sched_setattr", "fsync", "AF_INET"} {
 		if !seen[call] {
 			t.Errorf("%s was not seen: the trace holds only %d calls", call, len(seen))
 		}

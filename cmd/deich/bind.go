@@ -13,7 +13,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 const (
@@ -41,11 +43,13 @@ func bindYAML(text []byte, to any) *binder {
 		b.say(place{1, 1}, "", "%d bytes: at most %d", len(text), configBytesMax)
 		return b
 	}
-	if deep := nesting(text); deep > configDepthMax {
-		b.say(place{1, 1}, "", "nested too deep: at most %d levels", configDepthMax)
+	// Without their CR: the lexer counts the end of a comment with CR and LF as two lines.
+	tokens := lexer.Tokenize(strings.ReplaceAll(string(text), "\r\n", "\n"))
+	if t := tooDeep(tokens); t != nil {
+		b.say(place{t.Position.Line, t.Position.Column}, "", "nested too deep: at most %d levels", configDepthMax)
 		return b
 	}
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		b.syntax(err)
 		return b
@@ -66,28 +70,37 @@ func bindYAML(text []byte, to any) *binder {
 	return b
 }
 
-// nesting is how deep brackets, or lists begun on one line, stand in each
-// other: what a parser that recurses would have to hold.
-func nesting(text []byte) int {
-	deepest, open, dashes := 0, 0, 0
-	for _, c := range text {
-		switch c {
-		case '[', '{':
+// tooDeep gives the token with which values stand too deep in each other, by
+// brackets or because they begin on one line; nil where none does. It is asked
+// between lexer and parser, since the parser calls itself for each level and the
+// lexer does not, and only the lexer knows which dashes and brackets are not
+// part of a comment or a text.
+func tooDeep(tokens token.Tokens) *token.Token {
+	open, begun, line := 0, 0, 0
+	wanting := false // after a tag or an anchor, whose value may stand on the next line
+	var last token.Type
+	for _, t := range tokens {
+		if t.Type == token.CommentType {
+			continue
+		}
+		if t.Position.Line != line && !wanting {
+			begun = 0
+		}
+		wanting = t.Type == token.TagType || t.Type == token.AnchorType || last == token.AnchorType // the last: its name
+		line, last = t.Position.Line, t.Type
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
 			open++
-			deepest = max(deepest, open)
-		case ']', '}':
+		case token.SequenceEndType, token.MappingEndType:
 			open = max(0, open-1)
-		case '-', '?', '!', '&':
-			dashes++
-		case '\n':
-			dashes = 0
-		case ' ', '\t':
-		default:
-			deepest = max(deepest, open, dashes)
-			dashes = 0
+		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
+			begun++
+		}
+		if open+begun > configDepthMax {
+			return t
 		}
 	}
-	return max(deepest, open, dashes)
+	return nil
 }
 
 func (b *binder) syntax(err error) {

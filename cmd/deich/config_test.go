@@ -113,6 +113,49 @@ func TestConfigTooLong(t *testing.T) {
 	}
 }
 
+// What nests without end is refused before it is parsed, wherever it stands; what
+// only looks like it is read.
+func TestNestingIsBounded(t *testing.T) {
+	const much = 10_000
+	for name, text := range map[string]string{
+		"brackets":                 strings.Repeat("[", much),
+		"maps in braces":           strings.Repeat("{a: ", much),
+		"lists on a line":          strings.Repeat("- ", much) + "a",
+		"keys on a line":           strings.Repeat("? ", much) + "a",
+		"tags":                     strings.Repeat("!a\n", much),
+		"tags with comments":       strings.Repeat("!a # and so on\n", much),
+		"anchors":                  strings.Repeat("&a\n", much),
+		"maps with tags":           strings.Repeat("!!map a: ", much),
+		"behind a banner":          "# -------------------- [[[\na: '# '\nb: " + strings.Repeat("[", much),
+		"behind a quote of quotes": "a: 'it''s \"'\nb: \"\\\"'\"\nc: " + strings.Repeat("{a: ", much),
+		"behind a block":           "a: |\n  [ # ' \"\nb: " + strings.Repeat("- ", much),
+		"with CR and LF":           strings.Repeat("!a\r\n", much),
+	} {
+		b := bindYAML([]byte(text), new(settings))
+		if len(b.wrong) != 1 || b.wrong[0].Text != "nested too deep: at most 16 levels" {
+			t.Errorf("%s: %v", name, b.wrong)
+		}
+	}
+	banner := strings.Repeat("-", 40) + strings.Repeat("[", 40)
+	for name, text := range map[string]string{
+		"as deep as may be": "sites: " + strings.Repeat("[", configDepthMax) + strings.Repeat("]", configDepthMax),
+		"a comment":         "# " + banner + " TLS\ndata: here # " + banner + "\n",
+		"with CR and LF":    "# " + banner + "\r\n#" + banner + "\r\ndata: here\r\n",
+		"quotes":            "data: '" + banner + "'\n",
+		"double quotes":     "data: \"\\\"" + banner + "\"\n",
+		"a text":            "data: x" + banner + "\n",
+		"a block":           "data: |\n  " + banner + "\n  " + banner + "\n",
+		"a long list":       "networks:\n" + strings.Repeat("- a\n", 40),
+		"empty entries":     "networks:\n" + strings.Repeat("-\n", 40),
+	} {
+		for _, m := range bindYAML([]byte(text), new(settings)).wrong {
+			if strings.Contains(m.Text, "nested") {
+				t.Errorf("%s: %v", name, m)
+			}
+		}
+	}
+}
+
 // Every key that a file may hold is reached by a path of its own, and none is
 // of a kind that cannot be read from a file.
 func TestEveryKeyCanBeSet(t *testing.T) {
@@ -182,6 +225,8 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("<<: {listen: []}\n"))
 	f.Add([]byte("sites:\n- - - - a\n"))
 	f.Add([]byte("policy: {sources: 0x10000, streams: .inf}\n"))
+	f.Add([]byte("# -------------------- TLS\r\ndata: |\r\n  [[[ # -\r\n"))
+	f.Add([]byte("!!map a: !!map b: &c\n!d # -\n- - '# [' : [#["))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var s settings
 		b := bindYAML(text, &s)

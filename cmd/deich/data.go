@@ -22,10 +22,13 @@ const (
 	certificatesFolder = "certificates" // issued ones, their keys, the own authority
 )
 
+// dataOfService is where the packages' service keeps its data, and root.
+const dataOfService = "/var/lib/deich"
+
 // dataDirDefault is the user's state folder; root's is the system's.
 func dataDirDefault() string {
 	if os.Geteuid() == 0 {
-		return "/var/lib/deich"
+		return dataOfService
 	}
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "deich")

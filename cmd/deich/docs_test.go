@@ -9,8 +9,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/deichproject/deich"
@@ -259,6 +261,61 @@ func TestDocsNameEveryKey(t *testing.T) {
 		if !known[path] {
 			t.Errorf("configuration.md: there is no key %s", path)
 		}
+	}
+}
+
+// The unit for those who have no package keeps what the packages' promises.
+func TestDocsUnitIsAsThePackages(t *testing.T) {
+	shipped, err := os.ReadFile(filepath.Join(top, "packaging/systemd/deich.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	units := fenced(texts(t)["docs/operate/install.md"], "ini")
+	if len(units) != 1 {
+		t.Fatalf("%d units in install.md", len(units))
+	}
+	for _, key := range []string{"StartLimitIntervalSec", "TimeoutStopSec", "StateDirectory", "StateDirectoryMode", "LogsDirectory", "LogsDirectoryMode", "UMask",
+		"AmbientCapabilities", "CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateDevices"} {
+		line := regexp.MustCompile(`(?m)^` + key + `=(\S+?)s?$`)
+		want, got := line.FindSubmatch(shipped), line.FindStringSubmatch(units[0])
+		if want == nil || got == nil || got[1] != string(want[1]) {
+			t.Errorf("%s: %q in install.md, %q in the packages' unit", key, got, want)
+		}
+	}
+}
+
+// A container that is stopped may answer its open requests, wherever a page starts one.
+func TestDocsContainersMayDrain(t *testing.T) {
+	n := 0
+	for path, page := range texts(t) {
+		for _, m := range regexp.MustCompile(`(?m)^(?:podman|docker) run (.*)$`).FindAllStringSubmatch(page, -1) {
+			n++
+			wait := regexp.MustCompile(`--stop-timeout (\d+) `).FindStringSubmatch(m[1])
+			if wait == nil {
+				t.Errorf("%s: %s: runtimes kill after ten seconds", path, m[0])
+			} else if s, err := strconv.Atoi(wait[1]); err != nil || time.Duration(s)*time.Second <= drainWait {
+				t.Errorf("%s: %s: draining may take %s", path, m[0], drainWait)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no page starts a container")
+	}
+}
+
+// Prometheus is not sent to a file that only Deich's user may read.
+func TestDocsScrapeWhatCanBeRead(t *testing.T) {
+	n := 0
+	for path, page := range texts(t) {
+		for _, m := range regexp.MustCompile(`credentials_file: (\S+)`).FindAllStringSubmatch(page, -1) {
+			n++
+			if strings.HasPrefix(m[1], dataOfService) {
+				t.Errorf("%s: %s lies in Deich's data folder", path, m[1])
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no page has Prometheus scrape Deich")
 	}
 }
 

@@ -1,19 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/deichproject/deich/gate"
 )
 
 type doctorCommand struct {
-	dataFlag
+	Data     string   `help:"Data folder of the Deich to look at (the configuration's, else ${data})." type:"path" placeholder:"DIR"`
 	Config   string   `help:"The configuration file whose ports, certificates and origins are looked at (deich.yaml here, or /etc/deich/deich.yaml, where there is one)." type:"path" placeholder:"FILE"`
 	Origin   []string `help:"Look at nothing but whether these origins can be reached from here: to be run where users are." placeholder:"URL"`
 	SelfTest bool     `help:"Flood a Deich of its own on loopback for five seconds, and say whether it reacted. One that runs is not touched."`
@@ -81,10 +84,24 @@ var checks = []check{
 
 // patient is what is looked at: a machine, and a configuration where there is one.
 type patient struct {
-	settings settings
+	settings settings     // with the data folder that is looked at, also where there is no file
 	from     string       // the configuration's file; "": none
 	running  bool         // a Deich with this data folder answers
+	pid      int          // its process; -1: it does not say
+	unseen   string       // why it cannot be told whether one runs; "": it can
 	gate     *gate.Status // what it says of its gate; nil: nothing
+}
+
+// asDeich is what to do where another user sees more.
+const asDeich = "run this as root, or as the user who runs Deich."
+
+// process names, below /proc, the process whose rights and limits count: that of
+// the Deich that runs, or else this one, in whose place one may be started.
+func (p *patient) process() string {
+	if p.running {
+		return strconv.Itoa(p.pid)
+	}
+	return "self"
 }
 
 func (c *doctorCommand) Run(t *terminal) error {
@@ -119,16 +136,53 @@ func named(name string, all ...finding) []finding {
 	return all
 }
 
-// patient reads the configuration, and asks whether a Deich runs.
+// patient reads the configuration, and asks whether its Deich runs.
 func (c *doctorCommand) patient() (*patient, finding) {
 	p := &patient{}
-	if remote, err := c.dial(); err == nil {
-		p.running = remote.ask("GET", "/api/v1/state", nil, nil) == nil
-		var status gate.Status
-		if p.running && remote.ask("GET", "/api/v1/gate", nil, &status) == nil {
-			p.gate = &status
+	f := c.read(p)
+	p.settings.Data = cmp.Or(c.Data, p.settings.Data, dataDirDefault())
+	p.meet()
+	// A service's folder is not this user's, and no file needs to name it.
+	if mine := p.settings.Data; !p.running && p.unseen == "" && mine == dataDirDefault() && mine != dataOfService {
+		p.settings.Data = dataOfService
+		if p.meet(); !p.running && p.unseen == "" {
+			p.settings.Data = mine
 		}
 	}
+	return p, f
+}
+
+// meet asks the Deich that keeps its data in the folder.
+func (p *patient) meet() {
+	folder := dataFlag{Data: p.settings.Data}
+	if _, err := readConsole(folder.Data); errors.Is(err, fs.ErrNotExist) {
+		if p.settings.Console == consoleOff {
+			p.unseen = "its console is off"
+		}
+		return
+	}
+	var state struct {
+		PID int `json:"pid"`
+	}
+	remote, err := folder.dial()
+	if err == nil {
+		err = remote.ask("GET", "/api/v1/state", nil, &state)
+	}
+	switch {
+	case err == nil:
+		p.running, p.pid = true, cmp.Or(state.PID, -1) // one from before an upgrade does not say it
+		var status gate.Status
+		if remote.ask("GET", "/api/v1/gate", nil, &status) == nil {
+			p.gate = &status
+		}
+	case errors.Is(err, syscall.ECONNREFUSED): // it was killed, and its file stayed
+	default:
+		p.unseen = err.Error()
+	}
+}
+
+// read reads the configuration into p.
+func (c *doctorCommand) read(p *patient) finding {
 	names := []string{c.Config}
 	if c.Config == "" {
 		names = []string{"deich.yaml", "/etc/deich/deich.yaml"}
@@ -138,14 +192,13 @@ func (c *doctorCommand) patient() (*patient, finding) {
 		switch {
 		case err == nil:
 			p.settings, p.from = s, name
-			return p, good("%s is right.", name)
+			return good("%s is right.", name)
 		case c.Config == "" && errors.Is(err, fs.ErrNotExist):
 		default:
-			return p, bad("deich config check "+name+" shows every mistake.", "%s cannot be used: %v.", name, strings.ReplaceAll(err.Error(), "\n", "; "))
+			return bad("deich config check "+name+" shows every mistake.", "%s cannot be used: %v.", name, strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 	}
-	p.settings.Data = c.Data
-	return p, weak("name it: --config FILE.", "there is no configuration file here: ports, certificates, proxies and origins are not looked at.")
+	return weak("name it: --config FILE.", "there is no configuration file here: ports, certificates, proxies and origins are not looked at.")
 }
 
 // tell writes the findings; an error says that something is bad.

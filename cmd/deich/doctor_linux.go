@@ -42,14 +42,14 @@ func lookKernel(context.Context, *patient) []finding {
 var capabilityNames = map[int]string{10: "NET_BIND_SERVICE", 12: "NET_ADMIN", 39: "BPF"}
 
 func lookCapabilities(_ context.Context, p *patient) []finding {
-	var mask uint64
-	for line := range strings.Lines(readWord("/proc/self/status")) {
-		if text, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			mask, _ = strconv.ParseUint(strings.TrimSpace(text), 16, 64)
-		}
-	}
-	if os.Geteuid() == 0 {
-		return []finding{weak("run it as the packages' unit does: a user of its own with CAP_NET_BIND_SERVICE.", "this runs as root, which Deich never needs.")}
+	user, mask, err := rights(p.process())
+	switch {
+	case err != nil:
+		return []finding{weak("look at its process: grep -e Uid -e Cap /proc/PID/status.", "what the running Deich may do cannot be read: %v.", err)}
+	case user == 0 && p.running:
+		return []finding{weak("run it as the packages' unit does: a user of its own with CAP_NET_BIND_SERVICE.", "Deich runs as root, which it never needs.")}
+	case user == 0:
+		return []finding{good("root asks, which says nothing of Deich's user: the packages' unit gives it one of its own, with what it needs.")}
 	}
 	var have []string
 	for _, n := range []int{10, 12, 39} {
@@ -59,7 +59,12 @@ func lookCapabilities(_ context.Context, p *patient) []finding {
 	}
 	low, _ := strconv.Atoi(readWord("/proc/sys/net/ipv4/ip_unprivileged_port_start"))
 	for _, a := range p.listens() {
-		if port, _ := strconv.Atoi(a.port); port > 0 && port < low && mask&(1<<10) == 0 {
+		port, _ := strconv.Atoi(a.port)
+		switch lacks := port > 0 && port < low && mask&(1<<10) == 0; {
+		case !lacks || p.running: // then it listens there already
+		case p.unseen != "":
+			return []finding{weak(asDeich, "port %s needs NET_BIND_SERVICE, which this user does not have; whether Deich's has it cannot be told.", a.port)}
+		default:
 			return []finding{bad("setcap cap_net_bind_service=+ep on the binary, the packages' unit, or a higher port.", "port %s needs NET_BIND_SERVICE, which this user does not have.", a.port)}
 		}
 	}
@@ -67,6 +72,31 @@ func lookCapabilities(_ context.Context, p *patient) []finding {
 		return []finding{good("none, and none is needed.")}
 	}
 	return []finding{good("%s.", strings.Join(have, ", "))}
+}
+
+// rights gives the user as whom a process acts, and its effective capabilities.
+func rights(process string) (user int, mask uint64, err error) {
+	b, err := os.ReadFile("/proc/" + process + "/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	user = -1
+	for line := range strings.Lines(string(b)) {
+		what, text, _ := strings.Cut(line, ":")
+		switch f := strings.Fields(text); {
+		case what == "Uid" && len(f) == 4: // real, effective, saved, for files
+			user, err = strconv.Atoi(f[1])
+		case what == "CapEff" && len(f) == 1:
+			mask, err = strconv.ParseUint(f[0], 16, 64)
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	if user < 0 {
+		return 0, 0, errors.New("it does not name its user")
+	}
+	return user, mask, nil
 }
 
 // Requests of ethtool(8), linux/ethtool.h.
@@ -125,15 +155,37 @@ func lookOffloads(context.Context, *patient) []finding {
 	return all
 }
 
-func lookFiles(context.Context, *patient) []finding {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return []finding{weak("look with ulimit -Hn.", "the limit of open files cannot be read: %v.", err)}
+func lookFiles(_ context.Context, p *patient) []finding {
+	// A unit gives its service other limits than this shell has.
+	where := "in what is started from here"
+	if p.running {
+		where = "in the Deich that runs"
 	}
-	if r.Max < filesLeast {
-		return []finding{weak(fmt.Sprintf("LimitNOFILE=%d in the unit, or ulimit -Hn.", 1<<20), "%d files may be open here (the hard limit), and every client is one.", r.Max)}
+	most, err := filesMost(p.process())
+	switch {
+	case err != nil:
+		return []finding{weak("look with grep files /proc/PID/limits.", "how many files may be open %s cannot be read: %v.", where, err)}
+	case most < filesLeast:
+		return []finding{weak(fmt.Sprintf("LimitNOFILE=%d in the unit, as the packages' has it, or ulimit -Hn.", 1<<20),
+			"%d files may be open %s (the hard limit), and every client is one.", most, where)}
 	}
-	return []finding{good("%d files may be open, and every client is one.", r.Max)}
+	return []finding{good("%d files may be open %s, and every client is one.", most, where)}
+}
+
+// filesMost gives a process's hard limit of open files.
+func filesMost(process string) (uint64, error) {
+	b, err := os.ReadFile("/proc/" + process + "/limits")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if text, ok := strings.CutPrefix(line, "Max open files"); ok {
+			if f := strings.Fields(text); len(f) > 1 { // soft, hard, unit
+				return strconv.ParseUint(f[1], 10, 64)
+			}
+		}
+	}
+	return 0, errors.New("it does not name them")
 }
 
 func lookBacklog(context.Context, *patient) []finding {

@@ -44,15 +44,22 @@ func lookPorts(ctx context.Context, p *patient) (all []finding) {
 	for _, a := range p.listens() {
 		address := net.JoinHostPort(a.host, a.port)
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		barred := errors.Is(err, syscall.EACCES) // said before it is said that it is taken
+		taken := errors.Is(err, syscall.EADDRINUSE) || barred && answers(ctx, a.host, a.port) == nil
 		switch {
 		case err == nil:
 			l.Close()
 			all = append(all, good("%s is free.", address))
-		case errors.Is(err, syscall.EADDRINUSE) && p.running:
+		case taken && p.running:
 			all = append(all, good("%s is taken, and a Deich runs.", address))
-		case errors.Is(err, syscall.EADDRINUSE):
-			all = append(all, bad("ss -ltnp tells by whom; end it, or listen elsewhere.", "%s is taken by another program.", address))
-		case errors.Is(err, syscall.EACCES):
+		case taken && p.unseen != "":
+			all = append(all, weak(asDeich, "%s is taken; whether by Deich cannot be told: %s.", address, p.unseen))
+		case taken:
+			all = append(all, bad("ss -ltnp tells by whom. Another program: end it, or listen elsewhere. Deich: name its folder, --data DIR.",
+				"%s is taken, and no Deich runs with its data in %s.", address, p.settings.Data))
+		case barred && (p.running || p.unseen != ""):
+			all = append(all, weak(asDeich, "%s: this user may not listen there; whether Deich may cannot be told.", address))
+		case barred:
 			all = append(all, bad("the packages' unit, setcap cap_net_bind_service=+ep on the binary, or a higher port.", "%s: this user may not listen there.", address))
 		default:
 			all = append(all, bad("listen elsewhere.", "%s: %v.", address, err))

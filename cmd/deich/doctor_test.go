@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deichproject/deich/desk"
 	"github.com/deichproject/deich/drill"
 	"github.com/deichproject/deich/edge"
 )
@@ -138,16 +140,73 @@ func TestDoctorLooksAtProxiesAndPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := p(l.Addr().String())
-	if all := lookPorts(t.Context(), taken); len(all) != 1 || all[0].State != stateBad {
-		t.Errorf("taken: %+v", all)
+	if all := lookPorts(t.Context(), taken); len(all) != 1 || all[0].State != stateBad || strings.Contains(all[0].Found, "another program") {
+		t.Errorf("taken, and no Deich is known: %+v", all)
 	}
-	taken.running = true
+	taken.unseen = "permission denied"
+	if all := lookPorts(t.Context(), taken); len(all) != 1 || all[0].State != stateWeak || all[0].Next != asDeich {
+		t.Errorf("taken, and whether by Deich cannot be told: %+v", all)
+	}
+	taken.running, taken.unseen = true, ""
 	if all := lookPorts(t.Context(), taken); len(all) != 1 || all[0].State != stateGood {
 		t.Errorf("taken by Deich: %+v", all)
 	}
 	l.Close()
 	if all := lookPorts(t.Context(), taken); len(all) != 1 || all[0].State != stateGood {
 		t.Errorf("free: %+v", all)
+	}
+}
+
+// The Deich that a configuration makes is met where it keeps its data, and one that
+// --data names there; whoever may not look is told so, and nobody is accused.
+func TestDoctorMeetsItsDeich(t *testing.T) {
+	data, other := t.TempDir(), t.TempDir()
+	s := standing(t, data)
+	config := func(data, more string) string {
+		file := filepath.Join(t.TempDir(), "deich.yaml")
+		text := fmt.Sprintf("listen: [%q]\nsites: [{origins: [%q]}]\ndata: %q\n%s", s.edge.Addrs()[0], s.originNames()[0], data, more)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	barred, dead := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		filepath.Join(barred, consoleFile): "127.0.0.1:1\n", filepath.Join(barred, desk.TokenFile): "for everyone to read\n",
+		filepath.Join(dead, consoleFile): "127.0.0.1:1\n", filepath.Join(dead, desk.TokenFile): s.token + "\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(barred, desk.TokenFile), 0o644); err != nil { // as good as one that this user may not read
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, config, data string // data: --data
+		state, says        string
+	}{
+		{"as its configuration says", config(data, ""), "", stateGood, "a Deich runs"},
+		{"as --data says", config(other, ""), data, stateGood, "a Deich runs"},
+		{"another's configuration", config(other, ""), "", stateBad, "no Deich runs with its data in " + other},
+		{"another's folder", config(data, ""), other, stateBad, "no Deich runs with its data in " + other},
+		{"one that was killed", config(dead, ""), "", stateBad, "no Deich runs with its data in " + dead},
+		{"who may not look", config(barred, ""), "", stateWeak, "whether by Deich cannot be told"},
+		{"without a console", config(other, "console: off\n"), "", stateWeak, "its console is off"},
+	} {
+		p, f := (&doctorCommand{Config: c.config, Data: c.data}).patient()
+		if f.State != stateGood {
+			t.Errorf("%s: %+v", c.name, f)
+		}
+		if all := lookPorts(t.Context(), p); len(all) != 1 || all[0].State != c.state || !strings.Contains(all[0].Found, c.says) {
+			t.Errorf("%s: %+v", c.name, all)
+		}
+		if c.data != "" && p.settings.Data != c.data {
+			t.Errorf("%s: %s is looked at", c.name, p.settings.Data)
+		}
+		if p.running && p.pid != os.Getpid() {
+			t.Errorf("%s: its process is said to be %d", c.name, p.pid)
+		}
 	}
 }
 
