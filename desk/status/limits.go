@@ -47,6 +47,12 @@ const (
 	// linkFor is how long a confirmation's link is valid.
 	linkFor = 24 * time.Hour
 	// subscribeTargetMax bounds an address to tell, in bytes; a longer one is refused.
+	// confirmsADomain bounds confirmations by e-mail to one domain within an hour, unless it is a known mail provider's or the sender's own; one more is 429.
+	confirmsADomain = 10
+	// confirmsANetwork bounds confirmations that are asked for from one network of the Internet (/24, IPv6: /48) within an hour; one more is 429.
+	confirmsANetwork = 20
+	// subscribersADomain bounds those who are told of one domain, mailboxes and webhooks, unless it is a known mail provider's or the sender's own; one more is refused.
+	subscribersADomain = 100
 	subscribeTargetMax = 254
 	// subscribeFormMax bounds what a subscriber sends, in bytes; longer is refused.
 	subscribeFormMax = 4 << 10

@@ -58,12 +58,33 @@ type publicPage struct {
 	dir  string
 	at   time.Time
 	mail *mailtest.Inbox
+	said *warnings
+}
+
+// warnings are what an operator is told.
+type warnings struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (w *warnings) warn(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, text)
+}
+
+func (w *warnings) took() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := strings.Join(w.all, "\n")
+	w.all = nil
+	return all
 }
 
 func newPublicPage(t *testing.T, dir string) *publicPage {
 	t.Helper()
-	p := &publicPage{dir: dir, at: now, mail: mailtest.New(t)}
-	s, err := OpenSubscribers(dir, SubscribeOptions{URL: "https://status.example.org", Webhooks: true, Zone: cet, Warn: func(string) {}, loopback: true,
+	p := &publicPage{dir: dir, at: now, mail: mailtest.New(t), said: new(warnings)}
+	s, err := OpenSubscribers(dir, SubscribeOptions{URL: "https://status.example.org", Webhooks: true, Zone: cet, Warn: p.said.warn, loopback: true,
 		Mail: &mail.Mailer{Server: p.mail.Addr(), From: "status@example.org"}})
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +97,13 @@ func newPublicPage(t *testing.T, dir string) *publicPage {
 
 // send fills in a form, and waits until what follows from it was sent.
 func (p *publicPage) send(path string, form url.Values) *httptest.ResponseRecorder {
+	return p.sendFrom("192.0.2.1", path, form)
+}
+
+func (p *publicPage) sendFrom(address, path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.RemoteAddr = net.JoinHostPort(address, "1234")
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
 	p.s.all.Wait()
@@ -172,7 +198,7 @@ func TestSubscribing(t *testing.T) {
 func TestConfirmationsAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	p, hook := newPublicPage(t, dir), newCrier(t)
-	for _, a := range []string{"ada@example.org", "Ada@EXAMPLE.org", "ada+1@example.org"} {
+	for _, a := range []string{"ada@example.org", "Ada@EXAMPLE.org", "ada+1@example.org", "a.da@example.org", "a.d.a+2@example.org"} {
 		if w := p.send("/subscribe", url.Values{"mail": {a}}); w.Code != 200 {
 			t.Errorf("%s: %d", a, w.Code)
 		}
