@@ -32,7 +32,7 @@ const (
 	headerWait = 5 * time.Second
 	writeWait  = 10 * time.Second
 	idleWait   = 30 * time.Second
-	// drainWait is how long open requests may take when the server ends.
+	// drainWait is how long open requests, and confirmations that are being sent, may take when the server ends.
 	drainWait = time.Second
 	// subscribersMax bounds those who are told of updates; one more is refused.
 	subscribersMax = 1000

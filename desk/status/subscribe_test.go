@@ -112,7 +112,13 @@ func (p *publicPage) sendFrom(address, path string, form url.Values) *httptest.R
 
 func (p *publicPage) say(at time.Time, text string) {
 	d := &Document{Heard: at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{{At: at, Life: incident.Investigating, Text: incident.Text{English: text, German: "Auf Deutsch: " + text}}}}}}
-	p.s.tell(context.Background(), d)
+	p.tell(d)
+}
+
+func (p *publicPage) tell(d *Document) {
+	for _, kind := range p.s.kinds() {
+		p.s.tell(context.Background(), d, kind)
+	}
 }
 
 var confirmLink = regexp.MustCompile(`https://status\.example\.org(/(?:confirm|leave)\?t=[\w.-]+)`)
@@ -293,6 +299,10 @@ func TestWebhooksAreForPublicAddresses(t *testing.T) {
 // Whom nobody can write to is let go; a server that is down costs no subscriber.
 func TestWhoCannotBeToldIsLetGo(t *testing.T) {
 	p := newPublicPage(t, t.TempDir())
+	p.send("/subscribe", url.Values{"mail": {"nobody@example.org"}})
+	if all := p.said.took(); !strings.Contains(all, "it answered 550") || strings.Contains(all, "nobody") {
+		t.Errorf("in the log: %s", all)
+	}
 	for _, whom := range []string{"ada@example.org", "nobody@example.org"} {
 		p.s.list = append(p.s.list, &subscriber{Kind: byMail, Target: whom, Lang: "en", Told: now})
 	}
@@ -302,6 +312,9 @@ func TestWhoCannotBeToldIsLetGo(t *testing.T) {
 	}
 	if len(p.s.list) != 1 || p.s.list[0].Target != "ada@example.org" || len(p.mail.Took()) != noticeFailsMax {
 		t.Errorf("%d subscribers: whom nobody can write to is kept, or another is not told", len(p.s.list))
+	}
+	if all := p.said.took(); !strings.Contains(all, "given up after 12 failures: it answered 550") || strings.Contains(all, "nobody") {
+		t.Errorf("in the log: %s", all)
 	}
 	p.mail.Close() // that is nobody's fault
 	for range 2 * noticeFailsMax {
@@ -330,7 +343,7 @@ func TestToldInAFurtherLanguage(t *testing.T) {
 	for n, u := range []Update{{Text: incident.Text{English: "Looking."}, Also: incident.Also{"fr": "Nous cherchons."}}, {Text: incident.Text{English: "Found."}}} {
 		p.at = now.Add(time.Duration(n+1) * 2 * time.Minute)
 		u.At, u.Life = p.at, incident.Investigating
-		p.s.tell(context.Background(), &Document{Heard: p.at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{u}}}})
+		p.tell(&Document{Heard: p.at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{u}}}})
 		got := hook.took()
 		if want, _ := u.in("fr"); len(got) != 1 || !strings.Contains(got[0]["text"].(string), want) || strings.Contains(got[0]["text"].(string), "Looking") {
 			t.Errorf("told: %v", got)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -55,8 +56,12 @@ type Subscribers struct {
 	own  string // the domain that letters come from
 	hook *hook
 	now  func() time.Time
+	each time.Duration // between two looks at the page's file
 	room chan struct{} // confirmations that are being sent
 	all  sync.WaitGroup
+
+	ending context.Context // what is being sent to who was asked ends with it
+	end    context.CancelFunc
 
 	mu   sync.Mutex
 	list []*subscriber
@@ -112,7 +117,8 @@ func OpenSubscribers(dir string, o SubscribeOptions) (*Subscribers, error) {
 	if o.URL = strings.TrimSuffix(o.URL, "/") + "/"; o.Mail == nil && !o.Webhooks {
 		return nil, errors.New("status: subscribe: neither by e-mail nor by webhook")
 	}
-	s := &Subscribers{o: o, dir: dir, now: time.Now, room: make(chan struct{}, confirmingMax), hook: newHook(o.loopback)}
+	s := &Subscribers{o: o, dir: dir, now: time.Now, each: tellEvery, room: make(chan struct{}, confirmingMax), hook: newHook(o.loopback)}
+	s.ending, s.end = context.WithCancel(context.Background())
 	if o.Mail != nil {
 		_, host, _ := strings.Cut(strings.ToLower(o.Mail.From), "@")
 		s.own = registered(host)
@@ -366,10 +372,23 @@ func (s *Subscribers) ask(kind, text, lang string, from netip.Addr) error {
 		defer func() { <-s.room }()
 		link := s.link(wish{"confirm", kind, a.target, lang, s.now().Add(linkFor).Unix()})
 		if err := s.sendConfirmation(kind, a.target, lang, link); err != nil {
-			s.o.Warn(fmt.Sprintf("a confirmation could not be sent by %s: %v", kind, err))
+			s.o.Warn(fmt.Sprintf("a confirmation could not be sent by %s: %s", kind, brief(err)))
 		}
 	})
 	return nil
+}
+
+// brief is an error without a mail server's own words, which mostly repeat the
+// address: that is not for a log.
+func brief(err error) string {
+	var said *textproto.Error
+	switch {
+	case !errors.As(err, &said):
+		return err.Error()
+	case errors.Is(err, mail.ErrServer):
+		return fmt.Sprintf("%v: it answered %d", mail.ErrServer, said.Code)
+	}
+	return fmt.Sprintf("it answered %d", said.Code)
 }
 
 // may says whether a confirmation may be sent, and writes it down before it is: one
@@ -474,29 +493,57 @@ func (s *Subscribers) drop(kind, target string) {
 	s.list = slices.DeleteFunc(s.list, func(one *subscriber) bool { return one.Kind == kind && one.Target == target })
 }
 
-// Run tells subscribers what is new on the page until ctx ends.
+// kinds are those that the public is told by.
+func (s *Subscribers) kinds() (all []string) {
+	if s.o.Mail != nil {
+		all = append(all, byMail)
+	}
+	if s.o.Webhooks {
+		all = append(all, byWebhook)
+	}
+	return all
+}
+
+// Run tells subscribers what is new on the page until ctx ends: each kind by
+// itself, since a thousand slow webhooks take minutes, and letters one session.
 func (s *Subscribers) Run(ctx context.Context) {
-	each := time.NewTicker(tellEvery)
+	var telling sync.WaitGroup
+	for _, kind := range s.kinds() {
+		telling.Go(func() {
+			s.repeat(ctx, func() {
+				if d, err := Read(s.dir); err == nil {
+					s.tell(ctx, d, kind)
+				}
+			})
+		})
+	}
+	telling.Go(func() { s.repeat(ctx, s.tidy) })
+	telling.Wait()
+	defer time.AfterFunc(drainWait, s.end).Stop()
+	s.all.Wait()
+}
+
+func (s *Subscribers) repeat(ctx context.Context, do func()) {
+	each := time.NewTicker(s.each)
 	defer each.Stop()
-	defer s.all.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-each.C:
-			s.tidy()
-			if d, err := Read(s.dir); err == nil {
-				s.tell(ctx, d)
-			}
+			do()
 		}
 	}
 }
 
-// tell sends each subscriber all that is new to them, in one message.
-func (s *Subscribers) tell(ctx context.Context, d *Document) {
+// tell sends each subscriber of a kind all that is new to them, in one message.
+func (s *Subscribers) tell(ctx context.Context, d *Document, kind string) {
 	var due []*notice
 	s.mu.Lock()
 	for _, one := range s.list {
+		if one.Kind != kind {
+			continue
+		}
 		if n := s.noticeFor(d, one); n != nil {
 			due = append(due, n)
 		}
@@ -505,20 +552,29 @@ func (s *Subscribers) tell(ctx context.Context, d *Document) {
 	if len(due) == 0 {
 		return
 	}
-	s.deliver(ctx, due)
+	if kind == byMail {
+		s.mailAll(ctx, due)
+	} else {
+		s.postAll(ctx, due)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mute := false
+	var down error // the mail server takes nothing
 	for _, n := range due {
+		if n.err != nil && ctx.Err() != nil {
+			continue // nobody's failure: it was ended
+		}
 		s.took(n)
 		if errors.Is(n.err, mail.ErrServer) {
-			if mute = true; !s.mute {
-				s.o.Warn(fmt.Sprintf("subscribers by e-mail are not told, it is tried again: %v", n.err))
-				s.mute = true
-			}
+			down = n.err
 		}
 	}
-	s.mute = mute
+	if kind == byMail {
+		if down != nil && !s.mute {
+			s.o.Warn("subscribers by e-mail are not told, it is tried again: " + brief(down))
+		}
+		s.mute = down != nil
+	}
 	if err := s.save(); err != nil {
 		s.o.Warn(err.Error())
 	}
@@ -544,7 +600,7 @@ func (s *Subscribers) took(n *notice) {
 		one.Next = now.Add(min(noticeEvery<<min(one.Fails, 10), noticeRetryMost))
 		if one.Fails >= noticeFailsMax {
 			s.drop(n.kind, n.target)
-			s.o.Warn(fmt.Sprintf("a subscriber by %s is given up after %d failures: %v", n.kind, one.Fails, n.err))
+			s.o.Warn(fmt.Sprintf("a subscriber by %s is given up after %d failures: %s", n.kind, one.Fails, brief(n.err)))
 		}
 	}
 }

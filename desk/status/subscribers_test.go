@@ -1,16 +1,23 @@
 package status
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // asked counts how many of these addresses are asked, and how many are told to
@@ -148,5 +155,103 @@ func TestWhoWasAskedIsForgotten(t *testing.T) {
 	w := p.send("/subscribe", url.Values{"mail": {"bob@gmail.com"}})
 	if m := p.mail.Took(); w.Code != http.StatusServiceUnavailable || len(m) != 0 || len(p.s.sent) != 0 {
 		t.Errorf("%d, %d letters, and %d are said to be asked", w.Code, len(m), len(p.s.sent))
+	}
+}
+
+// run tells subscribers until done says that it is enough.
+func (p *publicPage) run(t *testing.T, done func() bool) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	p.s.each = time.Millisecond
+	go func() { defer close(ended); p.s.Run(ctx) }()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Error("it does not come")
+			break
+		}
+	}
+	stop()
+	<-ended
+}
+
+func news(at time.Time) *Document {
+	return &Document{Heard: at, Current: []Incident{{ID: "2026-03-07-1", Begin: at, Updates: []Update{{At: at, Life: incident.Investigating, Text: incident.Text{English: "Something is wrong."}}}}}}
+}
+
+// Letters do not wait for webhooks, however slow these are.
+func TestSlowWebhooksKeepNoLetterBack(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, news(now))
+	p := newPublicPage(t, dir)
+	ended := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-ended:
+		case <-r.Context().Done():
+		}
+	}))
+	defer slow.Close()
+	defer close(ended)
+	for i := range 4 * hooksAtOnce {
+		p.s.list = append(p.s.list, &subscriber{Kind: byWebhook, Target: fmt.Sprintf("%s/%d", slow.URL, i), Lang: "en", Told: now.Add(-time.Minute)})
+	}
+	p.s.list = append(p.s.list, &subscriber{Kind: byMail, Target: "ada@example.org", Lang: "en", Told: now.Add(-time.Minute)})
+	began := time.Now()
+	p.run(t, func() bool { return len(p.mail.Took()) > 0 })
+	if took := time.Since(began); took > hookWait {
+		t.Errorf("the letter came after %s", took)
+	}
+	for _, one := range p.s.list {
+		if one.Fails != 0 {
+			t.Fatalf("%s failed, since it was ended: %d", one.Target, one.Fails)
+		}
+	}
+}
+
+// Who subscribed by what is not offered any more is told nothing, and hears all of it
+// once it is again.
+func TestWhatIsNotOfferedIsNotUsed(t *testing.T) {
+	hook := newCrier(t)
+	both := func() *publicPage {
+		dir := t.TempDir()
+		write(t, dir, news(now))
+		p := newPublicPage(t, dir)
+		for kind, target := range map[string]string{byMail: "ada@example.org", byWebhook: hook.URL + "/x"} {
+			p.s.list = append(p.s.list, &subscriber{Kind: kind, Target: target, Lang: "en", Told: now.Add(-time.Minute)})
+		}
+		return p
+	}
+	p := both()
+	p.s.o.Webhooks = false
+	p.run(t, func() bool { return len(p.mail.Took()) > 0 })
+	if n := len(hook.took()); n != 0 {
+		t.Errorf("%d posts to webhooks, which are off", n)
+	}
+	p = both()
+	p.s.o.Mail = nil
+	p.run(t, func() bool { return len(hook.took()) > 0 })
+	for _, one := range p.s.list {
+		if one.Kind == byMail && !one.Told.Equal(now.Add(-time.Minute)) {
+			t.Error("who is not written to counts as told")
+		}
+	}
+}
+
+// What is said of a webhook in the log does not name it.
+func TestAWebhooksFailureDoesNotNameIt(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	shown := httptest.NewUnstartedServer(http.NotFoundHandler())
+	shown.Config.ErrorLog = log.New(io.Discard, "", 0)
+	shown.StartTLS()
+	defer shown.Close()
+	for _, target := range []string{gone.URL, shown.URL} {
+		if err := newHook(true).post(t.Context(), target, 1); err == nil || strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+	if err := nameless(&url.Error{URL: "https://ada.example/", Err: errors.New("no")}); err.Error() != "no" {
+		t.Error(err)
 	}
 }
