@@ -20,8 +20,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Server serves the page from a data folder. It is safe for concurrent use.
@@ -64,15 +62,22 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s, ReadHeaderTimeout: headerWait, ReadTimeout: headerWait, WriteTimeout: writeWait, IdleTimeout: idleWait,
 		MaxHeaderBytes: requestHeaderMax, ErrorLog: log.New(io.Discard, "", 0),
 	}
+	drained := make(chan struct{})
 	done := context.AfterFunc(ctx, func() {
+		defer close(drained)
 		drain, cancel := context.WithTimeout(context.Background(), drainWait)
 		defer cancel()
 		if server.Shutdown(drain) != nil {
 			server.Close()
 		}
 	})
-	defer done()
-	if err := server.Serve(netutil.LimitListener(l, connsMax)); !errors.Is(err, http.ErrServerClosed) {
+	open := newConns(l, connsMax)
+	server.ConnState = open.state
+	err := server.Serve(open)
+	if !done() { // it was told to end, and what it had begun ends
+		<-drained
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("status: serve: %w", err)
 	}
 	return nil
