@@ -204,15 +204,32 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	return v
 }
 
-// sentence is the one at the top: what is so. While users are affected, it is
-// the newest word to the public; is names its language where that is not the page's.
+// sentence is the one at the top: what is so. While something goes on, it is
+// the newest word to the public about the newest such incident; is names its language
+// where that is not the page's.
 func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) (text, is string) {
-	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
-		c := d.Current[0]
-		if c.Restored.IsZero() || worst == Down {
+	var newest *Incident // of those that are restored
+	var again time.Time
+	for i := range d.Current {
+		c := &d.Current[i]
+		if len(c.Updates) == 0 {
+			continue
+		}
+		if c.Restored.IsZero() {
 			return c.Updates[0].in(lang)
 		}
-		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang)), ""
+		if newest == nil {
+			newest = c
+		}
+		if c.Restored.After(again) {
+			again = c.Restored
+		}
+	}
+	switch {
+	case newest != nil && worst == Down:
+		return newest.Updates[0].in(lang)
+	case newest != nil:
+		return fmt.Sprintf(w.Again, incident.Clock(again, zone).In(lang)), ""
 	}
 	if until := d.working(now); worst != Up && !until.IsZero() {
 		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang)), ""

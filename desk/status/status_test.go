@@ -336,3 +336,29 @@ func TestTheOtherLanguageIsMarked(t *testing.T) {
 		}
 	}
 }
+
+// It works again once everything does that was said not to.
+func TestItWorksAgainOnceAllDoes(t *testing.T) {
+	said := func(text string) []Update { return []Update{{At: now, Text: incident.Text{English: text}}} }
+	over, long := Incident{ID: "b", Restored: now.Add(-time.Minute), Updates: said("Newer.")}, Incident{ID: "a", Updates: said("Older.")}
+	ended := long
+	ended.Restored = now
+	for _, c := range []struct {
+		name    string
+		current []Incident
+		state   State
+		want    string
+	}{
+		{"an older one goes on", []Incident{over, long}, Up, "Older."},
+		{"a newer one goes on", []Incident{long, over}, Up, "Older."},
+		{"all is over, and the older one was last", []Incident{over, ended}, Up, "It works again since 15:20 CET. We keep watching."},
+		{"all is over, and it does not answer", []Incident{over, ended}, Down, "Newer."},
+		{"nothing was said of it", []Incident{{ID: "c"}, over}, Up, "It works again since 15:19 CET. We keep watching."},
+		{"nothing was said", []Incident{{ID: "c"}}, Up, "Everything works."},
+	} {
+		d := &Document{Heard: now, Components: []Component{{State: c.state}}, Current: c.current}
+		if got, _ := d.sentence(d.worst(), english, "en", now, cet); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
