@@ -337,6 +337,58 @@ func TestTheOtherLanguageIsMarked(t *testing.T) {
 	}
 }
 
+// Whatever is said, and however much goes on, the page stays small, and its first
+// words are the newest.
+func TestThePageIsSmallWhateverIsSaid(t *testing.T) {
+	long := "Newest: " + strings.Repeat(`"<&`+"\u00fc", incident.TextMax/5)
+	for name, change := range map[string]func(d *Document){
+		"one long word": func(d *Document) {
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+		"long words, and much looked back at": func(d *Document) {
+			for k := range d.Current[0].Updates {
+				d.Current[0].Updates[k].Text = incident.Text{English: long, German: long}
+				d.Current[0].Updates[k].Life = incident.PostMortem
+			}
+			d.Current[0].Title = incident.Text{English: strings.Repeat(`"`, incident.TitleMax), German: strings.Repeat(`"`, incident.TitleMax)}
+		},
+		"much goes on": func(d *Document) {
+			for n := range 40 {
+				i := d.Current[0]
+				i.ID = fmt.Sprint("x", n)
+				d.Current = append(d.Current, i)
+			}
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+		"many parts": func(d *Document) {
+			for n := range 1000 {
+				d.Components = append(d.Components, Component{Name: fmt.Sprint("part ", n, ".example.org"), State: Up})
+			}
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+	} {
+		d := full()
+		change(d)
+		for _, lang := range []string{"en", "de"} {
+			b, err := d.render(lang, now, cet, true, links{})
+			if err != nil || len(b) > pageBytesMax || !strings.Contains(string(b), `<h1 id="now">Newest: `) {
+				t.Errorf("%s, %s: %d bytes, %v", name, lang, len(b), err)
+			}
+			if !strings.Contains(string(b), `<i class="mark down"></i>`) || !strings.Contains(string(b), `</html>`) {
+				t.Errorf("%s, %s: what does not work is not on it", name, lang)
+			}
+		}
+	}
+	// What fits is told whole, but in the title.
+	d := &Document{Heard: now, Current: []Incident{{ID: "x", Updates: []Update{{At: now, Text: incident.Text{English: strings.Repeat("word ", 1000)}}}}}}
+	if b, err := d.render("en", now, cet, true, links{}); err != nil || strings.Count(string(b), strings.TrimSpace(strings.Repeat("word ", 1000))) != 2 || !strings.Contains(string(b), " …</title>") {
+		t.Errorf("%v: %d bytes", err, len(b))
+	}
+	if got := cut("aüüü", 6); got != "a …" {
+		t.Errorf("%q", got)
+	}
+}
+
 // It works again once everything does that was said not to.
 func TestItWorksAgainOnceAllDoes(t *testing.T) {
 	said := func(text string) []Update { return []Update{{At: now, Text: incident.Text{English: text}}} }
