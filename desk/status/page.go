@@ -199,6 +199,15 @@ func (l links) page(lang string) string {
 func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
 func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
 
+// file is the name of what is served at a path.
+func (l links) file(path, lang string) string {
+	name, ending, ok := strings.Cut(strings.TrimPrefix(path, "/"), ".")
+	if !ok {
+		return l.page(lang)
+	}
+	return l.feed(name, lang, "."+ending)
+}
+
 func (l links) feed(name, lang, ending string) string {
 	switch {
 	case lang == "en":
@@ -249,6 +258,7 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	}
 	v.Planned = d.planned(w, lang, now, zone)
 	v.Sentence, v.SentenceLang = d.sentence(d.worst(), w, lang, now, zone)
+	v.Head = cut(v.Sentence, titleBytesMax)
 	v.history(d, w, lang, zone)
 	return v
 }
@@ -258,7 +268,6 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 // where that is not the page's.
 func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) (text, is string) {
 	var newest *Incident // of those that are restored
-	v.Head = cut(v.Sentence, titleBytesMax)
 	var again time.Time
 	for i := range d.Current {
 		c := &d.Current[i]

@@ -3,7 +3,9 @@ package status
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -412,5 +414,61 @@ func TestItWorksAgainOnceAllDoes(t *testing.T) {
 		if got, _ := d.sentence(d.worst(), english, "en", now, cet); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// What was written in a language that is not offered any more goes, and nothing that
+// somebody else put there.
+func TestPublishRemovesWhatIsNotOffered(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	d := full()
+	d.Current[0].Updates[0].Also = incident.Also{"fr": "Nous cherchons.", "pt-br": "Procuramos."}
+	publish := func() {
+		t.Helper()
+		write(t, dir, d)
+		if _, err := Publish(dir, to, "https://status.example.org", now, cet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	var others []string
+	for name, text := range map[string]string{
+		"es.html": "hola", "feed.es.atom": `<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="es"><author><name>Ada</name></author></feed>`,
+		"it.html": "ciao", "notes.txt": "x", "feed.xx-yy-zz-long.atom": "x", "x.html": "x", "feed..atom": "x",
+	} {
+		others = append(others, name)
+		if err := os.WriteFile(filepath.Join(to, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed, err := os.ReadFile(filepath.Join(to, "feed.fr.atom"))
+	if err == nil {
+		err = os.WriteFile(elsewhere, []byte(strings.Replace(string(feed), `"fr"`, `"nl"`, 1)), 0o644)
+	}
+	if err == nil {
+		err = os.Symlink(elsewhere, filepath.Join(to, "feed.nl.atom"))
+	}
+	if err == nil { // a folder in the place of a file of ours
+		err = errors.Join(os.Remove(filepath.Join(to, "badge.fr.svg")), os.Mkdir(filepath.Join(to, "badge.fr.svg"), 0o755), os.WriteFile(filepath.Join(to, "nl.html"), []byte("x"), 0o644))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	others = append(others, "feed.nl.atom", "nl.html", "badge.fr.svg", "index.html", "de.html", "feed.de.atom", "feed.atom", "pt-br.html", "feed.pt-br.atom", "calendar.pt-br.ics")
+	d.Current[0].Updates[0].Also = incident.Also{"pt-br": "Procuramos."}
+	publish()
+	for _, name := range []string{"fr.html", "feed.fr.atom", "feed.fr.json", "calendar.fr.ics"} {
+		if _, err := os.Lstat(filepath.Join(to, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s stays: %v", name, err)
+		}
+	}
+	for _, name := range others {
+		if _, err := os.Lstat(filepath.Join(to, name)); err != nil {
+			t.Errorf("%s is gone: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(elsewhere); err != nil {
+		t.Error(err)
 	}
 }
