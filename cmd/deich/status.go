@@ -58,9 +58,36 @@ func (c *statusServeCommand) Run(t *terminal) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if c.Child {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+		if err := yieldCPU(); err != nil {
+			t.warn("%v", err)
+		}
+	}
+	return c.serve(ctx, t, l)
+}
+
+// serve answers on l until ctx ends, and closes it. The page comes first: where
+// people cannot subscribe that is said, and it is served without.
+func (c *statusServeCommand) serve(ctx context.Context, t *terminal, l net.Listener) error {
+	if err := c.mistake(); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if c.Child {
+		name := filepath.Join(c.Data, statusPidFile)
+		lock, err := takePidFile(name, c.told(), l.Addr().String())
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		// Behind all else: once nobody holds it the next page starts, and takes what this one had.
+		defer lock.Close()
+		defer os.Remove(name) // first, lest it be the next one's
+	}
 	server := status.NewServer(c.Data, c.URL, time.Local)
 	if subscribers, lock, err := c.subscribers(t); err != nil {
-		return errors.Join(err, l.Close())
+		t.warn("nobody can subscribe on the status page, and no subscriber is told until it is started anew: %s", clean(err.Error()))
 	} else if subscribers != nil {
 		defer lock.Close()
 		server.Subscribe(subscribers)
@@ -69,17 +96,6 @@ func (c *statusServeCommand) Run(t *terminal) error {
 		defer func() { stop(); <-telling }()
 	}
 	if c.Child {
-		name := filepath.Join(c.Data, statusPidFile)
-		lock, err := takePidFile(name, c.told(), l.Addr().String())
-		if err != nil {
-			return errors.Join(err, l.Close())
-		}
-		defer lock.Close()
-		defer os.Remove(name) // first, lest it be the next one's
-		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-		if err := yieldCPU(); err != nil {
-			t.warn("%v", err)
-		}
 		fmt.Fprintln(t.out, l.Addr())
 	} else {
 		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))
@@ -116,18 +132,29 @@ func (c *statusServeCommand) told() string {
 // subscribersLock is held by the one process that tells a folder's subscribers.
 const subscribersLock = "subscribers.lock"
 
+func (c *statusServeCommand) mail() mail.Config {
+	return mail.Config{Server: c.SMTP, From: c.From, User: c.SMTPUser, PasswordFile: c.Password}
+}
+
+// mistake is what is wrong with the flags themselves: whoever gave them reads it.
+func (c *statusServeCommand) mistake() error {
+	if wrong := c.mail().Validate(); len(wrong) > 0 {
+		return fmt.Errorf("status: %s: %s", flagOf("mail."+wrong[0].Path), wrong[0].Text)
+	}
+	if c.SMTP == "" && !c.Webhooks {
+		return nil
+	}
+	return status.CheckURL(c.URL)
+}
+
 // subscribers opens them where the public may subscribe; else they are nil.
 func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.File, error) {
-	by := mail.Config{Server: c.SMTP, From: c.From, User: c.SMTPUser, PasswordFile: c.Password}
-	if wrong := by.Validate(); len(wrong) > 0 {
-		return nil, nil, fmt.Errorf("status: %s: %s", flagOf("mail."+wrong[0].Path), wrong[0].Text)
-	}
 	if c.SMTP == "" && !c.Webhooks {
 		return nil, nil, nil
 	}
 	o := status.SubscribeOptions{URL: c.URL, Webhooks: c.Webhooks, Zone: time.Local, Warn: func(text string) { t.warn("%s", clean(text)) }}
 	var err error
-	if o.Mail, err = by.Open(); err != nil {
+	if o.Mail, err = c.mail().Open(); err != nil {
 		return nil, nil, fmt.Errorf("status: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(c.Data, subscribersLock), os.O_RDWR|os.O_CREATE, 0o600)

@@ -21,6 +21,9 @@ type atomFeed struct {
 	Entries []atomEntry `xml:"entry"`
 }
 
+// feedAuthor is by what a published feed is known, too.
+const feedAuthor = "Deich"
+
 type atomAuthor struct {
 	Name string `xml:"name"`
 }
@@ -104,7 +107,7 @@ func (d *Document) updated() time.Time {
 // atom gives the feed by RFC 4287. url is where the page stands, with a slash
 // at its end, or "" where that is not known.
 func (d *Document) atom(lang, url string, l links) ([]byte, error) {
-	f := atomFeed{Lang: lang, ID: feedName(url, lang, "status"), Title: wordsIn(lang).Title, Updated: d.updated().UTC().Format(time.RFC3339), Author: atomAuthor{"Deich"}}
+	f := atomFeed{Lang: lang, ID: feedName(url, lang, "status"), Title: wordsIn(lang).Title, Updated: d.updated().UTC().Format(time.RFC3339), Author: atomAuthor{feedAuthor}}
 	if url != "" {
 		f.Links = []atomLink{{"self", "application/atom+xml", url + l.Atom(lang)}, {"alternate", "text/html", url}}
 	}

@@ -22,9 +22,14 @@ const (
 	plansAhead = 14 * 24 * time.Hour
 	// plansFor is how long one that is over stays in the calendar.
 	plansFor = 30 * 24 * time.Hour
-	// pageBytesMax is how large the page may get, in bytes; then past incidents are left out until it fits.
+	// pageBytesMax is how large the page may get, in bytes; then it leaves out until it fits: past incidents, older updates, the older ones of several incidents, the ends of long texts, parts that work.
 	pageBytesMax = 50 << 10
-	// connsMax bounds open connections to the page; one more waits to be accepted.
+	// titleBytesMax bounds the newest word where it stands as the page's title, in bytes, and textBytesMin is to what texts are cut at most where the page would be too large; the feeds have the whole.
+	titleBytesMax = 160
+	textBytesMin  = 1 << 10
+	// markBytes is how much of a published feed is read to know it as one's own, in bytes.
+	markBytes = 4 << 10
+	// connsMax bounds open connections to the page; one more closes another, of the address (IPv6: /64) that has most: the one that waits longest for a request.
 	connsMax = 2048
 	// requestHeaderMax bounds a request's headers, in bytes; longer is 431.
 	requestHeaderMax = 8 << 10
@@ -32,7 +37,7 @@ const (
 	headerWait = 5 * time.Second
 	writeWait  = 10 * time.Second
 	idleWait   = 30 * time.Second
-	// drainWait is how long open requests may take when the server ends.
+	// drainWait is how long open requests, and confirmations that are being sent, may take when the server ends.
 	drainWait = time.Second
 	// subscribersMax bounds those who are told of updates; one more is refused.
 	subscribersMax = 1000
@@ -42,6 +47,12 @@ const (
 	confirmsAnHour = 100
 	// confirmsAHost bounds confirmations to webhooks of one host within confirmEvery; one more is 429.
 	confirmsAHost = 5
+	// confirmsADomain bounds confirmations by e-mail to one domain within an hour, unless it is a known mail provider's or the sender's own; one more is 429.
+	confirmsADomain = 10
+	// confirmsANetwork bounds confirmations that are asked for from one network of the Internet (/24, IPv6: /48) within an hour; one more is 429.
+	confirmsANetwork = 20
+	// subscribersADomain bounds those who are told of one domain, mailboxes and webhooks, unless it is a known mail provider's or the sender's own; one more is refused.
+	subscribersADomain = 100
 	// confirmingMax bounds confirmations that are being sent; one more is 429.
 	confirmingMax = 8
 	// linkFor is how long a confirmation's link is valid.

@@ -3,6 +3,7 @@ package status
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,37 +79,34 @@ func (d *Document) updatesSince(t time.Time) (all []noticeUpdate) {
 	return all
 }
 
-// deliver sends all, and writes down with each how it went.
-func (s *Subscribers) deliver(ctx context.Context, all []*notice) {
-	var mails []*notice
+// mailAll sends letters in one session, and writes down with each how it went.
+func (s *Subscribers) mailAll(ctx context.Context, all []*notice) {
+	letters := make([]mail.Letter, len(all))
+	for i, n := range all {
+		w := subscribeWordsIn(n.lang)
+		letters[i] = mail.Letter{To: n.target, Subject: n.subject, Text: n.text + "\n" + w.Why + "\n" + n.leave + "\n", Leave: n.leave}
+	}
+	for i, err := range s.o.Mail.Send(ctx, letters) {
+		all[i].err = err
+	}
+}
+
+// postAll posts to webhooks, some at once, and writes down with each how it went.
+func (s *Subscribers) postAll(ctx context.Context, all []*notice) {
 	room := make(chan struct{}, hooksAtOnce)
 	var sending sync.WaitGroup
 	for _, n := range all {
-		if n.kind == byMail {
-			mails = append(mails, n)
-			continue
-		}
 		room <- struct{}{}
 		sending.Go(func() {
 			n.err = s.hook.post(ctx, n.target, map[string]any{"type": "updates", "text": n.text, "page": s.o.URL, "updates": n.updates, "leave": n.leave})
 			<-room
 		})
 	}
-	if len(mails) > 0 && s.o.Mail != nil {
-		letters := make([]mail.Letter, len(mails))
-		for i, n := range mails {
-			w := subscribeWordsIn(n.lang)
-			letters[i] = mail.Letter{To: n.target, Subject: n.subject, Text: n.text + "\n" + w.Why + "\n" + n.leave + "\n", Leave: n.leave}
-		}
-		for i, err := range s.o.Mail.Send(ctx, letters) {
-			mails[i].err = err
-		}
-	}
 	sending.Wait()
 }
 
 func (s *Subscribers) sendConfirmation(kind, target, lang, link string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), confirmWait)
+	ctx, cancel := context.WithTimeout(s.ending, confirmWait)
 	defer cancel()
 	w := subscribeWordsIn(lang)
 	if kind == byMail {
@@ -204,6 +202,25 @@ func (h *hook) allowed(u *url.URL) error {
 	return nil
 }
 
+// nameless is an error without the address, which is a subscriber's: not for a log.
+func nameless(err error) error {
+	var at *url.Error
+	var looking *net.DNSError
+	var over *net.OpError
+	var shown *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &looking):
+		return errors.New(looking.Err)
+	case errors.As(err, &over):
+		return over.Err
+	case errors.As(err, &shown):
+		return errors.New("its certificate is not valid")
+	case errors.As(err, &at):
+		return at.Err
+	}
+	return err
+}
+
 // post sends a value; an answer of 2xx is success.
 func (h *hook) post(ctx context.Context, target string, v any) error {
 	b, err := json.Marshal(v)
@@ -225,11 +242,7 @@ func (h *hook) post(ctx context.Context, target string, v any) error {
 	q.Header.Set("User-Agent", "deich-status")
 	a, err := h.client.Do(q)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // the address is a subscriber's: not for a log
-		}
-		return err
+		return nameless(err)
 	}
 	defer a.Body.Close()
 	io.CopyN(io.Discard, a.Body, hookAnswerMax)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ type view struct {
 	Others                []language
 	Style                 template.CSS
 	Title, Sentence, Mood string
+	Head                  string // the sentence where it stands as the page's title
 	SentenceLang          string // where it is another
 	Water                 int
 	Heard                 string // when it was last heard, in words
@@ -124,11 +126,58 @@ func (d *Document) render(lang string, now time.Time, zone *time.Location, live 
 		if err := pages.ExecuteTemplate(&b, "status.html", v); err != nil {
 			return nil, fmt.Errorf("status: page: %w", err)
 		}
-		if b.Len() <= pageBytesMax || len(v.Past) == 0 {
+		if b.Len() <= pageBytesMax || !v.shrink() {
 			return b.Bytes(), nil
 		}
-		v.Past = v.Past[:len(v.Past)-1]
 	}
+}
+
+// shrink leaves out some of what is missed least, and says whether there was any.
+func (v *view) shrink() bool {
+	if n := len(v.Past); n > 0 {
+		v.Past = v.Past[:n-1]
+		return true
+	}
+	updates, text := 0, len(v.Sentence)
+	for _, c := range v.Current {
+		updates = max(updates, len(c.Updates), len(c.After))
+		for _, u := range slices.Concat(c.Updates, c.After) {
+			text = max(text, len(u.Text))
+		}
+	}
+	switch {
+	case updates > 1:
+		for i := range v.Current {
+			c := &v.Current[i]
+			c.Updates, c.After = c.Updates[:min(len(c.Updates), updates/2)], c.After[:min(len(c.After), updates/2)]
+		}
+	case len(v.Current) > 1:
+		v.Current = v.Current[:len(v.Current)/2]
+	case text > textBytesMin:
+		text = max(text/2, textBytesMin)
+		v.Sentence = cut(v.Sentence, text)
+		for _, c := range v.Current {
+			for _, list := range [][]update{c.Updates, c.After} {
+				for i := range list {
+					list[i].Text = cut(list[i].Text, text)
+				}
+			}
+		}
+	default:
+		all := len(v.Components)
+		v.Components = slices.DeleteFunc(v.Components, func(r row) bool { return r.State == string(Up) })
+		return len(v.Components) < all
+	}
+	return true
+}
+
+// cut shortens a text to so many bytes, and says by its end that it did.
+func cut(text string, most int) string {
+	const end = " …"
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len(end)], "") + end
 }
 
 // links name the other pages and the feeds; served ones differ from files.
@@ -149,6 +198,15 @@ func (l links) page(lang string) string {
 
 func (l links) Atom(lang string) string { return l.feed("feed", lang, ".atom") }
 func (l links) JSON(lang string) string { return l.feed("feed", lang, ".json") }
+
+// file is the name of what is served at a path.
+func (l links) file(path, lang string) string {
+	name, ending, ok := strings.Cut(strings.TrimPrefix(path, "/"), ".")
+	if !ok {
+		return l.page(lang)
+	}
+	return l.feed(name, lang, "."+ending)
+}
 
 func (l links) feed(name, lang, ending string) string {
 	switch {
@@ -200,19 +258,37 @@ func (d *Document) view(lang string, now time.Time, zone *time.Location, live bo
 	}
 	v.Planned = d.planned(w, lang, now, zone)
 	v.Sentence, v.SentenceLang = d.sentence(d.worst(), w, lang, now, zone)
+	v.Head = cut(v.Sentence, titleBytesMax)
 	v.history(d, w, lang, zone)
 	return v
 }
 
-// sentence is the one at the top: what is so. While users are affected, it is
-// the newest word to the public; is names its language where that is not the page's.
+// sentence is the one at the top: what is so. While something goes on, it is
+// the newest word to the public about the newest such incident; is names its language
+// where that is not the page's.
 func (d *Document) sentence(worst State, w words, lang string, now time.Time, zone *time.Location) (text, is string) {
-	if len(d.Current) > 0 && len(d.Current[0].Updates) > 0 {
-		c := d.Current[0]
-		if c.Restored.IsZero() || worst == Down {
+	var newest *Incident // of those that are restored
+	var again time.Time
+	for i := range d.Current {
+		c := &d.Current[i]
+		if len(c.Updates) == 0 {
+			continue
+		}
+		if c.Restored.IsZero() {
 			return c.Updates[0].in(lang)
 		}
-		return fmt.Sprintf(w.Again, incident.Clock(c.Restored, zone).In(lang)), ""
+		if newest == nil {
+			newest = c
+		}
+		if c.Restored.After(again) {
+			again = c.Restored
+		}
+	}
+	switch {
+	case newest != nil && worst == Down:
+		return newest.Updates[0].in(lang)
+	case newest != nil:
+		return fmt.Sprintf(w.Again, incident.Clock(again, zone).In(lang)), ""
 	}
 	if until := d.working(now); worst != Up && !until.IsZero() {
 		return fmt.Sprintf(w.Working, incident.Clock(until, zone).In(lang)), ""

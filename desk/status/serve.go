@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"maps"
 	"net"
@@ -21,7 +22,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // Server serves the page from a data folder. It is safe for concurrent use.
@@ -64,15 +65,22 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s, ReadHeaderTimeout: headerWait, ReadTimeout: headerWait, WriteTimeout: writeWait, IdleTimeout: idleWait,
 		MaxHeaderBytes: requestHeaderMax, ErrorLog: log.New(io.Discard, "", 0),
 	}
+	drained := make(chan struct{})
 	done := context.AfterFunc(ctx, func() {
+		defer close(drained)
 		drain, cancel := context.WithTimeout(context.Background(), drainWait)
 		defer cancel()
 		if server.Shutdown(drain) != nil {
 			server.Close()
 		}
 	})
-	defer done()
-	if err := server.Serve(netutil.LimitListener(l, connsMax)); !errors.Is(err, http.ErrServerClosed) {
+	open := newConns(l, connsMax)
+	server.ConnState = open.state
+	err := server.Serve(open)
+	if !done() { // it was told to end, and what it had begun ends
+		<-drained
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("status: serve: %w", err)
 	}
 	return nil
@@ -268,7 +276,8 @@ func Language(r *http.Request, more ...string) string {
 }
 
 // Publish writes the page and the feeds as files into a folder, for a place
-// that does not share the site's fate.
+// that does not share the site's fate, and removes those that it wrote in languages
+// that are not offered any more.
 func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string, error) {
 	d, err := Read(dir)
 	if err != nil {
@@ -281,14 +290,11 @@ func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string,
 		return nil, fmt.Errorf("status: publish: %w", err)
 	}
 	l := links{files: true}
+	offered := append([]string{"en", "de"}, d.languages()...)
 	var written []string
 	for _, path := range paths {
-		for _, lang := range append([]string{"en", "de"}, d.languages()...) {
-			name := l.page(lang)
-			if base, ok := strings.CutPrefix(path, "/"); ok && base != "" {
-				base, ending, _ := strings.Cut(base, ".")
-				name = l.feed(base, lang, "."+ending)
-			}
+		for _, lang := range offered {
+			name := l.file(path, lang)
 			a, err := makeAnswer(d, path, lang, url, now, zone, false, l)
 			if err == nil {
 				err = replace(filepath.Join(to, name), a.body)
@@ -299,7 +305,66 @@ func Publish(dir, to, url string, now time.Time, zone *time.Location) ([]string,
 			written = append(written, name)
 		}
 	}
+	if err := sweep(to, offered); err != nil {
+		return written, fmt.Errorf("status: publish: %w", err)
+	}
 	return written, nil
+}
+
+// sweep removes the files of languages that are not offered any more, lest an old
+// incident stand there as if it went on. That they are ours their Atom feed tells,
+// which goes last: where one cannot be removed, it is tried again the next time.
+func sweep(to string, offered []string) error {
+	all, err := os.ReadDir(to)
+	if err != nil {
+		return err
+	}
+	l := links{files: true}
+	for _, e := range all {
+		lang := strings.TrimSuffix(strings.TrimPrefix(e.Name(), "feed."), ".atom")
+		mark := l.file("/feed.atom", lang)
+		if e.Name() != mark || slices.Contains(offered, lang) || (incident.Also{lang: "x"}).Check() != nil || !ours(to, e, lang) {
+			continue
+		}
+		for _, path := range paths {
+			if name := l.file(path, lang); name != mark {
+				err = errors.Join(err, remove(filepath.Join(to, name)))
+			}
+		}
+		if err == nil {
+			err = remove(filepath.Join(to, mark))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours says whether a file is the Atom feed that Publish writes in a language.
+func ours(dir string, e os.DirEntry, lang string) bool {
+	if !e.Type().IsRegular() {
+		return false
+	}
+	f, err := os.Open(filepath.Join(dir, e.Name()))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, markBytes))
+	return err == nil && bytes.Contains(b, []byte(`<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="`+lang+`">`)) && bytes.Contains(b, []byte("<name>"+feedAuthor+"</name>"))
+}
+
+// remove removes a file, if there is one: no folder, and nothing that leads elsewhere.
+func remove(name string) error {
+	info, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	if err == nil {
+		err = os.Remove(name)
+	}
+	return err
 }
 
 // replace writes a file that others may read, as a whole.

@@ -3,7 +3,9 @@ package status
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -334,5 +336,139 @@ func TestTheOtherLanguageIsMarked(t *testing.T) {
 		if err != nil || !strings.Contains(string(b), want[0]) || !strings.Contains(string(b), want[1]) {
 			t.Errorf("%s: %v, %q are missing in %s", lang, err, want, b[strings.Index(string(b), "<main"):])
 		}
+	}
+}
+
+// Whatever is said, and however much goes on, the page stays small, and its first
+// words are the newest.
+func TestThePageIsSmallWhateverIsSaid(t *testing.T) {
+	long := "Newest: " + strings.Repeat(`"<&`+"\u00fc", incident.TextMax/5)
+	for name, change := range map[string]func(d *Document){
+		"one long word": func(d *Document) {
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+		"long words, and much looked back at": func(d *Document) {
+			for k := range d.Current[0].Updates {
+				d.Current[0].Updates[k].Text = incident.Text{English: long, German: long}
+				d.Current[0].Updates[k].Life = incident.PostMortem
+			}
+			d.Current[0].Title = incident.Text{English: strings.Repeat(`"`, incident.TitleMax), German: strings.Repeat(`"`, incident.TitleMax)}
+		},
+		"much goes on": func(d *Document) {
+			for n := range 40 {
+				i := d.Current[0]
+				i.ID = fmt.Sprint("x", n)
+				d.Current = append(d.Current, i)
+			}
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+		"many parts": func(d *Document) {
+			for n := range 1000 {
+				d.Components = append(d.Components, Component{Name: fmt.Sprint("part ", n, ".example.org"), State: Up})
+			}
+			d.Current[0].Updates = []Update{{At: now, Text: incident.Text{English: long, German: long}}}
+		},
+	} {
+		d := full()
+		change(d)
+		for _, lang := range []string{"en", "de"} {
+			b, err := d.render(lang, now, cet, true, links{})
+			if err != nil || len(b) > pageBytesMax || !strings.Contains(string(b), `<h1 id="now">Newest: `) {
+				t.Errorf("%s, %s: %d bytes, %v", name, lang, len(b), err)
+			}
+			if !strings.Contains(string(b), `<i class="mark down"></i>`) || !strings.Contains(string(b), `</html>`) {
+				t.Errorf("%s, %s: what does not work is not on it", name, lang)
+			}
+		}
+	}
+	// What fits is told whole, but in the title.
+	d := &Document{Heard: now, Current: []Incident{{ID: "x", Updates: []Update{{At: now, Text: incident.Text{English: strings.Repeat("word ", 1000)}}}}}}
+	if b, err := d.render("en", now, cet, true, links{}); err != nil || strings.Count(string(b), strings.TrimSpace(strings.Repeat("word ", 1000))) != 2 || !strings.Contains(string(b), " …</title>") {
+		t.Errorf("%v: %d bytes", err, len(b))
+	}
+	if got := cut("aüüü", 6); got != "a …" {
+		t.Errorf("%q", got)
+	}
+}
+
+// It works again once everything does that was said not to.
+func TestItWorksAgainOnceAllDoes(t *testing.T) {
+	said := func(text string) []Update { return []Update{{At: now, Text: incident.Text{English: text}}} }
+	over, long := Incident{ID: "b", Restored: now.Add(-time.Minute), Updates: said("Newer.")}, Incident{ID: "a", Updates: said("Older.")}
+	ended := long
+	ended.Restored = now
+	for _, c := range []struct {
+		name    string
+		current []Incident
+		state   State
+		want    string
+	}{
+		{"an older one goes on", []Incident{over, long}, Up, "Older."},
+		{"a newer one goes on", []Incident{long, over}, Up, "Older."},
+		{"all is over, and the older one was last", []Incident{over, ended}, Up, "It works again since 15:20 CET. We keep watching."},
+		{"all is over, and it does not answer", []Incident{over, ended}, Down, "Newer."},
+		{"nothing was said of it", []Incident{{ID: "c"}, over}, Up, "It works again since 15:19 CET. We keep watching."},
+		{"nothing was said", []Incident{{ID: "c"}}, Up, "Everything works."},
+	} {
+		d := &Document{Heard: now, Components: []Component{{State: c.state}}, Current: c.current}
+		if got, _ := d.sentence(d.worst(), english, "en", now, cet); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What was written in a language that is not offered any more goes, and nothing that
+// somebody else put there.
+func TestPublishRemovesWhatIsNotOffered(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()
+	d := full()
+	d.Current[0].Updates[0].Also = incident.Also{"fr": "Nous cherchons.", "pt-br": "Procuramos."}
+	publish := func() {
+		t.Helper()
+		write(t, dir, d)
+		if _, err := Publish(dir, to, "https://status.example.org", now, cet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	var others []string
+	for name, text := range map[string]string{
+		"es.html": "hola", "feed.es.atom": `<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="es"><author><name>Ada</name></author></feed>`,
+		"it.html": "ciao", "notes.txt": "x", "feed.xx-yy-zz-long.atom": "x", "x.html": "x", "feed..atom": "x",
+	} {
+		others = append(others, name)
+		if err := os.WriteFile(filepath.Join(to, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed, err := os.ReadFile(filepath.Join(to, "feed.fr.atom"))
+	if err == nil {
+		err = os.WriteFile(elsewhere, []byte(strings.Replace(string(feed), `"fr"`, `"nl"`, 1)), 0o644)
+	}
+	if err == nil {
+		err = os.Symlink(elsewhere, filepath.Join(to, "feed.nl.atom"))
+	}
+	if err == nil { // a folder in the place of a file of ours
+		err = errors.Join(os.Remove(filepath.Join(to, "badge.fr.svg")), os.Mkdir(filepath.Join(to, "badge.fr.svg"), 0o755), os.WriteFile(filepath.Join(to, "nl.html"), []byte("x"), 0o644))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	others = append(others, "feed.nl.atom", "nl.html", "badge.fr.svg", "index.html", "de.html", "feed.de.atom", "feed.atom", "pt-br.html", "feed.pt-br.atom", "calendar.pt-br.ics")
+	d.Current[0].Updates[0].Also = incident.Also{"pt-br": "Procuramos."}
+	publish()
+	for _, name := range []string{"fr.html", "feed.fr.atom", "feed.fr.json", "calendar.fr.ics"} {
+		if _, err := os.Lstat(filepath.Join(to, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s stays: %v", name, err)
+		}
+	}
+	for _, name := range others {
+		if _, err := os.Lstat(filepath.Join(to, name)); err != nil {
+			t.Errorf("%s is gone: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(elsewhere); err != nil {
+		t.Error(err)
 	}
 }

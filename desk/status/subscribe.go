@@ -3,6 +3,7 @@ package status
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
@@ -52,6 +53,12 @@ var formPolicy = strings.Replace(policy, "form-action 'none'", "form-action 'sel
 // Subscribe lets the public subscribe on the page; before Serve.
 func (s *Server) Subscribe(to *Subscribers) { s.subscribers = to }
 
+// client is who asks, as far as the connection tells.
+func client(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return a.Addr()
+}
+
 // serveSubscribe answers /subscribe, /confirm and /leave. What changes something
 // is a POST: programs that look at links in mail confirm nothing.
 func (s *Server) serveSubscribe(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +95,7 @@ func (s *Server) serveSubscribe(w http.ResponseWriter, r *http.Request) {
 		if r.PostForm.Get("mail") != "" {
 			kind = byMail
 		}
-		if err := s.subscribers.ask(kind, r.PostForm.Get(kind), lang); err != nil {
+		if err := s.subscribers.ask(kind, r.PostForm.Get(kind), lang, client(r)); err != nil {
 			act = do
 			fail(err)
 			break

@@ -58,12 +58,33 @@ type publicPage struct {
 	dir  string
 	at   time.Time
 	mail *mailtest.Inbox
+	said *warnings
+}
+
+// warnings are what an operator is told.
+type warnings struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (w *warnings) warn(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, text)
+}
+
+func (w *warnings) took() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := strings.Join(w.all, "\n")
+	w.all = nil
+	return all
 }
 
 func newPublicPage(t *testing.T, dir string) *publicPage {
 	t.Helper()
-	p := &publicPage{dir: dir, at: now, mail: mailtest.New(t)}
-	s, err := OpenSubscribers(dir, SubscribeOptions{URL: "https://status.example.org", Webhooks: true, Zone: cet, Warn: func(string) {}, loopback: true,
+	p := &publicPage{dir: dir, at: now, mail: mailtest.New(t), said: new(warnings)}
+	s, err := OpenSubscribers(dir, SubscribeOptions{URL: "https://status.example.org", Webhooks: true, Zone: cet, Warn: p.said.warn, loopback: true,
 		Mail: &mail.Mailer{Server: p.mail.Addr(), From: "status@example.org"}})
 	if err != nil {
 		t.Fatal(err)
@@ -76,8 +97,13 @@ func newPublicPage(t *testing.T, dir string) *publicPage {
 
 // send fills in a form, and waits until what follows from it was sent.
 func (p *publicPage) send(path string, form url.Values) *httptest.ResponseRecorder {
+	return p.sendFrom("192.0.2.1", path, form)
+}
+
+func (p *publicPage) sendFrom(address, path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.RemoteAddr = net.JoinHostPort(address, "1234")
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, r)
 	p.s.all.Wait()
@@ -86,7 +112,13 @@ func (p *publicPage) send(path string, form url.Values) *httptest.ResponseRecord
 
 func (p *publicPage) say(at time.Time, text string) {
 	d := &Document{Heard: at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{{At: at, Life: incident.Investigating, Text: incident.Text{English: text, German: "Auf Deutsch: " + text}}}}}}
-	p.s.tell(context.Background(), d)
+	p.tell(d)
+}
+
+func (p *publicPage) tell(d *Document) {
+	for _, kind := range p.s.kinds() {
+		p.s.tell(context.Background(), d, kind)
+	}
 }
 
 var confirmLink = regexp.MustCompile(`https://status\.example\.org(/(?:confirm|leave)\?t=[\w.-]+)`)
@@ -172,7 +204,7 @@ func TestSubscribing(t *testing.T) {
 func TestConfirmationsAreBounded(t *testing.T) {
 	dir := t.TempDir()
 	p, hook := newPublicPage(t, dir), newCrier(t)
-	for _, a := range []string{"ada@example.org", "Ada@EXAMPLE.org", "ada+1@example.org"} {
+	for _, a := range []string{"ada@example.org", "Ada@EXAMPLE.org", "ada+1@example.org", "a.da@example.org", "a.d.a+2@example.org"} {
 		if w := p.send("/subscribe", url.Values{"mail": {a}}); w.Code != 200 {
 			t.Errorf("%s: %d", a, w.Code)
 		}
@@ -267,6 +299,10 @@ func TestWebhooksAreForPublicAddresses(t *testing.T) {
 // Whom nobody can write to is let go; a server that is down costs no subscriber.
 func TestWhoCannotBeToldIsLetGo(t *testing.T) {
 	p := newPublicPage(t, t.TempDir())
+	p.send("/subscribe", url.Values{"mail": {"nobody@example.org"}})
+	if all := p.said.took(); !strings.Contains(all, "it answered 550") || strings.Contains(all, "nobody") {
+		t.Errorf("in the log: %s", all)
+	}
 	for _, whom := range []string{"ada@example.org", "nobody@example.org"} {
 		p.s.list = append(p.s.list, &subscriber{Kind: byMail, Target: whom, Lang: "en", Told: now})
 	}
@@ -276,6 +312,9 @@ func TestWhoCannotBeToldIsLetGo(t *testing.T) {
 	}
 	if len(p.s.list) != 1 || p.s.list[0].Target != "ada@example.org" || len(p.mail.Took()) != noticeFailsMax {
 		t.Errorf("%d subscribers: whom nobody can write to is kept, or another is not told", len(p.s.list))
+	}
+	if all := p.said.took(); !strings.Contains(all, "given up after 12 failures: it answered 550") || strings.Contains(all, "nobody") {
+		t.Errorf("in the log: %s", all)
 	}
 	p.mail.Close() // that is nobody's fault
 	for range 2 * noticeFailsMax {
@@ -304,7 +343,7 @@ func TestToldInAFurtherLanguage(t *testing.T) {
 	for n, u := range []Update{{Text: incident.Text{English: "Looking."}, Also: incident.Also{"fr": "Nous cherchons."}}, {Text: incident.Text{English: "Found."}}} {
 		p.at = now.Add(time.Duration(n+1) * 2 * time.Minute)
 		u.At, u.Life = p.at, incident.Investigating
-		p.s.tell(context.Background(), &Document{Heard: p.at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{u}}}})
+		p.tell(&Document{Heard: p.at, Current: []Incident{{ID: "2026-03-07-1", Begin: now, Updates: []Update{u}}}})
 		got := hook.took()
 		if want, _ := u.in("fr"); len(got) != 1 || !strings.Contains(got[0]["text"].(string), want) || strings.Contains(got[0]["text"].(string), "Looking") {
 			t.Errorf("told: %v", got)

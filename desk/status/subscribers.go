@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
+	"net/textproto"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/mail"
+	"golang.org/x/net/publicsuffix"
 )
 
 // The files of subscriptions in the data folder, for their owner alone.
@@ -50,10 +53,15 @@ type Subscribers struct {
 	o    SubscribeOptions
 	dir  string
 	key  []byte
+	own  string // the domain that letters come from
 	hook *hook
 	now  func() time.Time
+	each time.Duration // between two looks at the page's file
 	room chan struct{} // confirmations that are being sent
 	all  sync.WaitGroup
+
+	ending context.Context // what is being sent to who was asked ends with it
+	end    context.CancelFunc
 
 	mu   sync.Mutex
 	list []*subscriber
@@ -71,11 +79,12 @@ type subscriber struct {
 	Next   time.Time `json:"next,omitzero"`   // not before
 }
 
-// confirmation was sent; whom to is a hash, since most never wanted one.
+// confirmation was sent; whom to is a keyed hash, since most never wanted one.
 type confirmation struct {
 	At   time.Time `json:"at"`
 	Whom string    `json:"whom"`
-	Host string    `json:"host"`
+	Near string    `json:"host"` // what is bounded together: a host's webhooks, a domain's mailboxes; "": nothing
+	from string    // the network that asked, for an hour and in memory alone; "": none that is bounded
 }
 
 type subscribersForm struct {
@@ -89,16 +98,31 @@ var (
 	errLink   = errors.New("status: subscribe: the link is not valid, or not any more")
 )
 
+// CheckURL says what is wrong with where the public finds the page, which links in
+// messages begin with.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return fmt.Errorf("status: subscribe: %q: where the public finds the page has to be known, as in https://status.example.org/", text)
+	}
+	return nil
+}
+
 // OpenSubscribers reads those of a data folder. Nobody else may have them open.
 func OpenSubscribers(dir string, o SubscribeOptions) (*Subscribers, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("status: subscribe: %q: where the public finds the page has to be known, as in https://status.example.org/", o.URL)
+	err := CheckURL(o.URL)
+	if err != nil {
+		return nil, err
 	}
 	if o.URL = strings.TrimSuffix(o.URL, "/") + "/"; o.Mail == nil && !o.Webhooks {
 		return nil, errors.New("status: subscribe: neither by e-mail nor by webhook")
 	}
-	s := &Subscribers{o: o, dir: dir, now: time.Now, room: make(chan struct{}, confirmingMax), hook: newHook(o.loopback)}
+	s := &Subscribers{o: o, dir: dir, now: time.Now, each: tellEvery, room: make(chan struct{}, confirmingMax), hook: newHook(o.loopback)}
+	s.ending, s.end = context.WithCancel(context.Background())
+	if o.Mail != nil {
+		_, host, _ := strings.Cut(strings.ToLower(o.Mail.From), "@")
+		s.own = registered(host)
+	}
 	if s.key, err = openKey(filepath.Join(dir, subscribeKey)); err != nil {
 		return nil, fmt.Errorf("status: subscribe: %w", err)
 	}
@@ -149,8 +173,9 @@ func writeOwn(name string, b []byte) error {
 	return err
 }
 
-// save writes everything down; s.mu is held.
+// save writes everything down that is still needed; s.mu is held.
 func (s *Subscribers) save() error {
+	s.forget()
 	b, err := json.Marshal(subscribersForm{s.list, s.sent})
 	if err == nil {
 		err = writeOwn(filepath.Join(s.dir, subscribersFile), b)
@@ -159,6 +184,30 @@ func (s *Subscribers) save() error {
 		return fmt.Errorf("status: subscribe: %w", err)
 	}
 	return nil
+}
+
+// forget drops what is not needed any more of who was asked, and says whether that
+// stands on disk; s.mu is held.
+func (s *Subscribers) forget() bool {
+	now, before := s.now(), len(s.sent)
+	s.sent = slices.DeleteFunc(s.sent, func(c confirmation) bool { return now.Sub(c.At) >= confirmEvery })
+	for i := range s.sent {
+		if now.Sub(s.sent[i].At) >= time.Hour {
+			s.sent[i].from = ""
+		}
+	}
+	return len(s.sent) < before
+}
+
+// tidy forgets in time, also where nobody asks and nobody is told.
+func (s *Subscribers) tidy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forget() {
+		if err := s.save(); err != nil {
+			s.o.Warn(err.Error())
+		}
+	}
 }
 
 // wish is what somebody wants, as links carry it, sealed.
@@ -202,51 +251,110 @@ func (s *Subscribers) open(token, do string) (w wish, err error) {
 // link is where a wish is confirmed.
 func (s *Subscribers) link(w wish) string { return s.o.URL + w.Do + "?t=" + s.seal(w) }
 
-// target reads an address to tell, and gives its form that counts as one, and
-// the host behind it.
-func (s *Subscribers) target(kind, text string) (target, whom, host string, err error) {
+// address is where somebody wants to be told.
+type address struct {
+	kind, target string
+	whom         string // what counts as one with it: the mailbox, or the path of the webhook
+	near         string // what is bounded together; "": nothing
+	domain       string // whose it is; "": many people's who do not know each other
+}
+
+// address reads one.
+func (s *Subscribers) address(kind, text string) (address, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > subscribeTargetMax {
-		return "", "", "", errTarget
+		return address{}, errTarget
 	}
 	for _, c := range text {
 		if c <= ' ' || c > '~' {
-			return "", "", "", errTarget
+			return address{}, errTarget
 		}
 	}
 	switch {
 	case kind == byMail && s.o.Mail != nil:
 		if !mail.Plain(text) {
-			return "", "", "", errTarget
+			return address{}, errTarget
 		}
 		at := strings.LastIndexByte(text, '@')
 		local, host := strings.ToLower(text[:at]), strings.ToLower(text[at+1:])
 		if !strings.Contains(host, ".") {
-			return "", "", "", errTarget
+			return address{}, errTarget
 		}
-		local, _, _ = strings.Cut(local, "+") // the same mailbox, nearly everywhere
-		return text[:at+1] + host, local + "@" + host, "", nil
+		// The same mailbox nearly everywhere, and at some large providers. Elsewhere
+		// somebody may have to ask again a day later.
+		local, _, _ = strings.Cut(local, "+")
+		local = strings.ReplaceAll(local, ".", "")
+		domain := s.domainOf(byMail, host)
+		return address{kind, text[:at+1] + host, local + "@" + host, domain, domain}, nil
 	case kind == byWebhook && s.o.Webhooks:
 		u, err := url.Parse(text)
 		if err != nil || s.hook.allowed(u) != nil {
-			return "", "", "", errTarget
+			return address{}, errTarget
 		}
-		host := strings.ToLower(u.Hostname())
-		return u.String(), host + u.Path, host, nil
+		host := hostOf(byWebhook, text)
+		return address{kind, u.String(), host + u.Path, host, s.domainOf(byWebhook, host)}, nil
 	}
-	return "", "", "", errTarget
+	return address{}, errTarget
 }
 
-func hashed(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:16])
+// hostOf gives the host of a target.
+func hostOf(kind, target string) string {
+	if kind == byMail {
+		return strings.ToLower(target[strings.LastIndexByte(target, '@')+1:])
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }
 
-// ask sends a confirmation to an address that somebody says is theirs: one a day
-// for each, confirmsAHost for each host of webhooks, confirmsAnHour in all. Where
-// one was sent before, nothing is, and nobody is told which it was.
-func (s *Subscribers) ask(kind, text, lang string) error {
-	target, whom, host, err := s.target(kind, text)
+// domainOf gives whose a host is, or "" where many people have their mailboxes who
+// do not know each other: at a known provider, and at the operator's own, which is
+// often the platform's users' too.
+func (s *Subscribers) domainOf(kind, host string) string {
+	if kind == byMail && providers[host] {
+		return ""
+	}
+	domain := registered(host)
+	if kind == byMail && domain == s.own {
+		return ""
+	}
+	return domain
+}
+
+// registered gives the domain that somebody registered a host with, lest one be
+// many by names beneath it; of a plain address its network.
+func registered(host string) string {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return network(a)
+	}
+	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+		return domain
+	}
+	return host
+}
+
+// network gives the network of an address, /24 or /48.
+func network(a netip.Addr) string {
+	a = a.Unmap()
+	bits := 48
+	if a.Is4() {
+		bits = 24
+	}
+	p, _ := a.Prefix(bits)
+	return p.String()
+}
+
+// hashed gives a keyed hash; a sealed text has no space, so it is none of a link.
+func (s *Subscribers) hashed(of, text string) string {
+	return hex.EncodeToString(s.mac(of + " " + text)[:16])
+}
+
+// ask sends a confirmation to an address that somebody says is theirs. Where
+// one was sent before, nothing is, and nobody is told which it was. from asks.
+func (s *Subscribers) ask(kind, text, lang string, from netip.Addr) error {
+	a, err := s.address(kind, text)
 	if err != nil {
 		return err
 	}
@@ -255,44 +363,91 @@ func (s *Subscribers) ask(kind, text, lang string) error {
 	default:
 		return errBusy
 	}
-	send, err := s.may(hashed(kind+" "+whom), hashed(host), host != "")
+	send, err := s.may(a, from)
 	if !send {
 		<-s.room
 		return err
 	}
 	s.all.Go(func() {
 		defer func() { <-s.room }()
-		link := s.link(wish{"confirm", kind, target, lang, s.now().Add(linkFor).Unix()})
-		if err := s.sendConfirmation(kind, target, lang, link); err != nil {
-			s.o.Warn(fmt.Sprintf("a confirmation could not be sent by %s: %v", kind, err))
+		link := s.link(wish{"confirm", kind, a.target, lang, s.now().Add(linkFor).Unix()})
+		if err := s.sendConfirmation(kind, a.target, lang, link); err != nil {
+			s.o.Warn(fmt.Sprintf("a confirmation could not be sent by %s: %s", kind, brief(err)))
 		}
 	})
 	return nil
 }
 
-// may says whether a confirmation may be sent, and writes it down before it is.
-func (s *Subscribers) may(whom, host string, hosted bool) (bool, error) {
+// brief is an error without a mail server's own words, which mostly repeat the
+// address: that is not for a log.
+func brief(err error) string {
+	var said *textproto.Error
+	switch {
+	case !errors.As(err, &said):
+		return err.Error()
+	case errors.Is(err, mail.ErrServer):
+		return fmt.Sprintf("%v: it answered %d", mail.ErrServer, said.Code)
+	}
+	return fmt.Sprintf("it answered %d", said.Code)
+}
+
+// may says whether a confirmation may be sent, and writes it down before it is: one
+// a day for each mailbox, so many for each host or domain, for each network that
+// asks, and in all. Whoever asks from no public address comes through a proxy, as all
+// others do: that network is not bounded.
+func (s *Subscribers) may(a address, from netip.Addr) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	s.sent = slices.DeleteFunc(s.sent, func(c confirmation) bool { return now.Sub(c.At) >= confirmEvery })
-	lately, there := 0, 0
+	s.forget()
+	one, nearMax := confirmation{At: s.now(), Whom: s.hashed(a.kind, a.whom)}, confirmsADomain
+	if a.near != "" {
+		one.Near = s.hashed(a.kind+" of", a.near)
+	}
+	if a.kind == byWebhook {
+		nearMax = confirmsAHost
+	}
+	if onInternet(from) {
+		one.from = s.hashed("from", network(from))
+	}
+	all, near, here, asked := 0, 0, 0, false
 	for _, c := range s.sent {
-		if c.Whom == whom {
-			return false, nil
+		lately := one.At.Sub(c.At) < time.Hour
+		if lately {
+			all++
 		}
-		if now.Sub(c.At) < time.Hour {
-			lately++
+		if one.Near != "" && c.Near == one.Near && (lately || a.kind == byWebhook) {
+			near++
 		}
-		if hosted && c.Host == host {
+		if one.from != "" && c.from == one.from {
+			here++
+		}
+		asked = asked || c.Whom == one.Whom
+	}
+	switch {
+	case all >= confirmsAnHour || near >= nearMax || here >= confirmsANetwork:
+		return false, errBusy
+	case asked:
+		return false, nil
+	case s.full(a.domain):
+		return false, errBusy
+	}
+	s.sent = append(s.sent, one)
+	if err := s.save(); err != nil {
+		s.sent = s.sent[:len(s.sent)-1]
+		return false, err
+	}
+	return true, nil
+}
+
+// full says whether nobody more of a domain is taken in; s.mu is held.
+func (s *Subscribers) full(domain string) bool {
+	there := 0
+	for _, one := range s.list {
+		if domain != "" && s.domainOf(one.Kind, hostOf(one.Kind, one.Target)) == domain {
 			there++
 		}
 	}
-	if lately >= confirmsAnHour || there >= confirmsAHost || len(s.list) >= subscribersMax {
-		return false, errBusy
-	}
-	s.sent = append(s.sent, confirmation{now, whom, host})
-	return true, s.save()
+	return len(s.list) >= subscribersMax || there >= subscribersADomain
 }
 
 // confirm takes in who followed the link.
@@ -310,7 +465,7 @@ func (s *Subscribers) confirm(token string) error {
 			return s.save()
 		}
 	}
-	if len(s.list) >= subscribersMax {
+	if s.full(s.domainOf(w.Kind, hostOf(w.Kind, w.Target))) {
 		return errBusy
 	}
 	s.list = append(s.list, &subscriber{Kind: w.Kind, Target: w.Target, Lang: w.Lang, Since: now, Told: now})
@@ -338,28 +493,57 @@ func (s *Subscribers) drop(kind, target string) {
 	s.list = slices.DeleteFunc(s.list, func(one *subscriber) bool { return one.Kind == kind && one.Target == target })
 }
 
-// Run tells subscribers what is new on the page until ctx ends.
+// kinds are those that the public is told by.
+func (s *Subscribers) kinds() (all []string) {
+	if s.o.Mail != nil {
+		all = append(all, byMail)
+	}
+	if s.o.Webhooks {
+		all = append(all, byWebhook)
+	}
+	return all
+}
+
+// Run tells subscribers what is new on the page until ctx ends: each kind by
+// itself, since a thousand slow webhooks take minutes, and letters one session.
 func (s *Subscribers) Run(ctx context.Context) {
-	each := time.NewTicker(tellEvery)
+	var telling sync.WaitGroup
+	for _, kind := range s.kinds() {
+		telling.Go(func() {
+			s.repeat(ctx, func() {
+				if d, err := Read(s.dir); err == nil {
+					s.tell(ctx, d, kind)
+				}
+			})
+		})
+	}
+	telling.Go(func() { s.repeat(ctx, s.tidy) })
+	telling.Wait()
+	defer time.AfterFunc(drainWait, s.end).Stop()
+	s.all.Wait()
+}
+
+func (s *Subscribers) repeat(ctx context.Context, do func()) {
+	each := time.NewTicker(s.each)
 	defer each.Stop()
-	defer s.all.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-each.C:
-			if d, err := Read(s.dir); err == nil {
-				s.tell(ctx, d)
-			}
+			do()
 		}
 	}
 }
 
-// tell sends each subscriber all that is new to them, in one message.
-func (s *Subscribers) tell(ctx context.Context, d *Document) {
+// tell sends each subscriber of a kind all that is new to them, in one message.
+func (s *Subscribers) tell(ctx context.Context, d *Document, kind string) {
 	var due []*notice
 	s.mu.Lock()
 	for _, one := range s.list {
+		if one.Kind != kind {
+			continue
+		}
 		if n := s.noticeFor(d, one); n != nil {
 			due = append(due, n)
 		}
@@ -368,20 +552,29 @@ func (s *Subscribers) tell(ctx context.Context, d *Document) {
 	if len(due) == 0 {
 		return
 	}
-	s.deliver(ctx, due)
+	if kind == byMail {
+		s.mailAll(ctx, due)
+	} else {
+		s.postAll(ctx, due)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mute := false
+	var down error // the mail server takes nothing
 	for _, n := range due {
+		if n.err != nil && ctx.Err() != nil {
+			continue // nobody's failure: it was ended
+		}
 		s.took(n)
 		if errors.Is(n.err, mail.ErrServer) {
-			if mute = true; !s.mute {
-				s.o.Warn(fmt.Sprintf("subscribers by e-mail are not told, it is tried again: %v", n.err))
-				s.mute = true
-			}
+			down = n.err
 		}
 	}
-	s.mute = mute
+	if kind == byMail {
+		if down != nil && !s.mute {
+			s.o.Warn("subscribers by e-mail are not told, it is tried again: " + brief(down))
+		}
+		s.mute = down != nil
+	}
 	if err := s.save(); err != nil {
 		s.o.Warn(err.Error())
 	}
@@ -407,7 +600,7 @@ func (s *Subscribers) took(n *notice) {
 		one.Next = now.Add(min(noticeEvery<<min(one.Fails, 10), noticeRetryMost))
 		if one.Fails >= noticeFailsMax {
 			s.drop(n.kind, n.target)
-			s.o.Warn(fmt.Sprintf("a subscriber by %s is given up after %d failures: %v", n.kind, one.Fails, n.err))
+			s.o.Warn(fmt.Sprintf("a subscriber by %s is given up after %d failures: %s", n.kind, one.Fails, brief(n.err)))
 		}
 	}
 }
