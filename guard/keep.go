@@ -177,6 +177,7 @@ func (h *Handler) begun(v *visit) bool {
 	if l == nil {
 		return false
 	}
+	v.strip() // what is kept goes to the platform later, headers and all
 	answered := keptWriter{ResponseWriter: v.w}
 	end, done := h.keeper.Begin(&answered, l)
 	v.answered, l.Begun = end, true
@@ -242,7 +243,8 @@ type Delivery struct {
 
 // Deliver takes a kept message to the origin, with the lowest of all ranks: it
 // gets the places that nobody else wants. Like Fetch it is nobody's request.
-// ready is called once there is a place; where it fails, nothing is sent.
+// ready is called once there is a place; where it fails, nothing is sent. What speaks for
+// Deich is taken out of its headers: it may have been kept by an earlier version, which let it in.
 func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() error) (d Delivery) {
 	v := new(visit)
 	v.begin(h, w, r)
@@ -279,6 +281,7 @@ func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() e
 		return d
 	}
 	d.Placed = true
+	v.strip()
 	h.next.ServeHTTP(own, r)
 	if own.failed == deich.NoReason { // else nothing was answered
 		own.end()
