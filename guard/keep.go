@@ -39,7 +39,7 @@ type Letter struct {
 	Request  *http.Request // without what is Deich's own
 	Body     []byte
 	Sender   Sender
-	Newcomer bool // nothing but a fresh pass speaks for the sender
+	Newcomer bool // nothing but a pass of not long before speaks for the sender
 	Sent     bool // it was handed over, at least in part, and no answer came
 	Secured  bool
 	Client   netip.Addr
@@ -101,8 +101,8 @@ func (v *visit) sender() Sender {
 
 func (v *visit) newcomer() bool {
 	p := v.req.Pass
-	known := v.req.Partner || p.Account != 0 && v.req.At.Sub(p.Since) > knownAfter || p.Earned == deich.Served && v.req.At.Sub(p.First) > knownAfter
-	return !known && p.Days < 2
+	known := v.req.Partner || p.Account != 0 && v.req.At.Sub(p.Since) > knownAfter || p.Days >= 2 && v.req.At.Sub(p.First) > knownPassAfter
+	return !known
 }
 
 // keepable says whether a refusal is one that time heals: whoever is denied, or

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deichproject/deich"
 )
@@ -228,6 +229,31 @@ func TestDeliverWithoutThePass(t *testing.T) {
 	r.Header.Set("Deich-Member", "root")
 	if d := h.Deliver(httptest.NewRecorder(), r, func() error { return nil }); !d.Placed {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Passes are had by the hundred, for a page each: those of the same day make nobody known.
+func TestNewcomers(t *testing.T) {
+	ago := func(d time.Duration) deich.Time { return testTime.Add(-d) }
+	for name, c := range map[string]struct {
+		pass    deich.Pass
+		partner bool
+		want    bool
+	}{
+		"a fresh pass":                     {deich.Pass{ID: 1, First: ago(time.Minute), Days: 1}, false, true},
+		"a pass of an hour":                {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1}, false, true},
+		"a pass of both sides of midnight": {deich.Pass{ID: 1, First: ago(time.Hour), Days: 2}, false, true},
+		"a pass of a week ago, shown once": {deich.Pass{ID: 1, First: ago(7 * 24 * time.Hour), Days: 1}, false, true},
+		"a pass of yesterday":              {deich.Pass{ID: 1, First: ago(25 * time.Hour), Days: 2}, false, false},
+		"a proof of yesterday":             {deich.Pass{ID: 1, First: ago(25 * time.Hour), Days: 2, Earned: deich.Proved}, false, false},
+		"a login just now":                 {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1, Account: 5, Since: ago(time.Minute)}, false, true},
+		"a login of an hour":               {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1, Account: 5, Since: ago(time.Hour)}, false, false},
+		"a partner":                        {deich.Pass{}, true, false},
+	} {
+		v := &visit{req: deich.Request{At: testTime, Pass: c.pass, Partner: c.partner}}
+		if got := v.newcomer(); got != c.want {
+			t.Errorf("%s: a newcomer %v", name, got)
+		}
 	}
 }
 
