@@ -220,12 +220,6 @@ func (w *writer) answerOf(o deich.Outcome) *Answer {
 	return a
 }
 
-// serveReceipt answers a sender who looks after a message.
-func (h *Handler) serveReceipt(v *visit, name string) {
-	h.read(v)
-	h.keeper.Receipt(v.w, v.r, name, v.sender())
-}
-
 // Unsent says that nothing of a request was sent to the origin; it goes before
 // Fail, and w is as for that.
 func Unsent(w http.ResponseWriter) {

@@ -47,7 +47,7 @@ const (
 	// proofFormTime is how long that form may take to arrive.
 	proofFormTime = 5 * time.Second
 	// proofsPerTick bounds the proofs checked between two ticks (8 hashes
-	// each); more are told to come again in a second.
+	// each), of those that answer a challenge of ours; more are told to come again in a second.
 	proofsPerTick = 2000
 	// tokenLife is how long a challenge can be answered.
 	tokenLife = 2 * time.Minute
