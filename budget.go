@@ -54,6 +54,8 @@ const (
 	saltWide
 	saltCredential
 	saltGood
+	saltAside
+	saltProve
 )
 
 func credentialHash(c uint64) uint64 { return c ^ saltCredential }
@@ -141,6 +143,14 @@ func (e *Engine) Mint(at Time, client netip.Addr, how Earned) bool {
 		e.proofs.Add(1)
 	}
 	return true
+}
+
+// MayProve says whether one more proof of this client's is to be checked: of an address twice
+// as many as the passes that it may be given, since some do not hold. Who solved one
+// challenge could else show it without end, with answers that cost nothing, and would
+// leave no turn to others.
+func (e *Engine) MayProve(at Time, client netip.Addr) bool {
+	return e.budgets.Take(e.sourceHash(client)^saltProve, int64(at), mintOne/2, mintBurst*mintOne) == 0
 }
 
 // difficulty gives the bits of a sub-puzzle for this source: the more passes

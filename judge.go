@@ -18,6 +18,7 @@ const (
 	debtOver      = 250 * time.Millisecond // one request beyond the budget
 	debtMuch      = 10 * time.Second       // over budget and this deep: refused without a page
 	debtMalformed = 250 * time.Millisecond // what is no request; four a second are forgiven
+	debtAside     = 100 * time.Millisecond // something of Deich's own; ten a second are forgiven, as many as an address may ask for
 	debtJudged    = 30 * time.Second       // this deep: a candidate for an order
 	debtMost      = 10 * time.Minute
 )
@@ -79,6 +80,35 @@ func (e *Engine) owe(r *Request, o *origin, addr uint64, debt time.Duration, rul
 		e.judged.add(r.Client, debt == debtOver, OverBudget, rule)
 	}
 	return level
+}
+
+// Aside tells of a request that Decide was not asked about, since it is answered with
+// something of the caller's own: a file of its pages, a receipt. vain says that there was
+// nothing for it, or that what it brought does not hold. Who sends little else is
+// judged like those that keep sending what is refused, by a debt of its own: what a page's
+// files cost has nobody refused a page. A pass pays for its holder within its budget, since
+// those who look after their messages for hours may share an address. It is owed
+// while an origin suffers by itself, too: nobody needs it to reach the origin, and a flood
+// of it takes the processor, which looks just like that. Safe for concurrent use.
+func (e *Engine) Aside(r *Request, vain bool) {
+	if r.Partner {
+		return
+	}
+	addr := e.sourceHash(r.Client)
+	if r.Pass.ID != 0 {
+		since := Time(e.origins[int(r.Origin)%len(e.origins)].since.Load())
+		if over, _, _ := e.spend(r, passStanding(r, since), addr, 0, false); over == 0 {
+			return
+		}
+	}
+	debt := debtAside
+	if vain {
+		debt = debtRefused
+	}
+	level := e.budgets.Charge(addr^saltAside, int64(r.At), debt, debtMost)
+	if level > debtJudged && r.Validated && r.Peer == r.Client {
+		e.judged.add(r.Client, false, OverBudget, 0)
+	}
 }
 
 // Malformed tells of something that peer sent and that is no request. A

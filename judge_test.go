@@ -124,6 +124,111 @@ func TestMalformedIsOwedFor(t *testing.T) {
 	}
 }
 
+// What is asked of the caller's own is owed for by its source: a little of it by
+// nobody, nor by who holds a pass and keeps to its budget, nor by a partner or a proxy.
+func TestAsideIsOwedFor(t *testing.T) {
+	peer, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	own := Request{Peer: peer, Client: peer, Validated: true, Kind: API, Safe: true}
+	with := func(change func(*Request)) Request {
+		r := own
+		change(&r)
+		return r
+	}
+	visitor := with(func(r *Request) { r.Pass = Pass{ID: 7, First: Time(time.Minute), Days: 1} })
+	for _, c := range []struct {
+		name  string
+		r     Request
+		vain  bool
+		every time.Duration
+		down  bool
+		want  bool // an order
+	}{
+		{"files", own, false, 10 * time.Millisecond, false, true},
+		{"eight files a second", own, false, 125 * time.Millisecond, false, false},
+		{"what is not there", own, true, 100 * time.Millisecond, false, true},
+		{"a little of that", own, true, 1100 * time.Millisecond, false, false},
+		{"while its origin is down", own, true, 100 * time.Millisecond, true, true},
+		{"a pass within its budget", visitor, true, 600 * time.Millisecond, false, false},
+		{"a pass beyond it", visitor, false, 10 * time.Millisecond, false, true},
+		{"a partner", with(func(r *Request) { r.Partner = true }), true, 10 * time.Millisecond, false, false},
+		{"behind a proxy", with(func(r *Request) { r.Client = other }), true, 10 * time.Millisecond, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEngine(t, Policy{Sources: SourcesMin})
+			at, out := Time(time.Hour), NewOut()
+			orders, tick := []Order(nil), at
+			for range int(time.Minute / c.every) {
+				e.origins[0].down.Store(c.down)
+				c.r.At = at
+				e.Aside(&c.r, c.vain)
+				for at = at.Add(c.every); tick < at; tick = tick.Add(TickEvery) {
+					e.ticking.Lock()
+					e.judge(tick, out)
+					e.ticking.Unlock()
+					orders = append(orders, out.Orders...)
+					out.Reset()
+				}
+			}
+			switch {
+			case !c.want && len(orders) > 0:
+				t.Errorf("ordered %+v", orders)
+			case c.want && (len(orders) == 0 || orders[0].Prefix != sourcePrefix(peer) || orders[0].Reason != OverBudget):
+				t.Errorf("ordered %+v", orders)
+			}
+		})
+	}
+}
+
+// Two hundred newcomers behind one address, in a flood: their challenges are owed for, and
+// the files of those pages. They prove themselves, and nobody there is ordered away; nor does
+// what they owe for files have one of them refused a page.
+func TestNewcomersOweNoOrderForTheirPages(t *testing.T) {
+	e := newEngine(t, Policy{Sources: SourcesMin, LimitMax: 8})
+	at, out, o := Time(time.Hour), NewOut(), &e.origins[0]
+	house := netip.MustParseAddr("192.0.2.1")
+	ask := func(id uint64) (Request, Verdict) {
+		o.mu.Lock()
+		o.press(at)
+		o.mu.Unlock()
+		o.cause.Store(uint32(CauseFlood))
+		r := Request{At: at, Client: house, Peer: house, Validated: true, Kind: Page, Safe: true}
+		if id != 0 {
+			r.Pass = Pass{ID: id, First: at - Time(time.Second), Days: 1, Earned: Proved}
+		}
+		return r, e.Decide(&r)
+	}
+	challenged, orders := 0, 0
+	for i := range 240 {
+		if i < 200 {
+			r, v := ask(0)
+			if v.Act == Challenge {
+				challenged++
+			}
+			if v.Act == Deny {
+				t.Fatalf("newcomer %d is denied: %+v", i, v)
+			}
+			for range 6 {
+				e.Aside(&r, false)
+			}
+		}
+		if i >= 40 { // a second later
+			r, v := ask(uint64(i))
+			k, _, _ := e.Enter(at, &r, v, out)
+			e.Done(at, k, Outcome{Status: 200}, out)
+		}
+		if at = at.Add(25 * time.Millisecond); i%4 == 0 {
+			e.ticking.Lock()
+			e.judge(at, out)
+			e.ticking.Unlock()
+			orders += len(out.Orders)
+			out.Reset()
+		}
+	}
+	if challenged < 100 || orders > 0 {
+		t.Errorf("%d were challenged, %d orders", challenged, orders)
+	}
+}
+
 // An order whose source goes on is prolonged once a third of it is over, twice as long each time,
 // and ends two minutes after its source was let in all the same. Who leaves is refused
 // for no longer than was said, who asks seldom as long as it owes much, and an address

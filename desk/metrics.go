@@ -68,6 +68,7 @@ func writeMetrics(w io.Writer, s *State) {
 		m.value("deich_cause", 1, "origin", s.Origins[i].Name, "cause", s.Origins[i].Cause)
 	}
 	m.single("deich_rules", "gauge", "Rules in force.", float64(len(s.Rules)))
+	m.single("deich_own_requests_total", "counter", "Requests for Deich's own paths.", float64(s.Own))
 	m.single("deich_passes_minted_total", "counter", "Passes given.", float64(s.Minted))
 	m.single("deich_passes_bad_total", "counter", "Passes shown that do not hold.", float64(s.BadPasses))
 	m.single("deich_proofs_total", "counter", "Calculations that held.", float64(s.Proofs))

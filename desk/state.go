@@ -43,6 +43,7 @@ type State struct {
 	// NetworkFiles are the files that do; none: neither can be told.
 	NetworkFiles []NetworkFile `json:"-"`
 
+	Own       uint64 `json:"own"`        // requests for Deich's own paths
 	Minted    uint64 `json:"minted"`     // passes given
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
 	Proofs    uint64 `json:"proofs"`     // calculations that held

@@ -137,8 +137,10 @@ func (i *instant) Turn(_ *deich.Request, v deich.Verdict, _ deich.Reason) deich.
 func (i *instant) Cancel(deich.Time, deich.Ticket, *deich.Out) bool                     { return true }
 func (i *instant) Detach(deich.Time, deich.Ticket, *deich.Out) bool                     { return true }
 func (i *instant) Spared(*deich.Request, *deich.Verdict)                                {}
+func (i *instant) Aside(*deich.Request, bool)                                           {}
 func (i *instant) Done(deich.Time, deich.Ticket, deich.Outcome, *deich.Out)             {}
 func (i *instant) Adopt(deich.Time, deich.Rules, *deich.Out)                            {}
 func (i *instant) Tick(deich.Time, *deich.Out)                                          {}
+func (i *instant) MayProve(deich.Time, netip.Addr) bool                                 { return true }
 func (i *instant) Mint(deich.Time, netip.Addr, deich.Earned) bool                       { return true }
 func (i *instant) Pulse(uint16) deich.Pulse                                             { return deich.Pulse{} }

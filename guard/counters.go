@@ -14,6 +14,7 @@ type Counters struct {
 	Tiers    []TierCount    `json:"tiers"`    // every tier
 	Statuses map[int]uint64 `json:"statuses"` // answers by status: the origin's and guard's own
 
+	Own       uint64 `json:"own"`        // requests for Deich's own paths
 	BadPasses uint64 `json:"bad_passes"` // passes shown that do not hold
 	Minted    uint64 `json:"minted"`     // passes handed out
 	Proofs    uint64 `json:"proofs"`     // proofs accepted
@@ -98,8 +99,8 @@ type counts struct {
 	byTier               []tierCounts
 	statuses             [600]atomic.Uint64
 
-	badPasses, minted, proofs, badProofs, gone, panics, lostWakes atomic.Uint64
-	parked                                                        atomic.Int64
+	own, badPasses, minted, proofs, badProofs, gone, panics, lostWakes atomic.Uint64
+	parked                                                             atomic.Int64
 }
 
 type tierCounts struct {
@@ -151,7 +152,7 @@ func (c *counts) served(v *visit, ok bool, took time.Duration) {
 func (h *Handler) Counters() Counters {
 	c := &h.counts
 	s := Counters{
-		Statuses:  make(map[int]uint64),
+		Statuses: make(map[int]uint64), Own: c.own.Load(),
 		BadPasses: c.badPasses.Load(), Minted: c.minted.Load(), Proofs: c.proofs.Load(),
 		BadProofs: c.badProofs.Load(), Gone: c.gone.Load(), Parked: c.parked.Load(),
 		BodyBytes: h.bodies.held.Load(), Panics: c.panics.Load(), LostWakes: c.lostWakes.Load(),

@@ -12,7 +12,7 @@ import (
 
 // carry gives, in a build for tests alone (-tags deichpanic), an engine that
 // panics in the methods named in DEICH_PANIC, separated by commas: decide,
-// enter, turn, cancel, detach, done, tick, mint.
+// enter, turn, cancel, detach, done, tick, mint, aside.
 func carry(e *deich.Engine) judge {
 	b := broken{e, map[string]bool{}}
 	for name := range strings.SplitSeq(os.Getenv("DEICH_PANIC"), ",") {
@@ -70,4 +70,9 @@ func (b broken) Tick(at deich.Time, out *deich.Out) {
 func (b broken) Mint(at deich.Time, client netip.Addr, how deich.Earned) bool {
 	b.fail("mint")
 	return b.judge.Mint(at, client, how)
+}
+
+func (b broken) Aside(r *deich.Request, vain bool) {
+	b.fail("aside")
+	b.judge.Aside(r, vain)
 }

@@ -110,6 +110,26 @@ func (h *Handler) askMint(v *visit, how deich.Earned) (minted bool) {
 	return h.engine.Mint(h.now(), v.req.Client, how)
 }
 
+// askMayProve says whether a proof is to be checked at all.
+func (h *Handler) askMayProve(v *visit) (may bool) {
+	failed := h.open()
+	if failed {
+		return false // no pass would come of it
+	}
+	defer h.caught("may prove", false, &failed)
+	return h.engine.MayProve(h.now(), v.req.Client)
+}
+
+// askAside has whoever asked for something of Deich's own owe for it.
+func (h *Handler) askAside(v *visit, vain bool) {
+	failed := h.open()
+	if failed {
+		return
+	}
+	defer h.caught("aside", false, &failed)
+	h.engine.Aside(&v.req, vain)
+}
+
 // semaphores hold the origins' last known limits for when the engine does not.
 type semaphores struct {
 	until   atomic.Int64 // the engine is left alone until then

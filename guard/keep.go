@@ -39,7 +39,7 @@ type Letter struct {
 	Request  *http.Request // without what is Deich's own
 	Body     []byte
 	Sender   Sender
-	Newcomer bool // nothing but a fresh pass speaks for the sender
+	Newcomer bool // nothing but a pass of not long before speaks for the sender
 	Sent     bool // it was handed over, at least in part, and no answer came
 	Secured  bool
 	Client   netip.Addr
@@ -101,8 +101,8 @@ func (v *visit) sender() Sender {
 
 func (v *visit) newcomer() bool {
 	p := v.req.Pass
-	known := v.req.Partner || p.Account != 0 && v.req.At.Sub(p.Since) > knownAfter || p.Earned == deich.Served && v.req.At.Sub(p.First) > knownAfter
-	return !known && p.Days < 2
+	known := v.req.Partner || p.Account != 0 && v.req.At.Sub(p.Since) > knownAfter || p.Days >= 2 && v.req.At.Sub(p.First) > knownPassAfter
+	return !known
 }
 
 // keepable says whether a refusal is one that time heals: whoever is denied, or
@@ -177,6 +177,7 @@ func (h *Handler) begun(v *visit) bool {
 	if l == nil {
 		return false
 	}
+	v.strip() // what is kept goes to the platform later, headers and all
 	answered := keptWriter{ResponseWriter: v.w}
 	end, done := h.keeper.Begin(&answered, l)
 	v.answered, l.Begun = end, true
@@ -219,12 +220,6 @@ func (w *writer) answerOf(o deich.Outcome) *Answer {
 	return a
 }
 
-// serveReceipt answers a sender who looks after a message.
-func (h *Handler) serveReceipt(v *visit, name string) {
-	h.read(v)
-	h.keeper.Receipt(v.w, v.r, name, v.sender())
-}
-
 // Unsent says that nothing of a request was sent to the origin; it goes before
 // Fail, and w is as for that.
 func Unsent(w http.ResponseWriter) {
@@ -242,7 +237,8 @@ type Delivery struct {
 
 // Deliver takes a kept message to the origin, with the lowest of all ranks: it
 // gets the places that nobody else wants. Like Fetch it is nobody's request.
-// ready is called once there is a place; where it fails, nothing is sent.
+// ready is called once there is a place; where it fails, nothing is sent. What speaks for
+// Deich is taken out of its headers: it may have been kept by an earlier version, which let it in.
 func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() error) (d Delivery) {
 	v := new(visit)
 	v.begin(h, w, r)
@@ -279,6 +275,7 @@ func (h *Handler) Deliver(w http.ResponseWriter, r *http.Request, ready func() e
 		return d
 	}
 	d.Placed = true
+	v.strip()
 	h.next.ServeHTTP(own, r)
 	if own.failed == deich.NoReason { // else nothing was answered
 		own.end()

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deichproject/deich"
 )
@@ -17,6 +18,8 @@ type keeperScript struct {
 	answers     []Answer
 	full, done  bool
 	noRoom      bool // behind others of the sender
+
+	headers []http.Header // of what was begun, as it came
 }
 
 func (k *keeperScript) keeper() *Keeper {
@@ -28,7 +31,7 @@ func (k *keeperScript) keeper() *Keeper {
 			return 0
 		},
 		Begin: func(w http.ResponseWriter, l *Letter) (func(*Answer), bool) {
-			k.begun = append(k.begun, *l)
+			k.begun, k.headers = append(k.begun, *l), append(k.headers, l.Request.Header.Clone())
 			l.Full = k.noRoom
 			if k.done {
 				w.WriteHeader(http.StatusOK)
@@ -183,6 +186,74 @@ func TestTheKeeperHearsTheAnswer(t *testing.T) {
 	}
 	if len(s.outcomes) != 1 {
 		t.Errorf("%d requests reached the engine's places, want the first alone", len(s.outcomes))
+	}
+}
+
+// The keeper never sees the pass: what it is asked about before it goes to the platform, it
+// keeps right then where older messages of its sender wait.
+func TestTheKeeperIsAskedWithoutThePass(t *testing.T) {
+	s, k, origin := newScript(), &keeperScript{}, 0
+	h := scripted(t, s, func(_ http.ResponseWriter, r *http.Request) {
+		if origin++; r.Header.Get("Cookie") != "session=s" {
+			t.Errorf("the origin saw %v", r.Header)
+		}
+	}, func(o *Options) { o.Keeper = k.keeper() })
+	first := k.post(h, "/messages", "text", true)
+	first.Header.Set("Deich-Member", "root")
+	ctx := ConnContext(t.Context(), nil)
+	again := first.Clone(ctx) // on its connection, which remembers the header
+	again.Body = io.NopCloser(strings.NewReader("text"))
+	ask(h, first.WithContext(ctx))
+	ask(h, again)
+	if len(k.headers) != 2 || origin != 2 {
+		t.Fatalf("asked %d times, %d reached the origin", len(k.headers), origin)
+	}
+	for i, header := range k.headers {
+		if header.Get("Cookie") != "session=s" || header.Get("Deich-Member") != "" {
+			t.Errorf("request %d: the keeper saw %v", i, header)
+		}
+		if k.begun[i].Sender.Pass == 0 {
+			t.Errorf("request %d: its sender is nobody", i)
+		}
+	}
+}
+
+// What an earlier version kept with the pass is delivered without it.
+func TestDeliverWithoutThePass(t *testing.T) {
+	h := scripted(t, newScript(), func(_ http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Cookie"); got != "session=s" || r.Header.Get("Deich-Member") != "" {
+			t.Errorf("the origin saw %v", r.Header)
+		}
+	})
+	r := (&keeperScript{}).post(h, "/messages", "text", true)
+	r.Header.Set("Deich-Member", "root")
+	if d := h.Deliver(httptest.NewRecorder(), r, func() error { return nil }); !d.Placed {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Passes are had by the hundred, for a page each: those of the same day make nobody known.
+func TestNewcomers(t *testing.T) {
+	ago := func(d time.Duration) deich.Time { return testTime.Add(-d) }
+	for name, c := range map[string]struct {
+		pass    deich.Pass
+		partner bool
+		want    bool
+	}{
+		"a fresh pass":                     {deich.Pass{ID: 1, First: ago(time.Minute), Days: 1}, false, true},
+		"a pass of an hour":                {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1}, false, true},
+		"a pass of both sides of midnight": {deich.Pass{ID: 1, First: ago(time.Hour), Days: 2}, false, true},
+		"a pass of a week ago, shown once": {deich.Pass{ID: 1, First: ago(7 * 24 * time.Hour), Days: 1}, false, true},
+		"a pass of yesterday":              {deich.Pass{ID: 1, First: ago(25 * time.Hour), Days: 2}, false, false},
+		"a proof of yesterday":             {deich.Pass{ID: 1, First: ago(25 * time.Hour), Days: 2, Earned: deich.Proved}, false, false},
+		"a login just now":                 {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1, Account: 5, Since: ago(time.Minute)}, false, true},
+		"a login of an hour":               {deich.Pass{ID: 1, First: ago(time.Hour), Days: 1, Account: 5, Since: ago(time.Hour)}, false, false},
+		"a partner":                        {deich.Pass{}, true, false},
+	} {
+		v := &visit{req: deich.Request{At: testTime, Pass: c.pass, Partner: c.partner}}
+		if got := v.newcomer(); got != c.want {
+			t.Errorf("%s: a newcomer %v", name, got)
+		}
 	}
 }
 

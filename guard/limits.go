@@ -36,16 +36,18 @@ const (
 	// replayMax is how much of an answer to a message is held, to be given again to
 	// who repeats it; of a longer one only that there was one is known.
 	replayMax = 16 << 10
-	// knownAfter is how old a pass must be for its holder not to be a newcomer among
-	// those whose messages are kept.
-	knownAfter = 10 * time.Minute
+	// knownAfter is for how long the platform must have vouched for an account, and
+	// knownPassAfter how old a pass must be that was seen on two days, for its holder not to
+	// be a newcomer among those whose messages are kept: passes cost a page each.
+	knownAfter     = 10 * time.Minute
+	knownPassAfter = 24 * time.Hour
 
 	// proofFormMax bounds the form that carries a proof; longer is bad_proof.
 	proofFormMax = 8 << 10
 	// proofFormTime is how long that form may take to arrive.
 	proofFormTime = 5 * time.Second
 	// proofsPerTick bounds the proofs checked between two ticks (8 hashes
-	// each); more are told to come again in a second.
+	// each), of those that answer a challenge of ours; more are told to come again in a second.
 	proofsPerTick = 2000
 	// tokenLife is how long a challenge can be answered.
 	tokenLife = 2 * time.Minute

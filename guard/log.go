@@ -23,7 +23,7 @@ type Entry struct {
 	Verdict     deich.Verdict
 	Fingerprint string // of the client's TLS; empty: unknown
 	Reference   string // on a refusal
-	Skipped     int64  // refusals since the last logged one that were not logged
+	Skipped     int64  // refusals, and answers of Deich's own, since the last logged one that were not logged
 }
 
 func (h *Handler) logServed(v *visit, took time.Duration) {
@@ -33,8 +33,8 @@ func (h *Handler) logServed(v *visit, took time.Duration) {
 	}
 }
 
-// logRefusal logs a refusal, as long as there are few; a flood of them is
-// counted and only sampled.
+// logRefusal logs a refusal, or an answer of Deich's own, as long as there are few; a
+// flood of them is counted and only sampled.
 func (h *Handler) logRefusal(v *visit) {
 	h.counts.answered(v.status)
 	if !h.mayLog() {

@@ -17,35 +17,56 @@ import (
 // origin.
 func (h *Handler) serveOwn(v *visit) {
 	name := strings.TrimPrefix(v.r.URL.Path, wellKnown)
-	safe := v.r.Method == "GET" || v.r.Method == "HEAD"
+	h.counts.own.Add(1)
+	h.read(v)
 	switch {
-	case name == "challenge" && safe:
+	case name == "challenge" && v.req.Safe:
 		h.showChallenge(v)
 	case name == "challenge" && v.r.Method == "POST":
 		h.takeProof(v)
-	case name == "challenge":
-		v.w.Header()["Allow"] = []string{"GET, HEAD, POST"}
-		h.bare(v, http.StatusMethodNotAllowed)
-	case safe && h.keeper != nil && strings.HasPrefix(name, receiptsPath):
-		h.serveReceipt(v, strings.TrimPrefix(name, receiptsPath))
-	case safe && h.pages.asset(v.w, v.r, name):
 	default:
-		h.bare(v, http.StatusNotFound)
+		w := keptWriter{ResponseWriter: v.w}
+		h.giveOwn(v, &w, name)
+		v.status, v.bytes = w.status, w.bytes
+		h.noteOwn(v)
 	}
 }
 
-// bare answers with a status alone.
-func (h *Handler) bare(v *visit, status int) {
+// giveOwn gives a receipt, a file that pages refer to, or a status alone.
+func (h *Handler) giveOwn(v *visit, w http.ResponseWriter, name string) {
+	status := http.StatusNotFound
+	switch {
+	case name == "challenge":
+		w.Header()["Allow"] = []string{"GET, HEAD, POST"}
+		status = http.StatusMethodNotAllowed
+	case v.req.Safe && h.keeper != nil && strings.HasPrefix(name, receiptsPath):
+		h.keeper.Receipt(w, v.r, strings.TrimPrefix(name, receiptsPath), v.sender())
+		return
+	case v.req.Safe && h.pages.asset(w, v.r, name):
+		return
+	}
 	v.spurn()
-	header := v.w.Header()
+	header := w.Header()
 	header["Cache-Control"], header["Content-Length"] = h.plain.noStore, h.plain.empty
-	v.w.WriteHeader(status)
+	w.WriteHeader(status)
+}
+
+// noteOwn counts and logs an answer of Deich's own, and has whoever asked owe for it.
+func (h *Handler) noteOwn(v *visit) {
+	vain := v.status >= 400 && v.status < 500
+	h.askAside(v, vain)
+	if vain {
+		v.verdict = deich.Verdict{Act: deich.Deny, Reason: deich.BadRequest}
+		h.counts.verdict(v)
+	} else {
+		h.noteWhence(v.req.Client, v.operator, v.country, int(deich.Allow), 1)
+	}
+	h.logRefusal(v)
 }
 
 // showChallenge answers what a visit to the return path would be answered now;
 // a program gets a challenge in any case, as values.
 func (h *Handler) showChallenge(v *visit) {
-	h.read(v)
 	v.back = returnPath(v.r.URL.Query().Get("return"))
 	path, _, _ := strings.Cut(v.back, "?")
 	v.req.Path, v.req.Kind = path, deich.Page
@@ -57,8 +78,10 @@ func (h *Handler) showChallenge(v *visit) {
 		h.refuse(v)
 	case wantsJSON(accept):
 		h.writeChallenge(v)
+		h.noteOwn(v)
 	case v.verdict.Act == deich.Allow:
 		h.goBack(v)
+		h.noteOwn(v)
 	default:
 		h.refuse(v)
 	}
@@ -68,6 +91,7 @@ func (h *Handler) writeChallenge(v *visit) {
 	bits := challengeBits(v.verdict)
 	header := v.w.Header()
 	header["Cache-Control"], header["Content-Type"] = h.plain.noStore, []string{"application/json"}
+	v.status = http.StatusOK
 	// A client that left is no error of ours.
 	_ = json.NewEncoder(v.w).Encode(struct {
 		Token   string `json:"token"`
@@ -81,42 +105,56 @@ func (h *Handler) goBack(v *visit) {
 	header := v.w.Header()
 	header["Cache-Control"], header["Content-Length"] = h.plain.noStore, h.plain.empty
 	header["Location"] = []string{v.back}
-	v.w.WriteHeader(http.StatusSeeOther)
+	v.status = http.StatusSeeOther
+	v.w.WriteHeader(v.status)
 }
 
-// takeProof checks a proof and gives a pass for it. The cheap and certain
-// comes first: the token's MAC, then the hashes, then whether it was spent.
+// takeProof gives a pass for a proof.
 func (h *Handler) takeProof(v *visit) {
-	h.read(v)
 	v.req.Kind = deich.API
 	if wantsPage(first(v.r.Header, "Accept")) {
 		v.req.Kind = deich.Page
 	}
-	if h.proofs.Add(-1) < 0 {
-		v.verdict = deich.Verdict{Act: deich.Wait, Reason: deich.QueueFull, RetryAfter: time.Second}
-		h.refuse(v)
-		return
+	if v.verdict = h.judgeProof(v); v.verdict.Reason == deich.BadProof {
+		h.askAside(v, true)
+		h.counts.badProofs.Add(1)
 	}
+	switch {
+	case v.verdict.Refused():
+		h.refuse(v)
+	case v.req.Kind == deich.Page:
+		h.goBack(v)
+	default:
+		v.w.Header()["Cache-Control"] = h.plain.noStore
+		v.w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// judgeProof checks a proof, and adds a pass to the answer where it holds. The cheap and
+// certain comes first: the token's MAC, then the hashes, then whether it was spent. Who
+// makes tokens up, or shows a good one again and again, takes nothing of the proofs that are
+// checked between two ticks from others: they would leave none to people.
+func (h *Handler) judgeProof(v *visit) deich.Verdict {
 	form, err := h.proofForm(v)
 	v.back = returnPath(form.Get("return"))
-	if err != nil || !h.proves(v, form.Get("token"), form.Get("proof")) {
-		h.counts.badProofs.Add(1)
-		v.verdict = deich.Verdict{Act: deich.Deny, Reason: deich.BadProof}
-		h.refuse(v)
-		return
+	bits, hash, ours := v.ring.readToken(form.Get("token"), v.req.Client, v.req.At)
+	wrong := deich.Verdict{Act: deich.Deny, Reason: deich.BadProof}
+	over := deich.Verdict{Act: deich.Wait, Reason: deich.OverBudget, RetryAfter: retryAfterFull}
+	switch {
+	case err != nil || !ours:
+		return wrong
+	case !h.askMayProve(v):
+		return over
+	case h.proofs.Add(-1) < 0:
+		return deich.Verdict{Act: deich.Wait, Reason: deich.QueueFull, RetryAfter: time.Second}
+	case !h.proves(v, form, bits, hash):
+		return wrong
 	}
 	h.counts.proofs.Add(1)
 	if !h.givePass(v) {
-		v.verdict = deich.Verdict{Act: deich.Wait, Reason: deich.OverBudget, RetryAfter: retryAfterFull}
-		h.refuse(v)
-		return
+		return over
 	}
-	if v.req.Kind == deich.Page {
-		h.goBack(v)
-		return
-	}
-	v.w.Header()["Cache-Control"] = h.plain.noStore
-	v.w.WriteHeader(http.StatusNoContent)
+	return deich.Verdict{}
 }
 
 // givePass hands out the pass a proof has earned. Who holds one keeps it: what
@@ -134,13 +172,11 @@ func (h *Handler) givePass(v *visit) bool {
 	return true
 }
 
-func (h *Handler) proves(v *visit, token, proof string) bool {
-	bits, hash, ok := v.ring.readToken(token, v.req.Client, v.req.At)
-	if !ok {
-		return false
-	}
-	answers, err := deich.ParseProof(proof)
-	if err != nil || !deich.CheckProof(deich.ProofSeed(token), bits, answers) {
+// proves says whether a form's proof solves its token, of which bits and hash are
+// known, and was not shown before.
+func (h *Handler) proves(v *visit, form url.Values, bits int, hash uint64) bool {
+	answers, err := deich.ParseProof(form.Get("proof"))
+	if err != nil || !deich.CheckProof(deich.ProofSeed(form.Get("token")), bits, answers) {
 		return false
 	}
 	return h.spent.Add(int64(v.req.At), hash)

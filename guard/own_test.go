@@ -55,8 +55,11 @@ func TestProofEarnsAPass(t *testing.T) {
 	if a.StatusCode != 400 || a.Header.Get("Deich-Reason") != "bad_proof" || cookie(a, "deich") != "" {
 		t.Errorf("again: status %d, %s", a.StatusCode, a.Header.Get("Deich-Reason"))
 	}
-	if c := h.Counters(); c.Proofs != 1 || c.BadProofs != 1 || c.Minted != 1 {
-		t.Errorf("counted %d proofs, %d bad, %d minted", c.Proofs, c.BadProofs, c.Minted)
+	if c := h.Counters(); c.Proofs != 1 || c.BadProofs != 1 || c.Minted != 1 || c.Own != 2 {
+		t.Errorf("counted %d proofs, %d bad, %d minted, %d of Deich's own", c.Proofs, c.BadProofs, c.Minted, c.Own)
+	}
+	if len(s.aside) != 1 || !s.aside[0] {
+		t.Errorf("owed for: %v; want the second time alone, as in vain", s.aside)
 	}
 }
 
@@ -138,20 +141,39 @@ func TestProofsThatDoNotHold(t *testing.T) {
 	}
 }
 
+// Whoever makes tokens up leaves the proofs that are checked to those who were asked for one.
 func TestProofsAreBudgeted(t *testing.T) {
 	s := newScript()
+	s.verdict = challenged()
 	h := scripted(t, s, hello)
+	good := solve(t, ask(h, get("/", "Accept", html)).Header.Get("Deich-Challenge"))
+	h.proofs.Store(1)
+	for range 3 {
+		if a := ask(h, postForm(wellKnown+"challenge", url.Values{"token": {strings.Repeat("A", tokenChars)}, "proof": good["proof"]})); a.StatusCode != 400 {
+			t.Errorf("a made-up token: status %d", a.StatusCode)
+		}
+	}
+	if n := h.proofs.Load(); n != 1 {
+		t.Errorf("%d proofs may be checked, after made-up tokens", n)
+	}
 	h.proofs.Store(0)
-	a := ask(h, postForm(wellKnown+"challenge", url.Values{}))
+	a := ask(h, postForm(wellKnown+"challenge", good))
 	if a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("status %d, Retry-After %q", a.StatusCode, a.Header.Get("Retry-After"))
+	}
+	if len(s.aside) != 3 {
+		t.Errorf("owed for %d times, want what was made up alone", len(s.aside))
+	}
+	h.proofs.Store(1)
+	if a := ask(h, postForm(wellKnown+"challenge", good)); cookie(a, "deich") == "" {
+		t.Errorf("what there was no turn for does not hold later: status %d", a.StatusCode)
 	}
 }
 
 func TestOwnPaths(t *testing.T) {
-	s := newScript()
-	h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") })
-	for _, c := range []struct {
+	s, logged, vain := newScript(), 0, 0
+	h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") }, func(o *Options) { o.Log = func(Entry) { logged++ } })
+	for i, c := range []struct {
 		method, path, accept string
 		status               int
 		location             string
@@ -175,6 +197,189 @@ func TestOwnPaths(t *testing.T) {
 		if a.StatusCode != c.status || a.Header.Get("Location") != c.location {
 			t.Errorf("%s %s: %d to %q, want %d to %q", c.method, c.path, a.StatusCode, a.Header.Get("Location"), c.status, c.location)
 		}
+		if c.status >= 400 {
+			vain++
+		}
+		if len(s.aside) != i+1 || s.aside[i] != (c.status >= 400) {
+			t.Errorf("%s %s: owed for %v", c.method, c.path, s.aside)
+		}
+	}
+	n := len(s.aside)
+	if c := h.Counters(); int(c.Own) != n || c.Statuses[404]+c.Statuses[405] != uint64(vain) || verdictsOf(h, deich.BadRequest) != uint64(vain) || logged != n {
+		t.Errorf("of %d requests, %d in vain, %d were counted, %d logged: %+v", n, vain, c.Own, logged, c)
+	}
+	if all, _ := h.Networks(); len(all) != 1 || all[0].All() != uint64(n) {
+		t.Errorf("the networks they came from: %+v", all)
+	}
+}
+
+// ownStory is a handler with a real engine, in a time of its own.
+type ownStory struct {
+	h      *Handler
+	now    deich.Time
+	ticks  int
+	out    *deich.Out
+	orders []deich.Order
+}
+
+func newOwnStory(t *testing.T) *ownStory {
+	t.Helper()
+	s := &ownStory{now: testTime, out: deich.NewOut()}
+	engine, err := deich.New(deich.Policy{Sources: deich.SourcesMin}, [32]byte{7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.h, err = New(Options{
+		Engine: engine, Keys: testKeys(), Next: http.HandlerFunc(hello), Keeper: (&keeperScript{}).keeper(),
+		Now:    func() deich.Time { return s.now },
+		Orders: func(all []deich.Order) { s.orders = append(s.orders, all...) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// tick lets a tenth of a second pass.
+func (s *ownStory) tick() {
+	s.now = s.now.Add(deich.TickEvery)
+	s.ticks++
+	if job := s.h.tick(s.ticks, s.out); job != nil {
+		s.h.synthesise(job)
+	}
+}
+
+// Whoever floods Deich's own paths is judged like whoever keeps asking for what is
+// refused; who asks a little is not.
+func TestWhoFloodsOwnPathsIsJudged(t *testing.T) {
+	madeUp := url.Values{"token": {strings.Repeat("A", tokenChars)}, "proof": {"0-1-2-3-4-5-6-7"}}
+	for name, request := range map[string]func() *http.Request{
+		"what is not there": func() *http.Request { return get(wellKnown + "nothing") },
+		"nobody's receipts": func() *http.Request { return get(wellKnown + "receipts/abc") },
+		"another method":    func() *http.Request { return httptest.NewRequest("PUT", wellKnown+"challenge", nil) },
+		"made-up tokens":    func() *http.Request { return postForm(wellKnown+"challenge", madeUp) },
+		"not even a form": func() *http.Request {
+			return httptest.NewRequest("POST", wellKnown+"challenge", strings.NewReader("x"))
+		},
+		"the pages' files":    func() *http.Request { return get(wellKnown + "style.css") },
+		"challenges for none": func() *http.Request { return get(wellKnown+"challenge", "Accept", "application/json") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newOwnStory(t)
+			for range 150 { // for 15 s, a hundred a second
+				for range 10 {
+					ask(s.h, request())
+				}
+				s.tick()
+			}
+			if len(s.orders) == 0 || s.orders[0].Prefix.String() != "192.0.2.1/32" || s.orders[0].Reason != deich.OverBudget {
+				t.Errorf("ordered %+v", s.orders)
+			}
+			s = newOwnStory(t)
+			for i := range 600 { // for a minute, not quite one a second
+				if i%11 == 0 {
+					ask(s.h, request())
+				}
+				s.tick()
+			}
+			if len(s.orders) != 0 {
+				t.Errorf("ordered for one a second: %+v", s.orders)
+			}
+		})
+	}
+}
+
+// Whoever was given one challenge, and answers it again and again with what costs nothing,
+// leaves a turn to others, also where people at the same address keep it from being ordered away.
+func TestOneTokenTakesNobodysTurn(t *testing.T) {
+	s := newOwnStory(t)
+	token := func(from string) string {
+		r := get(wellKnown+"challenge", "Accept", "application/json")
+		r.RemoteAddr = from
+		var c struct{ Token string }
+		if err := json.NewDecoder(ask(s.h, r).Body).Decode(&c); err != nil {
+			t.Fatal(err)
+		}
+		return c.Token
+	}
+	const attacker, person = "192.0.2.1:1234", "198.51.100.1:1234"
+	wrong := url.Values{"token": {token(attacker)}, "proof": {"0-1-2-3-4-5-6-7"}}
+	for range proofsPerTick + 1 {
+		ask(s.h, postForm(wellKnown+"challenge", wrong))
+	}
+	good := url.Values{"token": {token(person)}}
+	answers, _ := deich.SolveProof(deich.ProofSeed(good.Get("token")), deich.BitsMin)
+	good.Set("proof", deich.FormatProof(answers))
+	r := postForm(wellKnown+"challenge", good)
+	r.RemoteAddr = person
+	if a := ask(s.h, r); cookie(a, "deich") == "" {
+		t.Errorf("no turn for somebody else: %d %s", a.StatusCode, a.Header.Get("Deich-Reason"))
+	}
+	if a := ask(s.h, postForm(wellKnown+"challenge", wrong)); a.Header.Get("Deich-Reason") != "over_budget" {
+		t.Errorf("who goes on is told %d %s", a.StatusCode, a.Header.Get("Deich-Reason"))
+	}
+}
+
+// Two hundred newcomers behind one address may load what their pages need, all at once, and
+// prove that they are people.
+func TestNewcomersBehindOneAddressAreNotJudged(t *testing.T) {
+	const people = 200
+	s := newOwnStory(t)
+	var tokens, passes []string
+	for n := range people {
+		ask(s.h, get(wellKnown+"style.css"))
+		for range 5 { // the page's script, and each of its workers
+			ask(s.h, get(wellKnown+"challenge.js"))
+		}
+		var c struct{ Token string }
+		if err := json.NewDecoder(ask(s.h, get(wellKnown+"challenge", "Accept", "application/json")).Body).Decode(&c); err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, c.Token)
+		if n%10 == 9 {
+			s.tick()
+		}
+	}
+	for n, token := range tokens {
+		answers, _ := deich.SolveProof(deich.ProofSeed(token), deich.BitsMin)
+		a := ask(s.h, postForm(wellKnown+"challenge", url.Values{"token": {token}, "proof": {deich.FormatProof(answers)}}, "Accept", html))
+		if pass := cookie(a, "deich"); pass != "" {
+			passes = append(passes, pass)
+			ask(s.h, get("/", "Accept", html, "Cookie", "deich="+pass))
+		}
+		if n%10 == 9 {
+			s.tick()
+		}
+	}
+	if len(passes) != people {
+		t.Fatalf("%d of %d were given a pass", len(passes), people)
+	}
+	for range 300 { // then they look at what is kept of theirs, every few seconds
+		for n := range 4 {
+			ask(s.h, get(wellKnown+"receipts/abc", "Cookie", "deich="+passes[(s.ticks*4+n)%len(passes)]))
+		}
+		s.tick()
+	}
+	if len(s.orders) != 0 {
+		t.Errorf("ordered %+v", s.orders)
+	}
+
+	s = newOwnStory(t) // and who only waits, so that nobody there is known
+	for i := range 300 {
+		come := 0
+		switch {
+		case i < 10:
+			come = people / 10
+		case i%10 == 0:
+			come = 1
+		}
+		for range come {
+			ask(s.h, get(wellKnown+"style.css"))
+		}
+		s.tick()
+	}
+	if len(s.orders) != 0 {
+		t.Errorf("ordered for waiting: %+v", s.orders)
 	}
 }
 

@@ -27,6 +27,7 @@ type script struct {
 	full     bool // there is no room for streams
 	refused  int  // so often
 	outcomes []deich.Outcome
+	aside    []bool // what was answered apart from Decide: whether in vain
 	mistakes []string
 	hook     func(call string) // nil: none
 }
@@ -120,6 +121,13 @@ func (s *script) Detach(_ deich.Time, t deich.Ticket, _ *deich.Out) bool {
 
 func (s *script) Spared(*deich.Request, *deich.Verdict) {}
 
+func (s *script) Aside(r *deich.Request, vain bool) {
+	s.call("aside")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside = append(s.aside, vain)
+}
+
 func (s *script) Done(_ deich.Time, t deich.Ticket, o deich.Outcome, out *deich.Out) {
 	s.call("done")
 	s.mu.Lock()
@@ -150,6 +158,8 @@ func (s *script) Tick(_ deich.Time, out *deich.Out) {
 	defer s.mu.Unlock()
 	s.release(out)
 }
+
+func (s *script) MayProve(deich.Time, netip.Addr) bool { return true }
 
 func (s *script) Mint(deich.Time, netip.Addr, deich.Earned) bool {
 	s.call("mint")

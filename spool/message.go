@@ -91,8 +91,21 @@ type Sender struct {
 	Pass       uint64 `json:"p,omitempty"`
 }
 
-// principal is the one name of a sender: keys, order and quotas go by it.
+// principal is the one name of a sender: order and quotas go by it. What a sender holds
+// goes by nothing but its word, so that a new token costs nothing: its pass goes before that.
 func (s Sender) principal() principal {
+	switch {
+	case s.Account != 0:
+		return principal{'a', s.Account}
+	case s.Credential != 0 && s.Pass == 0:
+		return principal{'c', s.Credential}
+	}
+	return principal{'p', s.Pass}
+}
+
+// scope is within what a sender's keys are told apart. Here what it holds goes before
+// its pass: an app that has lost its cookies tries again with the same token and key.
+func (s Sender) scope() principal {
 	switch {
 	case s.Account != 0:
 		return principal{'a', s.Account}
@@ -117,7 +130,7 @@ func (s Sender) may(t Sender) bool {
 // Message is one request that is kept.
 type Message struct {
 	Sender   Sender
-	Newcomer bool   // nothing but a fresh pass speaks for the sender
+	Newcomer bool   // nothing but a pass of not long before speaks for the sender
 	Sent     bool   // it was handed over already, and no answer came
 	Route    *Route // that it is kept by
 	Method   string
@@ -174,7 +187,7 @@ func keyDigest(s Sender, host, route, key string) digest {
 	if key == "" {
 		return digest{}
 	}
-	p := s.principal()
+	p := s.scope()
 	who := binary.BigEndian.AppendUint64([]byte{p.by}, p.id)
 	return digestOf([]byte("key"), who, []byte(host), []byte(route), []byte(key))
 }

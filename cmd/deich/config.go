@@ -100,6 +100,18 @@ func (s settings) validateTelling() (all []*deich.PolicyError) {
 	return all
 }
 
+// validateKept gives the routes that would keep longer bodies than guard holds: of a longer
+// one only the beginning is in hand when it goes to the platform, so it is never kept.
+func (s settings) validateKept() (all []*deich.PolicyError) {
+	for i, r := range s.Spool.Keep {
+		if r.BodyMax > s.Guard.BodyBuffer {
+			all = append(all, &deich.PolicyError{Path: fmt.Sprintf("spool.keep[%d].body_max", i),
+				Text: fmt.Sprintf("%d bytes: at most guard.body_buffer, %d, since a longer body is never in hand whole: raise that, or lower this", r.BodyMax, s.Guard.BodyBuffer)})
+		}
+	}
+	return all
+}
+
 // page is the command that serves the status page, in a process of its own.
 func (s settings) page(data string) *statusServeCommand {
 	c := &statusServeCommand{Listen: s.Status, URL: s.StatusURL, Webhooks: s.Subscribe.Webhooks}
@@ -150,6 +162,9 @@ func (s settings) validate() []*deich.PolicyError {
 		}
 	}
 	all = append(all, s.validateTelling()...)
+	if s.Guard.Validate() == nil {
+		all = append(all, s.validateKept()...)
+	}
 	for _, a := range []struct{ path, address, such string }{{"console", s.Console, consoleDefault}, {"status", s.Status, ":2021"}} {
 		if err := checkAddress(a.address, a.such); err != nil {
 			all = append(all, &deich.PolicyError{Path: a.path, Text: err.Error()})

@@ -31,7 +31,7 @@ func (s *station) state() (state desk.State) {
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(listed), Hand: listed, Ordered: len(orders), Networks: networks, NetworksOver: over,
 		Operators: operators, Countries: countries, NetworkFiles: s.networkFiles(),
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),
-		Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
+		Own: c.Own, Minted: c.Minted, BadPasses: c.BadPasses, Proofs: c.Proofs, BadProofs: c.BadProofs, Gone: c.Gone, BodyBytes: c.BodyBytes,
 		Connections: desk.Connections(s.edge.Connections()), Spool: s.spoolState(), Gate: viewGate(s.gateStatus()),
 	}
 	for i, name := range s.originNames() {
