@@ -65,6 +65,9 @@ const (
 	batchBytesMax = 1 << 20
 	// writesMax is how many writes wait for the log; more wait in turn for room.
 	writesMax = 1024
+	// erasuresMax bounds the records that wait to be erased where the disk fails; the
+	// oldest of more are erased at the next start.
+	erasuresMax = 10_000
 	// slackBytes is how much of the log may be of no use any more before its oldest
 	// file is written anew.
 	slackBytes = 16 << 20

@@ -55,6 +55,10 @@ type log struct {
 	next    uint64       // number of the next file
 	failed  atomic.Bool
 
+	zeros     []place   // to be erased; the writer's, as all here
+	zerosRest time.Time // until when none is tried, after one that failed
+	unerased  bool      // it was said that some are left
+
 	mu       sync.Mutex
 	segments []*segment // oldest first
 }
@@ -191,9 +195,9 @@ func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
 	return all, err
 }
 
-// erase overwrites a record. It does not wait: what a crash leaves is erased
-// at the next start.
-func (l *log) erase(p place) { l.send(&write{erase: p, done: make(chan error, 1)}) }
+// erase overwrites a record. It does not wait: what a crash, or a disk that fails,
+// leaves is erased at the next start.
+func (l *log) erase(p place) { l.send(&write{erase: p}) }
 
 func (l *log) send(w *write) bool {
 	l.closing.RLock()
@@ -234,8 +238,17 @@ func (l *log) run() {
 	defer close(l.ended)
 	var batch []*write
 	for first := range l.in {
-		batch = append(batch[:0], first)
-		size := len(first.text)
+		batch = batch[:0]
+		size := 0
+		take := func(w *write) {
+			if w.erase.seg != nil {
+				l.zeros = append(l.zeros, w.erase)
+				return
+			}
+			batch = append(batch, w)
+			size += len(w.text)
+		}
+		take(first)
 	gather:
 		for size < batchBytesMax {
 			select {
@@ -243,17 +256,19 @@ func (l *log) run() {
 				if !more {
 					break gather
 				}
-				batch = append(batch, w)
-				size += len(w.text)
+				take(w)
 			default:
 				break gather
 			}
 		}
-		err := l.commit(batch)
-		for i, w := range batch {
-			w.done <- err
-			batch[i] = nil
+		if len(batch) > 0 {
+			err := l.commit(batch)
+			for i, w := range batch {
+				w.done <- err
+				batch[i] = nil
+			}
 		}
+		l.overwrite()
 	}
 }
 
@@ -287,51 +302,72 @@ func (l *log) commit(batch []*write) error {
 func (l *log) badUntil() time.Time { return time.Unix(0, l.badTill.Load()) }
 
 func (l *log) attempt(batch []*write, now time.Time) error {
-	if slices.ContainsFunc(batch, func(w *write) bool { return w.erase.seg == nil }) {
-		if err := l.ensure(now); err != nil {
-			return err
-		}
+	if err := l.ensure(now); err != nil {
+		return err
 	}
 	var b []byte
-	var zeroed []*segment
 	s := l.current
 	for _, w := range batch {
-		if e := w.erase; e.seg != nil {
-			empty := make([]byte, e.length)
-			head{kindErased, e.length - headBytes, e.number}.append(empty[:0])
-			if _, err := e.seg.f.WriteAt(empty, e.at); errors.Is(err, os.ErrClosed) {
-				continue // its file is gone, and it with that
-			} else if err != nil {
-				return err
-			}
-			if !slices.Contains(zeroed, e.seg) {
-				zeroed = append(zeroed, e.seg)
-			}
-			continue
-		}
 		s.wrote++
 		at := len(b)
 		b = seal(b, s.c, w.kind, s.wrote, w.text)
 		w.put = place{s, s.size.Load() + int64(at), s.wrote, len(b) - at}
 	}
-	if len(b) > 0 {
-		if _, err := s.f.WriteAt(b, s.size.Load()); err != nil {
-			return err
-		}
-		if err := s.f.Sync(); err != nil {
-			return err
-		}
-		s.size.Add(int64(len(b)))
+	if _, err := s.f.WriteAt(b, s.size.Load()); err != nil {
+		return err
 	}
-	for _, z := range zeroed {
-		if z == s && len(b) > 0 {
-			continue // the zeros were synced along
-		}
-		if err := z.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-			return err
-		}
+	if err := s.f.Sync(); err != nil {
+		return err
 	}
+	s.size.Add(int64(len(b)))
 	return nil
+}
+
+// overwrite erases what nobody needs any more. It comes after the batch was answered, lest
+// its failure be taken for one of what was written: it is told, and tried again
+// with a later write.
+func (l *log) overwrite() {
+	now := time.Now()
+	if len(l.zeros) == 0 || now.Before(l.zerosRest) {
+		return
+	}
+	ends := make(map[*segment]error)
+	for _, p := range l.zeros {
+		if ends[p.seg] == nil {
+			ends[p.seg] = p.zero()
+		}
+	}
+	var failed error
+	for s, err := range ends {
+		if err == nil && s != l.current { // that one is synced with the next record
+			err = s.f.Sync()
+		}
+		if errors.Is(err, os.ErrClosed) {
+			err = nil // its file is gone, and what was in it
+		}
+		ends[s], failed = err, errors.Join(failed, err)
+	}
+	l.zeros = slices.DeleteFunc(l.zeros, func(p place) bool { return ends[p.seg] == nil })
+	if failed == nil {
+		l.unerased = false
+		return
+	}
+	l.zerosRest = now.Add(l.again)
+	if more := len(l.zeros) - erasuresMax; more > 0 {
+		l.zeros = slices.Delete(l.zeros, 0, more)
+	}
+	if !l.unerased {
+		l.unerased = true
+		l.alarm(fmt.Errorf("spool: %w: texts that are not needed any more are not erased; it is tried again", failed))
+	}
+}
+
+// zero overwrites a record, and leaves a head that says so.
+func (p place) zero() error {
+	empty := make([]byte, p.length)
+	head{kindErased, p.length - headBytes, p.number}.append(empty[:0])
+	_, err := p.seg.f.WriteAt(empty, p.at)
+	return err
 }
 
 // ensure sees to it that there is a file with room.

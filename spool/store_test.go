@@ -441,7 +441,7 @@ func TestErasure(t *testing.T) {
 	old := e.message
 	c := &Courier{store: s}
 	c.delivered(e, Answer{Status: 201, Location: "/p/7"})
-	put(t, s, letter(2, "", "waits for the erasure")) // the writer works in order
+	erased(s)
 	b := make([]byte, old.length)
 	if _, err := old.seg.f.ReadAt(b, old.at); err != nil {
 		t.Fatal(err)

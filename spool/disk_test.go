@@ -1,0 +1,77 @@
+package spool
+
+import (
+	"bytes"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// erased waits until all is erased that was to be: the writer does so behind the batch
+// in which it hears of it.
+func erased(s *Store) {
+	s.beat()
+	s.beat()
+}
+
+// twoFiles keeps a message in a file of its own disk, and begins the next file, on a sound one.
+func twoFiles(t *testing.T, dir string, disk *failingDisk, o Options) (*Store, ID) {
+	t.Helper()
+	var files atomic.Int32
+	o.create = func(name string) (file, error) {
+		if files.Add(1) == 1 {
+			return disk.open(name)
+		}
+		return createFile(name)
+	}
+	s := open(t, dir, o)
+	id := put(t, s, letter(1, "", strings.Repeat("x", segmentBytesMax-1<<20)))
+	put(t, s, letter(2, "", strings.Repeat("x", 2<<20)))
+	put(t, s, letter(3, "", "in the next file"))
+	if files.Load() != 2 {
+		t.Fatalf("%d files, want two", files.Load())
+	}
+	return s, id
+}
+
+// A text that cannot be erased costs no message: what is put meanwhile is kept. It is
+// told once, and tried again.
+func TestAnErasureThatFails(t *testing.T) {
+	for name, which := range map[string]func(*failingDisk) *atomic.Bool{
+		"write": func(d *failingDisk) *atomic.Bool { return &d.write },
+		"sync":  func(d *failingDisk) *atomic.Bool { return &d.sync },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, disk := t.TempDir(), new(failingDisk)
+			const again = 200 * time.Millisecond
+			var said heard
+			s, id := twoFiles(t, dir, disk, Options{again: again, Alarm: said.alarm})
+			at := s.entry(id).message
+			which(disk).Store(true)
+			(&Courier{store: s}).delivered(s.entry(id), Answer{Status: 201})
+			for range 3 {
+				erased(s)
+				put(t, s, letter(4, "", "kept meanwhile"))
+			}
+			if !s.Stats().Keeping || len(said.all) != 1 || !said.says("not erased") {
+				t.Errorf("keeping %v, told %q: want one alarm, of the erasure", s.Stats().Keeping, said.all)
+			}
+			which(disk).Store(false)
+			time.Sleep(again)
+			erased(s)
+			b := make([]byte, at.length)
+			if _, err := at.seg.f.ReadAt(b, at.at); err != nil || len(bytes.Trim(b[headBytes:], "\x00")) != 0 {
+				t.Errorf("it is not erased: %v", err)
+			}
+			s.Close()
+			if n := len(s.log.zeros); n != 0 {
+				t.Errorf("%d records are still to be erased", n)
+			}
+			s = open(t, dir, Options{Alarm: func(err error) { t.Error(err) }})
+			if _, n := s.List(false); n != 5 {
+				t.Errorf("%d messages wait after the restart, want the five that were promised", n)
+			}
+		})
+	}
+}
