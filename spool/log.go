@@ -51,7 +51,8 @@ type log struct {
 	ended   chan struct{}
 
 	current *segment     // the writer's alone
-	badTill atomic.Int64 // Unix nanoseconds
+	begun   time.Time    // with the monotonic time
+	badTill atomic.Int64 // nanoseconds since begun
 	next    uint64       // number of the next file
 	failed  atomic.Bool
 
@@ -276,16 +277,15 @@ func (l *log) run() {
 // file is not trusted any more: it is cut to what was synced, and a new one is
 // begun once the disk has had time.
 func (l *log) commit(batch []*write) error {
-	now := time.Now()
-	if now.Before(l.badUntil()) {
+	if l.rests() > 0 {
 		return ErrDisk
 	}
-	err := l.attempt(batch, now)
+	err := l.attempt(batch, time.Now())
 	if err == nil {
 		l.failed.Store(false)
 		return nil
 	}
-	l.badTill.Store(now.Add(l.again).UnixNano())
+	l.badTill.Store(int64(time.Since(l.begun) + l.again))
 	l.failed.Store(true)
 	if s := l.current; s != nil {
 		l.current = nil
@@ -298,8 +298,11 @@ func (l *log) commit(batch []*write) error {
 	return errors.Join(ErrDisk, err)
 }
 
-// badUntil is until when nothing is written after a failure.
-func (l *log) badUntil() time.Time { return time.Unix(0, l.badTill.Load()) }
+// rests gives for how long nothing is written, after a failure; a clock that is set
+// changes nothing of that.
+func (l *log) rests() time.Duration {
+	return max(0, time.Duration(l.badTill.Load())-time.Since(l.begun))
+}
 
 func (l *log) attempt(batch []*write, now time.Time) error {
 	if err := l.ensure(now); err != nil {

@@ -27,7 +27,7 @@ func openLog(dir string, now time.Time, take func(*record)) (*log, []damage, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("spool: %w", err)
 	}
-	l := &log{dir: dir, create: createFile, free: diskFree, again: diskAgain, alarm: func(error) {}, in: make(chan *write, writesMax), ended: make(chan struct{}), next: 1}
+	l := &log{dir: dir, create: createFile, free: diskFree, again: diskAgain, alarm: func(error) {}, in: make(chan *write, writesMax), ended: make(chan struct{}), begun: time.Now(), next: 1}
 	if l.keys, err = openKeys(dir, len(names) > 0, now); err != nil {
 		return nil, nil, err
 	}

@@ -424,7 +424,7 @@ func (s *Store) room(e *entry) error {
 		return s.sayFull(fmt.Sprintf("the cluster's servers take records of at most %d bytes (max_payload)", s.cluster.recordMax()))
 	case s.cluster != nil && s.cluster.takes():
 		return nil
-	case s.cluster != nil, s.log.failed.Load() && s.now().Before(s.log.badUntil()):
+	case s.cluster != nil, s.log.rests() > 0:
 		return ErrDisk
 	}
 	if free, err := s.log.free(s.dir); err == nil && free < diskFreeMin {
