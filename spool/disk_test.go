@@ -75,3 +75,45 @@ func TestAnErasureThatFails(t *testing.T) {
 		})
 	}
 }
+
+// A record that is on the disk, while nobody has counted yet that it is needed, keeps its
+// file: also where it is alone there, and the next file has begun.
+func TestAFileStaysUntilItIsKnownWhoNeedsIt(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Alarm: func(err error) { t.Error(err) }})
+	add := func(n int) place {
+		t.Helper()
+		p, err := s.log.append(kindState, make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := add(segmentBytesMax)
+	next := add(1)
+	if first.seg == next.seg {
+		t.Fatal("there is one file alone")
+	}
+	compact := func() {
+		t.Helper()
+		if err := s.compact(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compact()
+	if s.log.oldest() != first.seg {
+		t.Fatal("its file is gone before anybody could count it")
+	}
+	first.counted()
+	compact()
+	if s.log.oldest() != nil {
+		t.Error("its file stays, though nobody needs it")
+	}
+	next.counted()
+	// Whoever did not wait for it counts nothing, and it is let go all the same.
+	for range 20 {
+		if p, err := s.log.appendSoon(kindOnce, []byte("answer"), 0); err == nil {
+			p.counted()
+		}
+	}
+	until(t, "nothing is held", func() bool { return next.seg.held.Load() == 0 })
+}

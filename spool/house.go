@@ -44,7 +44,10 @@ func (s *Store) beat() {
 	}
 	text, err := json.Marshal(millis(s.now()))
 	if err == nil {
-		_, err = s.log.append(kindClock, text)
+		var at place
+		if at, err = s.log.append(kindClock, text); err == nil {
+			at.counted() // nobody needs it
+		}
 	}
 	if err != nil && !errors.Is(err, ErrDisk) && !errors.Is(err, errClosed) {
 		s.alarm(err)
@@ -119,7 +122,11 @@ func (s *Store) compact() error {
 		}
 		s.mu.Lock()
 		refs, live := seg.refs, s.bytes+s.answers+int64(len(s.entries)+len(s.turns))*600
+		held := seg.held.Load()
 		s.mu.Unlock()
+		if held > 0 {
+			return nil // who needs it is known in a moment
+		}
 		if refs == 0 {
 			if err := s.log.drop(seg); err != nil {
 				return fmt.Errorf("spool: %w", err)
@@ -201,6 +208,7 @@ func (s *Store) rewrite(e *entry) error {
 		e.message = at
 	}
 	s.refer(e, +1)
+	at.counted()
 	s.mu.Unlock()
 	return nil
 }

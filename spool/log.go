@@ -75,6 +75,7 @@ type segment struct {
 	size   atomic.Int64 // what is whole
 	wrote  uint64       // records; the writer's alone
 	refs   int          // entries that need a record here; guarded by Store.mu
+	held   atomic.Int32 // records that are on the disk, and not counted there yet
 }
 
 // place is where a record lies; without a segment it is none.
@@ -119,7 +120,8 @@ func (d damage) Error() string {
 // start lets the writer run.
 func (l *log) start() { go l.run() }
 
-// append puts a record on the disk; it returns when it is there.
+// append puts a record on the disk; it returns when it is there. Its file stays until
+// counted is called of the place, once it is known who needs it.
 func (l *log) append(k kind, text []byte) (place, error) {
 	w, err := newWrite(k, text)
 	if err != nil {
@@ -141,7 +143,7 @@ func newWrite(k kind, text []byte) (*write, error) {
 
 // appendSoon is append for whoever cannot wait: where the log takes nothing at
 // once, or is not done after most, it gives an error. Then the record may or may not
-// come to be on the disk.
+// come to be on the disk, and nobody needs it.
 func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error) {
 	w, err := newWrite(k, text)
 	if err != nil {
@@ -156,6 +158,11 @@ func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error)
 	case err := <-w.done:
 		return w.put, err
 	case <-late.C:
+		go func() {
+			if <-w.done == nil {
+				w.put.counted()
+			}
+		}()
 		return place{}, ErrDisk
 	}
 }
@@ -175,7 +182,8 @@ func (l *log) offer(w *write) bool {
 	}
 }
 
-// appendAll puts records on the disk; it returns when all are there, or one is not.
+// appendAll is append for many; it returns when all are there, or one is not: then nobody
+// needs the others.
 func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
 	var wishes []*write
 	for _, text := range texts {
@@ -190,11 +198,24 @@ func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
 		wishes = append(wishes, w)
 	}
 	for _, w := range wishes {
-		err = errors.Join(err, <-w.done)
-		all = append(all, w.put)
+		werr := <-w.done
+		if werr == nil {
+			all = append(all, w.put)
+		}
+		err = errors.Join(err, werr)
 	}
-	return all, err
+	if err != nil {
+		for _, p := range all {
+			p.counted()
+		}
+		return nil, err
+	}
+	return all, nil
 }
+
+// counted lets go of the file of a record that was put there: from now on it stays for
+// those who need it, or goes.
+func (p place) counted() { p.seg.held.Add(-1) }
 
 // erase overwrites a record. It does not wait: what a crash, or a disk that fails,
 // leaves is erased at the next start.
@@ -323,6 +344,7 @@ func (l *log) attempt(batch []*write, now time.Time) error {
 		return err
 	}
 	s.size.Add(int64(len(b)))
+	s.held.Add(int32(len(batch))) // before another file can be begun, and this one go
 	return nil
 }
 

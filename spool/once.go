@@ -217,10 +217,13 @@ func (s *Store) answered(t *turn, a *Replay) {
 		at, err = s.log.appendSoon(kindOnce, text, onceSync)
 	}
 	s.mu.Lock()
-	if err == nil && !t.gone {
-		s.referTurn(t, -1)
-		t.place, t.answer = at, a.size()
-		s.referTurn(t, +1)
+	if err == nil {
+		if !t.gone {
+			s.referTurn(t, -1)
+			t.place, t.answer = at, a.size()
+			s.referTurn(t, +1)
+		}
+		at.counted()
 	}
 	close(t.done)
 	t.done = nil
@@ -302,6 +305,7 @@ func (s *Store) moveTurns(seg *segment) error {
 				t.place = places[i]
 				s.referTurn(t, +1)
 			}
+			places[i].counted()
 		}
 		s.mu.Unlock()
 		list = list[n:]

@@ -333,6 +333,7 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 	} else {
 		e.message, e.state = at, at
 		s.refer(e, +1)
+		at.counted()
 	}
 	q, wake := e.queue, s.wake
 	s.mu.Unlock()
@@ -491,6 +492,9 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 		}
 	}
 	s.refer(e, +1)
+	if err == nil {
+		at.counted()
+	}
 	s.mu.Unlock()
 	hear(hears)
 	if err == nil && erased && old.seg != nil {
