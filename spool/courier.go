@@ -384,7 +384,7 @@ func (c *Courier) one(l *lane, q *queue) (wait time.Duration) {
 		return againFirst
 	case err != nil:
 		s.alarm(fmt.Errorf("spool: message %s: %w", e.ID, err))
-		return againFirst
+		return jitter(c.backoff(e))
 	case !doubt:
 		return c.deliver(l, e, r, m)
 	}

@@ -2,7 +2,11 @@ package spool
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,4 +120,48 @@ func TestAFileStaysUntilItIsKnownWhoNeedsIt(t *testing.T) {
 		}
 	}
 	until(t, "nothing is held", func() bool { return next.seg.held.Load() == 0 })
+}
+
+// While the disk takes nothing, what waits is left alone, and the log is not filled with that; then
+// all of it arrives, once.
+func TestADiskThatFailsWhileMessagesWait(t *testing.T) {
+	disk, p := new(failingDisk), newPlatform(t)
+	const again, senders = 200 * time.Millisecond, 50
+	var said heard
+	s := open(t, t.TempDir(), Options{create: disk.open, again: again, Alarm: said.alarm})
+	for i := range senders {
+		put(t, s, letter(uint64(1+i), "", fmt.Sprint(i)))
+	}
+	disk.sync.Store(true)
+	var tried atomic.Int32
+	way := p.way()
+	send := way.Send
+	way.Send = func(ctx context.Context, r *Request, ready func() error) Answer {
+		if r.Method == http.MethodPost {
+			tried.Add(1)
+		}
+		return send(ctx, r, ready)
+	}
+	routes, err := NewRoutes(Config{Keep: []Route{*oneRoute()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	c := NewCourier(s, way, func() *Routes { return routes })
+	running.Go(func() { c.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	time.Sleep(5 * again)
+	said.mu.Lock()
+	alarms := len(said.all)
+	said.mu.Unlock()
+	if n := tried.Load(); n == 0 || n > 40 || alarms > 10 {
+		t.Errorf("in five pauses of the disk's %d were tried, and %d alarms raised", n, alarms)
+	}
+	disk.sync.Store(false)
+	until(t, "all are delivered", func() bool { return s.Stats().Waiting == 0 })
+	if n := len(p.has()); n != senders {
+		t.Errorf("%d arrived, want %d", n, senders)
+	}
 }

@@ -41,12 +41,14 @@ func (s *Store) due(q *queue) bool {
 	return len(q.list) > 0 && (q.list[0].far == nil || s.cluster.leads())
 }
 
-// notYet gives how long a message at the head of its queue has to wait: until this edge
-// is the courier, has heard of all that came before it, and whoever was the courier before has
-// had time to say what became of it. The lock is held.
+// notYet gives how long a message at the head of its queue has to wait. One in the log waits
+// until a disk that failed has had time, for nothing is sent that is not noted first; one on the
+// cluster until this edge is the courier, has heard of all that came before it, and whoever
+// was the courier before has had time to say what became of it. The lock is held.
 func (s *Store) notYet(e *entry) time.Duration {
 	switch {
 	case e.far == nil:
+		return s.log.rests()
 	case !s.cluster.leads():
 		return noPlaceWait
 	case e.Seq > s.cluster.applied.Load():

@@ -25,7 +25,7 @@ func (s *Store) Run(ctx context.Context) {
 		if beat%sweepEvery == 0 {
 			s.sweep()
 		}
-		if err := s.compact(); err != nil {
+		if err := s.compact(); err != nil && !errors.Is(err, ErrDisk) { // that is said where it is written
 			s.alarm(err)
 		}
 		if beat%600 == 599 {
@@ -95,7 +95,9 @@ func (s *Store) sweep() {
 		if e.Doubt {
 			state = Unconfirmed
 		}
-		s.end(e, state)
+		if e.far != nil || s.log.rests() == 0 { // else with a sweep to come: the disk takes nothing
+			s.end(e, state)
+		}
 		s.mu.Lock()
 		e.busy = false
 		s.mu.Unlock()

@@ -464,7 +464,8 @@ func (s *Store) content(e *entry) (c content, body []byte, err error) {
 
 // change writes an entry as it is after the change, and returns once that is on
 // the disk. Where the disk fails, memory goes on with the change: a restart
-// then finds the older state, and takes the message to be in doubt.
+// then finds the older state, and takes the message to be in doubt. Only a message that
+// was to be delivered stays as it is: nothing of it is sent.
 func (s *Store) change(e *entry, to func(*Entry)) error {
 	if e.far != nil {
 		return s.changeFar(e, to)
@@ -477,6 +478,9 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.mu.Unlock()
 
 	at, err := s.log.append(kindState, next.marshal())
+	if err != nil && next.State == Delivering {
+		return err
+	}
 
 	s.mu.Lock()
 	old := e.message
