@@ -12,13 +12,15 @@ const (
 	// entriesMax bounds messages and receipts together, some 500 bytes of memory
 	// each. Full, nothing more is kept until receipts end.
 	entriesMax = 250_000
-	// senderMessagesMax and senderBytesMax bound what one sender has here
-	// undelivered; more is refused as if nothing were kept.
+	// senderMessagesMax bounds the messages of one sender that wait, and senderBytesMax all of
+	// them whose texts are here, those that will not be delivered too; more is refused as if nothing
+	// were kept.
 	senderMessagesMax = 200
 	senderBytesMax    = 16 << 20
-	// prefixMessagesMax bounds what newcomers of one network (IPv4: /24, IPv6: /48)
-	// have here undelivered, so that bought calculations fill no disk.
+	// prefixMessagesMax and prefixBytesMax bound in the same way what newcomers of one network
+	// (IPv4: /24, IPv6: /48) have here, so that bought calculations fill no disk.
 	prefixMessagesMax = 200
+	prefixBytesMax    = 16 << 20
 	// bodyMaxDefault is the longest body kept where a route says nothing.
 	bodyMaxDefault = 64 << 10
 	// bodyMaxMost is the longest that a route may allow.

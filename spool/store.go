@@ -47,9 +47,9 @@ type Store struct {
 	keyed   map[digest]*entry
 	queues  map[queueKey]*queue
 	senders map[principal]owed
-	nets    map[netip.Prefix]int
-	bytes   int64 // of messages that are not erased
-	fresh   int64 // of those, newcomers'
+	nets    map[netip.Prefix]owed // newcomers'
+	bytes   int64                 // of messages that are not erased
+	fresh   int64                 // of those, newcomers'
 	waiting int
 	seq     uint64
 	names   map[string]string // each once
@@ -89,10 +89,20 @@ type queueKey struct {
 	host      string
 }
 
-// owed is what one sender has here undelivered, whatever hosts it named.
+// owed is what one sender, or the newcomers of one network, have here, whatever hosts they
+// named.
 type owed struct {
-	messages int
-	bytes    int64
+	messages int   // that wait
+	bytes    int64 // of all whose texts are here, also of those that wait no more
+}
+
+// tally counts, and forgets whoever has nothing.
+func tally[K comparable](of map[K]owed, who K, messages int, bytes int64) {
+	o := of[who]
+	o.messages, o.bytes = o.messages+messages, o.bytes+bytes
+	if of[who] = o; o == (owed{}) {
+		delete(of, who)
+	}
 }
 
 type counts struct {
@@ -132,7 +142,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{
 		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
 		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
-		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+		senders: make(map[principal]owed), nets: make(map[netip.Prefix]owed), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
 		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
 	}
 	var last int64
@@ -200,17 +210,12 @@ func (s *Store) enlist(e *entry) {
 		s.keyed[e.Key] = e
 	}
 	s.refer(e, +1)
-	s.bytes += int64(e.Size)
-	if e.Net.IsValid() {
-		s.fresh += int64(e.Size)
-	}
+	s.load(e, int64(e.Size))
 	if !e.State.waits() {
 		return
 	}
 	s.waiting++
-	if e.Net.IsValid() {
-		s.nets[e.Net]++
-	}
+	s.owe(e, +1, 0)
 	key := queueKey{e.Sender.principal(), e.Host}
 	q := s.queues[key]
 	if q == nil {
@@ -218,7 +223,6 @@ func (s *Store) enlist(e *entry) {
 		s.queues[key] = q
 	}
 	q.list = append(q.list, e)
-	s.owe(key.principal, +1, int64(e.Size))
 	e.queue = q
 }
 
@@ -233,24 +237,27 @@ func (s *Store) delist(e *entry) {
 	if i := slices.Index(q.list, e); i >= 0 {
 		q.list = slices.Delete(q.list, i, i+1)
 	}
-	s.owe(q.key.principal, -1, -int64(e.Size))
+	s.owe(e, -1, 0)
 	if len(q.list) == 0 {
 		delete(s.queues, q.key)
 	}
+}
+
+// owe counts what an entry's sender has here, and where that is a newcomer, its network.
+func (s *Store) owe(e *entry, messages int, bytes int64) {
+	tally(s.senders, e.Sender.principal(), messages, bytes)
 	if e.Net.IsValid() {
-		if s.nets[e.Net]--; s.nets[e.Net] <= 0 {
-			delete(s.nets, e.Net)
-		}
+		tally(s.nets, e.Net, messages, bytes)
 	}
 }
 
-// owe counts what a sender has here undelivered.
-func (s *Store) owe(p principal, messages int, bytes int64) {
-	o := s.senders[p]
-	o.messages, o.bytes = o.messages+messages, o.bytes+bytes
-	if s.senders[p] = o; o.messages == 0 {
-		delete(s.senders, p)
+// load counts the bytes of a message in, or out.
+func (s *Store) load(e *entry, bytes int64) {
+	s.bytes += bytes
+	if e.Net.IsValid() {
+		s.fresh += bytes
 	}
+	s.owe(e, 0, bytes)
 }
 
 // remove forgets an entry.
@@ -264,12 +271,9 @@ func (s *Store) remove(e *entry) {
 	}
 }
 
-// unload counts the bytes of a message out.
+// unload counts the bytes of a message out: its text is not here any more.
 func (s *Store) unload(e *entry) {
-	s.bytes -= int64(e.Size)
-	if e.Net.IsValid() {
-		s.fresh -= int64(e.Size)
-	}
+	s.load(e, -int64(e.Size))
 	e.Size = 0
 }
 
@@ -409,12 +413,12 @@ func (s *Store) room(e *entry) error {
 			return err
 		}
 	}
-	sender, size := s.senders[e.Sender.principal()], int64(e.Size)
+	sender, net, size := s.senders[e.Sender.principal()], s.nets[e.Net], int64(e.Size)
 	switch {
 	case sender.messages >= senderMessagesMax || sender.bytes+size > senderBytesMax:
-		return fmt.Errorf("%w: this sender has %d messages here", ErrFull, sender.messages)
-	case e.Net.IsValid() && s.nets[e.Net] >= prefixMessagesMax:
-		return fmt.Errorf("%w: newcomers of %s have %d messages here", ErrFull, e.Net, prefixMessagesMax)
+		return fmt.Errorf("%w: this sender has %d bytes here, and %d messages that wait", ErrFull, sender.bytes, sender.messages)
+	case e.Net.IsValid() && (net.messages >= prefixMessagesMax || net.bytes+size > prefixBytesMax):
+		return fmt.Errorf("%w: newcomers of %s have %d bytes here, and %d messages that wait", ErrFull, e.Net, net.bytes, net.messages)
 	case e.Net.IsValid() && (s.fresh+size > s.maxBytes/2 || len(s.entries) >= entriesMax/2):
 		return s.sayFull("newcomers have taken half of the room")
 	case s.bytes+size > s.maxBytes:
@@ -510,7 +514,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 // become gives an entry its next state in memory, and who is to hear of it. The lock is held.
 func (s *Store) become(e *entry, next Entry) (hears []chan struct{}) {
 	if next.Size == 0 && e.Size != 0 {
-		s.unloadQueued(e)
+		s.unload(e)
 	}
 	e.Entry = next
 	if !e.State.waits() {
@@ -533,14 +537,6 @@ func hear(hears []chan struct{}) {
 
 // hasText says whether an entry's text is kept. The lock is held.
 func (e *entry) hasText() bool { return e.message.seg != nil || e.far != nil && e.Size != 0 }
-
-// unloadQueued counts the bytes of an entry out, of its queue too.
-func (s *Store) unloadQueued(e *entry) {
-	if e.queue != nil {
-		s.owe(e.queue.key.principal, 0, -int64(e.Size))
-	}
-	s.unload(e)
-}
 
 // watch gives a channel that hears of changes, until stop is called; false
 // where too many watch.

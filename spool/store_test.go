@@ -432,6 +432,69 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Texts that wait no more, and are here for their senders, count for them and for newcomers'
+// networks until they are gone.
+func TestTextsThatWaitNoMoreCount(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	for name, put1 := range map[string]func(*Store, *Message) error{
+		"unconfirmed": func(s *Store, m *Message) error {
+			m.Sent = true
+			_, _, err := s.Put(m)
+			return err
+		},
+		"rejected": func(s *Store, m *Message) error {
+			id, _, err := s.Put(m)
+			if err == nil {
+				(&Courier{store: s}).refused(s.entry(id), Answer{Status: 422}, false)
+			}
+			return err
+		},
+		"expired": func(s *Store, m *Message) error {
+			id, _, err := s.Put(m)
+			if err == nil {
+				err = s.Drop(id)
+			}
+			return err
+		},
+	} {
+		for _, newcomers := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", newcomers ", newcomers), func(t *testing.T) {
+				now := time.Now()
+				dir, o := t.TempDir(), Options{Now: func() time.Time { return now }}
+				s := open(t, dir, o)
+				one := func(i int) *Message {
+					m := letter(1, "", big)
+					if m.Newcomer = newcomers; newcomers {
+						m.Sender.Pass = uint64(1 + i) // many, of one network
+					}
+					return m
+				}
+				for i := range 15 {
+					if err := put1(s, one(i)); err != nil {
+						t.Fatalf("message %d: %v", i, err)
+					}
+				}
+				if err := put1(s, one(15)); !errors.Is(err, ErrFull) {
+					t.Errorf("more than 16 MiB: %v", err)
+				}
+				s.Close()
+				s = open(t, dir, o)
+				if err := put1(s, one(15)); !errors.Is(err, ErrFull) {
+					t.Errorf("more than 16 MiB, after a restart: %v", err)
+				}
+				now = now.Add(textLife + time.Second)
+				s.sweep()
+				if err := put1(s, one(15)); err != nil {
+					t.Errorf("once those are gone: %v", err)
+				}
+				if n := len(s.senders) + len(s.nets); n > 2 {
+					t.Errorf("%d are counted, want nobody who has nothing", n)
+				}
+			})
+		}
+	}
+}
+
 // A delivered message's text is gone from the disk, its receipt stays.
 func TestErasure(t *testing.T) {
 	dir := t.TempDir()
