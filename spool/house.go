@@ -2,7 +2,6 @@ package spool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -37,26 +36,22 @@ func (s *Store) Run(ctx context.Context) {
 // beat notes what time it is, so that lifetimes go on from here after a restart.
 func (s *Store) beat() {
 	s.mu.Lock()
-	n := len(s.entries)
+	n := len(s.entries) + len(s.turns)
 	s.mu.Unlock()
 	if n == 0 {
 		return
 	}
-	text, err := json.Marshal(millis(s.now()))
-	if err == nil {
-		var at place
-		if at, err = s.log.append(kindClock, text); err == nil {
-			at.counted() // nobody needs it
-		}
-	}
-	if err != nil && !errors.Is(err, ErrDisk) && !errors.Is(err, errClosed) {
+	at, err := s.log.append(kindClock, s.clockText())
+	switch {
+	case err == nil:
+		at.counted() // nobody needs it
+	case !errors.Is(err, ErrDisk) && !errors.Is(err, errClosed):
 		s.alarm(err)
 	}
 }
 
 // sweep ends what is over.
 func (s *Store) sweep() {
-	now := millis(s.now())
 	var expired, erase, away []*entry
 	leads, settled := false, false
 	if s.cluster != nil {
@@ -64,6 +59,7 @@ func (s *Store) sweep() {
 	}
 	s.mu.Lock()
 	for _, e := range s.entries {
+		now := s.clockOf(e)
 		switch {
 		case e.Until > now || e.busy || e.ready != nil:
 		case e.far != nil && e.State.waits() && !settled:
@@ -81,7 +77,7 @@ func (s *Store) sweep() {
 			s.remove(e)
 		}
 	}
-	over := s.sweepTurns(now)
+	over := s.sweepTurns(s.clock())
 	s.mu.Unlock()
 	for _, e := range erase {
 		s.log.erase(e.message)
@@ -107,7 +103,7 @@ func (s *Store) sweep() {
 // end gives a message that is not delivered its last state; its text stays for
 // its sender.
 func (s *Store) end(e *entry, state State) {
-	until := millis(s.now()) + textLife.Milliseconds()
+	until := s.clockOf(e) + textLife.Milliseconds()
 	if err := s.change(e, func(n *Entry) { n.State, n.Until = state, until }); err != nil {
 		s.alarm(fmt.Errorf("spool: message %s is %s, but that is not on disk: %w", e.ID, state, err))
 	}

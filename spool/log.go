@@ -42,6 +42,7 @@ type log struct {
 	keys   *keys
 	create func(name string) (file, error)
 	alarm  func(error)
+	clock  func() []byte                   // what time it is, as a record's text; nil: none is written
 	again  time.Duration                   // how long nothing is written after a failure
 	free   func(dir string) (int64, error) // bytes free on the disk
 
@@ -415,7 +416,13 @@ func (l *log) ensure(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(h.append(nil), 0)
+	s := &segment{number: l.next, name: name, f: f, c: c, key: h.key, begun: now}
+	b := h.append(nil)
+	if l.clock != nil {
+		s.wrote = 1
+		b = seal(b, c, kindClock, s.wrote, l.clock())
+	}
+	_, err = f.WriteAt(b, 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -425,8 +432,7 @@ func (l *log) ensure(now time.Time) error {
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(name))
 	}
-	s := &segment{number: l.next, name: name, f: f, c: c, key: h.key, begun: now}
-	s.size.Store(fileHeadBytes)
+	s.size.Store(int64(len(b)))
 	l.next++
 	l.mu.Lock()
 	l.segments = append(l.segments, s)

@@ -31,7 +31,10 @@ type Store struct {
 	log     *log
 	cluster *cluster // nil: messages lie in the log
 	dir     string
-	now     func() time.Time
+	now     func() time.Time // by the wall
+	opened  int64            // when it was opened, Unix milliseconds
+	passed  func() time.Duration
+	shift   int64 // how far that was from the log's last record, in milliseconds
 	alarm   func(error)
 
 	maxBytes int64
@@ -122,6 +125,7 @@ type Options struct {
 	// Secret seals what lies on a cluster; its edges are given the same.
 	Secret [32]byte
 
+	passed func() time.Duration // since the start, by the monotonic time
 	again  time.Duration
 	create func(string) (file, error)
 	free   func(string) (int64, error)
@@ -138,15 +142,19 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Alarm == nil {
 		o.Alarm = func(error) {}
 	}
+	if o.passed == nil {
+		start := o.Now() // with the monotonic time, by which Sub goes
+		o.passed = func() time.Duration { return o.Now().Sub(start) }
+	}
 	c := o.Config.Defaults()
 	s := &Store{
-		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
+		dir: dir, now: o.Now, opened: millis(o.Now()), passed: o.passed, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
 		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
 		senders: make(map[principal]owed), nets: make(map[netip.Prefix]owed), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
 		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
 	}
-	var last int64
-	l, bad, err := openLog(dir, o.Now(), func(r *record) { last = max(last, s.replay(r)) })
+	var p past
+	l, bad, err := openLog(dir, o.Now(), func(r *record) { s.replay(r, &p) })
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +169,8 @@ func Open(dir string, o Options) (*Store, error) {
 		l.free = o.free
 	}
 	s.log = l
-	left := s.settle(last, bad)
+	left := s.settle(p.last, bad)
+	l.clock = s.clockText
 	if err := s.tidyKeys(); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -375,9 +384,12 @@ func (s *Store) Waits(sender Sender, host string) bool {
 }
 
 func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
-	now := s.now()
+	now := s.clock()
+	if s.cluster != nil {
+		now = millis(s.now())
+	}
 	e = &entry{Entry: Entry{
-		ID: newID(), State: Kept, At: millis(now), Changed: millis(now),
+		ID: newID(), State: Kept, At: now, Changed: now,
 		Sender: m.Sender, Host: m.Host, Route: m.Route.Route,
 		Body: digestOf(m.Body), Doubt: m.Sent, Language: languageOf(m.Language),
 	}}
@@ -440,7 +452,7 @@ func (s *Store) room(e *entry) error {
 }
 
 func (s *Store) sayFull(why string) error {
-	now := s.now().Unix()
+	now := s.clock() / 1000
 	if last := s.lastFull.Load(); now-last >= 60 && s.lastFull.CompareAndSwap(last, now) {
 		s.alarm(fmt.Errorf("spool: nothing more is kept: %s", why))
 	}
@@ -477,7 +489,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.mu.Lock()
 	next := e.Entry
 	to(&next)
-	next.Changed = millis(s.now())
+	next.Changed = s.clock()
 	erased := next.Size == 0 && e.Size != 0
 	s.mu.Unlock()
 
