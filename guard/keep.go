@@ -236,7 +236,7 @@ func Unsent(w http.ResponseWriter) {
 // Delivery is how a kept message fared on its way.
 type Delivery struct {
 	Placed bool         // it had a place, and ready went well
-	Failed deich.Reason // no answer came, and why; NoReason: w has it
+	Failed deich.Reason // no answer came, or not to its end, and why; NoReason: w has it
 	Unsent bool         // nothing was sent
 }
 

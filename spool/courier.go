@@ -23,9 +23,9 @@ const (
 	NoPlace Fate = iota
 	// NotSent: the platform could not be reached. Nothing was sent.
 	NotSent
-	// Lost: it was sent, at least in part, and no answer came.
+	// Lost: it was sent, at least in part, and no answer came, or one that broke off.
 	Lost
-	// Answered: the platform's answer came.
+	// Answered: the platform's answer came, to its end.
 	Answered
 )
 
