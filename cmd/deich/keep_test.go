@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deichproject/deich/guard"
 	"github.com/deichproject/deich/spool"
 )
 
@@ -18,10 +19,10 @@ func keepingFor(t *testing.T, platform http.HandlerFunc, change ...func(*setting
 	t.Helper()
 	origin := httptest.NewServer(platform)
 	t.Cleanup(origin.Close)
-	return standing(t, t.TempDir(), append(change, func(s *settings) {
+	return standing(t, t.TempDir(), append([]func(*settings){func(s *settings) {
 		s.Sites[0].Origins = []string{origin.URL}
 		s.Spool.Keep = []spool.Route{{Route: "POST /messages"}}
-	})...)
+	}}, change...)...)
 }
 
 // An answer that breaks off is none, whatever it began with: a lookup's would be taken for
@@ -57,5 +58,32 @@ func TestAnAnswerThatBreaksOff(t *testing.T) {
 				t.Errorf("%s %s: %+v, want fate %d", method, uri, a, want)
 			}
 		}
+	}
+}
+
+// A partner without a pass or a key, known by where it comes from, is told 202 for what is kept,
+// and sees its receipt: else it would send again and again what was kept the first time.
+func TestAPartnerSeesItsReceipt(t *testing.T) {
+	s := keepingFor(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, func(s *settings) {
+		s.Spool.Keep[0].Unknown = "at-least-once" // what is cut off is kept
+		s.Guard.Partners = []guard.Partner{{Name: "hooks", Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}}
+	})
+	users := "http://" + s.edge.Addrs()[0].String()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := c.Post(users+"/messages", "text/plain", strings.NewReader("text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("what was kept is answered with %s", answer.Status)
+	}
+	answer, err = c.Get(users + answer.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("its receipt is answered with %s", answer.Status)
 	}
 }
