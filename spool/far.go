@@ -15,8 +15,8 @@ type far struct {
 	rev uint64 // number of its state's record; 0: there is only the message
 	tag string // of the write that made it
 
-	unsent  string // tag of a claim that may come to be there, and under which nothing was sent
-	doubted bool   // whether it was in doubt before that claim
+	unsent  []string // tags of claims on rev that may come to be there, and under which nothing was sent
+	doubted bool     // whether it was in doubt before those
 }
 
 // order puts a queue's messages in the order they came: first the log's, then the
@@ -224,7 +224,10 @@ func (s *Store) changeFar(e *entry, to func(*Entry)) error {
 	case e.far.tag == tag: // it was heard of, and not acknowledged
 		err = nil
 	case claim:
-		e.far.unsent, e.far.doubted = tag, was.Doubt
+		e.far.unsent, e.far.doubted = append(e.far.unsent, tag), was.Doubt
+		if n := len(e.far.unsent) - unsentMax; n > 0 {
+			e.far.unsent = slices.Delete(e.far.unsent, 0, n)
+		}
 	}
 	if err == nil && next.State != was.State && !next.State.waits() {
 		s.counts.ended[slices.Index(States(), next.State)].Add(1)
@@ -305,10 +308,10 @@ func (s *Store) learnState(got *Entry, rev uint64, tag string) (hears []chan str
 	if next.Seq == 0 {
 		next.Seq = e.Seq
 	}
-	if tag != "" && tag == e.far.unsent && next.State == Delivering {
+	if next.State == Delivering && slices.Contains(e.far.unsent, tag) {
 		next.State, next.Doubt = Kept, e.far.doubted
 	}
-	e.far.rev, e.far.tag = rev, tag
+	e.far.rev, e.far.tag, e.far.unsent = rev, tag, nil // a claim on what was before cannot come any more
 	return s.become(e, next)
 }
 

@@ -147,6 +147,9 @@ const (
 	// withdrawnMax bounds the messages remembered that may have come to be kept after their
 	// senders were told that they are not; full, they are forgotten, and would be delivered.
 	withdrawnMax = 10_000
+	// unsentMax bounds the claims on a message, one after the other, of which nobody knows
+	// whether a cluster has them; where one comes to be there that is forgotten, the message is in doubt.
+	unsentMax = 16
 	// leaseEvery is how often the courier says that it is there.
 	leaseEvery = time.Second
 	// leaseLapse is after how long a silence another edge takes its place.
