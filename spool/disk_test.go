@@ -3,8 +3,11 @@ package spool
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,4 +167,84 @@ func TestADiskThatFailsWhileMessagesWait(t *testing.T) {
 	if n := len(p.has()); n != senders {
 		t.Errorf("%d arrived, want %d", n, senders)
 	}
+}
+
+// Where keys that nothing needs cannot be taken out of their file, the store opens, and says so.
+func TestKeysThatCannotBeForgotten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	now := time.Now()
+	k, _, err := openLog(dir, now, func(*record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.keys.current(now.Add(keyLife + time.Hour)); err != nil { // a second key, and the first sealed nothing
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, segmentName(1)), make([]byte, 2*fileHeadBytes), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said heard
+	ended := make(chan error, 1)
+	go func() {
+		s, err := Open(dir, Options{Alarm: func(err error) {
+			said.alarm(err)
+			os.Rename(dir, dir+" is away") // at the first, of the damaged file: then nothing can be written
+		}})
+		if err == nil {
+			err = s.Close()
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err != nil || !said.says("spool: keys:") {
+			t.Errorf("%v; said %q", err, said.all)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the start hangs")
+	}
+}
+
+// A folder that the disk does not give, whole or in part, stops the keeping and not the start; what
+// lies in it is left alone until it can be read.
+func TestAFolderThatCannotBeRead(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "spool")
+	s := open(t, dir, Options{})
+	id := put(t, s, letter(1, "key", "text"))
+	s.Close()
+	unread := filepath.Join(dir, segmentName(99)) // a folder is no file that can be read
+	if err := os.Mkdir(unread, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(parent, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{dir, filepath.Join(file, "spool")} {
+		var said heard
+		s := open(t, bad, Options{Alarm: said.alarm})
+		if !said.says("nothing is kept or delivered") || s.Stats().Keeping {
+			t.Errorf("%s: keeping %v; said %q", bad, s.Stats().Keeping, said.all)
+		}
+		if _, _, err := s.Put(letter(2, "", "text")); !errors.Is(err, ErrDisk) {
+			t.Errorf("%s: put: %v", bad, err)
+		}
+		begin(t, s, letter(1, "key", "text"))(made("made"))
+		if _, n := s.List(true); n != 0 {
+			t.Errorf("%s: %d messages are known of what is not all", bad, n)
+		}
+		s.sweep()
+		if err := errors.Join(s.compact(), s.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.Remove(unread); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{Alarm: func(err error) { t.Error(err) }})
+	if got := bodyOf(t, s, id); got != "text" {
+		t.Errorf("once it can be read, it says %q", got)
+	}
+	put(t, s, letter(2, "", "text"))
 }

@@ -56,6 +56,7 @@ type log struct {
 	badTill atomic.Int64 // nanoseconds since begun
 	next    uint64       // number of the next file
 	failed  atomic.Bool
+	shut    bool // it never takes anything
 
 	zeros     []place   // to be erased; the writer's, as all here
 	zerosRest time.Time // until when none is tried, after one that failed
@@ -323,6 +324,9 @@ func (l *log) commit(batch []*write) error {
 // rests gives for how long nothing is written, after a failure; a clock that is set
 // changes nothing of that.
 func (l *log) rests() time.Duration {
+	if l.shut {
+		return l.again
+	}
 	return max(0, time.Duration(l.badTill.Load())-time.Since(l.begun))
 }
 

@@ -3,12 +3,14 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -134,7 +136,10 @@ type Options struct {
 const pausedName = "paused"
 
 // Open reads what is kept in dir, or makes it there. What is damaged is
-// reported by Alarm and passed over.
+// reported by Alarm and passed over. Where the disk itself fails, or is full before anything
+// was made, that is said by Alarm, too: the store then takes nothing, and knows of nothing, until
+// it is opened anew. Its errors are for an operator to mend: of the configuration, and of keys that
+// are missing, broken, or not for this user alone.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -146,15 +151,16 @@ func Open(dir string, o Options) (*Store, error) {
 		start := o.Now() // with the monotonic time, by which Sub goes
 		o.passed = func() time.Duration { return o.Now().Sub(start) }
 	}
-	c := o.Config.Defaults()
-	s := &Store{
-		dir: dir, now: o.Now, opened: millis(o.Now()), passed: o.passed, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
-		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
-		senders: make(map[principal]owed), nets: make(map[netip.Prefix]owed), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
-		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
-	}
+	s := newStore(dir, o)
 	var p past
 	l, bad, err := openLog(dir, o.Now(), func(r *record) { s.replay(r, &p) })
+	if ofDisk(err) {
+		o.Alarm(fmt.Errorf("%w: nothing is kept or delivered until Deich is started again and can read %s; everything else goes on. "+
+			"Copy that folder to a sound disk, or move it away to start with nothing kept", err, dir))
+		// What was read is not all: a message may be in it without how it ended.
+		s, p = newStore(dir, o), past{}
+		l, err = shutLog(dir), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -172,12 +178,12 @@ func Open(dir string, o Options) (*Store, error) {
 	left := s.settle(p.last, bad)
 	l.clock = s.clockText
 	if err := s.tidyKeys(); err != nil {
-		return nil, errors.Join(err, l.close())
+		o.Alarm(err) // keys that nothing needs are forgotten another time
 	}
 	if _, err := os.Stat(filepath.Join(dir, pausedName)); err == nil {
 		s.paused.Store(true)
 	}
-	if len(c.NATS.Servers) > 0 {
+	if c := o.Config; len(c.NATS.Servers) > 0 {
 		if s.cluster, err = join(c.NATS, o.Secret, o.Alarm, s.learnAll); err != nil {
 			return nil, errors.Join(err, l.closeFiles())
 		}
@@ -190,6 +196,21 @@ func Open(dir string, o Options) (*Store, error) {
 		s.cluster.start()
 	}
 	return s, nil
+}
+
+func newStore(dir string, o Options) *Store {
+	return &Store{
+		dir: dir, now: o.Now, opened: millis(o.Now()), passed: o.passed, alarm: o.Alarm, maxBytes: o.Config.Defaults().Bytes, wake: func(*queue) {},
+		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
+		senders: make(map[principal]owed), nets: make(map[netip.Prefix]owed), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
+	}
+}
+
+// ofDisk says whether the system failed to do what it was asked for, and not for want of rights.
+func ofDisk(err error) bool {
+	var system syscall.Errno
+	return errors.As(err, &system) && !errors.Is(err, fs.ErrPermission)
 }
 
 // Close ends the store; what was promised stays on disk.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,5 +88,32 @@ func TestAPartnerSeesItsReceipt(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		t.Errorf("its receipt is answered with %s", answer.Status)
+	}
+}
+
+// A folder of kept messages that the disk does not give back is no reason to leave the
+// platform without its dike.
+func TestTheEdgeStandsWithoutItsSpool(t *testing.T) {
+	data := t.TempDir()
+	folder := filepath.Join(data, spoolFolder)
+	kept, err := spool.Open(folder, spool.Options{}) // makes its keys
+	if err == nil {
+		err = errors.Join(kept.Close(), os.Mkdir(filepath.Join(folder, "0000000000000001.spool"), 0o700))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := standing(t, data, func(s *settings) { s.Spool.Keep = []spool.Route{{Route: "POST /messages"}} })
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := c.Post("http://"+s.edge.Addrs()[0].String()+"/messages", "text/plain", strings.NewReader("text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("a message to the platform is answered with %s", answer.Status)
+	}
+	if state := s.spoolState(); state == nil || state.Keeping {
+		t.Errorf("the console says %+v: want that nothing is kept", state)
 	}
 }
