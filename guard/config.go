@@ -128,6 +128,7 @@ type settings struct {
 }
 
 type partner struct {
+	name     string
 	prefixes *bart.Lite // nil: anywhere
 	agent    string
 	key      *[sha256.Size]byte // nil: none needed
@@ -140,7 +141,7 @@ func newSettings(c Config) (*settings, error) {
 	}
 	s := &settings{Config: c, passLife: time.Duration(c.PassDays) * 24 * time.Hour}
 	for _, p := range c.Partners {
-		ready := partner{agent: p.Agent}
+		ready := partner{name: p.Name, agent: p.Agent}
 		if len(p.Prefixes) > 0 {
 			ready.prefixes = new(bart.Lite)
 			for _, prefix := range p.Prefixes {
@@ -159,9 +160,11 @@ func newSettings(c Config) (*settings, error) {
 
 // partner says whether the configuration names this client.
 func (s *settings) partner(client netip.Addr, agent, credential string) bool {
-	if len(s.partners) == 0 {
-		return false
-	}
+	return len(s.partners) > 0 && s.partnerOf(client, agent, credential) != nil
+}
+
+// partnerOf gives the first partner that this client is; nil: none.
+func (s *settings) partnerOf(client netip.Addr, agent, credential string) *partner {
 	var key [sha256.Size]byte
 	if s.keyed && credential != "" {
 		key = sha256.Sum256([]byte(credential[:min(len(credential), credentialMax)]))
@@ -171,10 +174,10 @@ func (s *settings) partner(client netip.Addr, agent, credential string) bool {
 		if (p.prefixes == nil || p.prefixes.Contains(client)) &&
 			(p.agent == "" || strings.Contains(agent, p.agent)) &&
 			(p.key == nil || credential != "" && *p.key == key) {
-			return true
+			return p
 		}
 	}
-	return false
+	return nil
 }
 
 // anyPrefix says whether a path begins with one of the prefixes, and stays below it.

@@ -30,7 +30,7 @@ type Keeper struct {
 // Sender is who sent a request, by keyed hashes; 0 where there is none.
 type Sender struct {
 	Account    uint64 // the platform vouched for a login
-	Credential uint64 // what it holds: a token, a key
+	Credential uint64 // what it holds: a token, a key; of a partner without, its name
 	Pass       uint64
 }
 
@@ -95,8 +95,16 @@ func (h *Handler) keeps(v *visit) bool {
 	return v.keepMax > 0 && v.r.ContentLength <= v.keepMax
 }
 
+// sender names who sent a request. A partner that shows nothing, since it is known by where it
+// comes from, goes by what the configuration calls it: its receipts are its own.
 func (v *visit) sender() Sender {
-	return Sender{Account: v.req.Pass.Account, Credential: v.req.Credential, Pass: v.req.Pass.ID}
+	s := Sender{Account: v.req.Pass.Account, Credential: v.req.Credential, Pass: v.req.Pass.ID}
+	if s == (Sender{}) && v.req.Partner {
+		if p := v.set.partnerOf(v.req.Client, first(v.r.Header, "User-Agent"), ""); p != nil {
+			s.Credential = v.ring.partnerID(p.name)
+		}
+	}
+	return s
 }
 
 func (v *visit) newcomer() bool {
@@ -231,7 +239,7 @@ func Unsent(w http.ResponseWriter) {
 // Delivery is how a kept message fared on its way.
 type Delivery struct {
 	Placed bool         // it had a place, and ready went well
-	Failed deich.Reason // no answer came, and why; NoReason: w has it
+	Failed deich.Reason // no answer came, or not to its end, and why; NoReason: w has it
 	Unsent bool         // nothing was sent
 }
 

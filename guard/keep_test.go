@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,47 @@ func TestKeptInsteadOfRefused(t *testing.T) {
 				t.Errorf("%d bytes of bodies are still held", n)
 			}
 		})
+	}
+}
+
+// A partner that is known by where it comes from is a sender like others: each its own, and the
+// same when it asks for its receipt.
+func TestAPartnerIsASender(t *testing.T) {
+	s, k := newScript(), &keeperScript{}
+	s.verdict = refusing(refusal(deich.Wait, deich.BelowCut))
+	keeper := k.keeper()
+	var asked Sender
+	keeper.Receipt = func(w http.ResponseWriter, r *http.Request, name string, who Sender) { asked = who }
+	h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") }, func(o *Options) {
+		o.Keeper = keeper
+		o.Config.Partners = []Partner{
+			{Name: "one", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}},
+			{Name: "two", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.128/25")}, Agent: "Hook"},
+		}
+	})
+	from := func(r *http.Request, addr string) *http.Request {
+		r.RemoteAddr = addr + ":1234"
+		r.Header.Set("User-Agent", "Hook/1.0")
+		return r
+	}
+	var senders []Sender
+	for _, addr := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.200"} {
+		if a := ask(h, from(k.post(h, "/messages", "text", false), addr)); a.StatusCode != http.StatusAccepted {
+			t.Fatalf("%s: %d", addr, a.StatusCode)
+		}
+		sender := k.kept[len(k.kept)-1].Sender
+		if ask(h, from(get(wellKnown+"receipts/abc"), addr)); asked != sender {
+			t.Errorf("%s sends as %+v and asks for its receipt as %+v", addr, sender, asked)
+		}
+		senders = append(senders, sender)
+	}
+	if senders[0] == (Sender{}) || senders[0] != senders[1] || senders[0] == senders[2] {
+		t.Errorf("want two senders, one for each partner: %+v", senders)
+	}
+	r := from(k.post(h, "/messages", "text", false), "192.0.2.1")
+	r.Header.Set("Authorization", "partner one")
+	if ask(h, r); k.kept[len(k.kept)-1].Sender == senders[0] {
+		t.Error("a credential that is a partner's name passes for the partner")
 	}
 }
 

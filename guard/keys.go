@@ -75,7 +75,8 @@ const (
 
 // OpenKeys reads the keys kept in dir, or makes them there, readable by the
 // owner alone. Losing them makes everyone a stranger again, nothing worse. The
-// errors are the file's: unreadable, readable by others, or broken.
+// errors are the file's: unreadable, readable by others, or broken. That a new key is due and
+// cannot be written is none: the present one goes on, and Handler.Run says so.
 func OpenKeys(dir string) (*Keys, error) { return openKeys(dir, false) }
 
 // OpenSharedKeys is OpenKeys for one of several edges that were each given the same
@@ -101,7 +102,8 @@ func openKeys(dir string, shared bool) (*Keys, error) {
 		return nil, fmt.Errorf("guard: keys: %s: %w", k.path, err)
 	}
 	k.ring.Store(r)
-	return k, k.Rotate(time.Now())
+	_ = k.Rotate(time.Now()) // Run tries again, and says why it cannot
+	return k, nil
 }
 
 // NewKeys makes keys in memory from a seed: for tests, rehearsals, and

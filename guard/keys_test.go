@@ -1,11 +1,13 @@
 package guard
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +42,57 @@ func TestKeysSurviveARestart(t *testing.T) {
 	if other, err := OpenKeys(t.TempDir()); err != nil || other.EngineSeed() == first.EngineSeed() || first.EngineSeed() == [32]byte{} {
 		t.Errorf("two Deichs share a seed: %v", err)
 	}
+}
+
+// Where a key is due and the disk takes no file, the present one is opened all the same, and
+// whoever runs the guard is told.
+func TestKeysOpenOnAFullDisk(t *testing.T) {
+	// A folder so deep that keysName fits into a path, and the name of the file that is to take its
+	// place does not.
+	const longest = 4095
+	if runtime.GOOS != "linux" {
+		t.Skip("how long a path may be is known of Linux alone")
+	}
+	dir := t.TempDir()
+	for want := longest - len("/"+keysName); len(dir) < want; {
+		n := min(want-len(dir)-1, 200)
+		if rest := want - len(dir) - 1 - n; rest == 1 {
+			n--
+		}
+		dir += "/" + strings.Repeat("d", n)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(makeKeys(time.Now().Add(-keyLife - time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, keysName), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k, err := OpenKeys(dir)
+	if err != nil {
+		t.Fatalf("a usable key is not opened: %v", err)
+	}
+	told := make(chan error, 1)
+	h := scripted(t, newScript(), hello, func(o *Options) {
+		o.Keys = k
+		o.Alarm = func(err error) {
+			select {
+			case told <- err:
+			default:
+			}
+		}
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { h.Run(ctx); close(ended) }()
+	if err := <-told; !strings.Contains(err.Error(), "rotate") {
+		t.Errorf("told %v", err)
+	}
+	stop()
+	<-ended
 }
 
 // A key signs for a week; what it signed holds for as long as a pass does.

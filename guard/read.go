@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"encoding/binary"
+
 	"github.com/deichproject/deich"
 )
 
@@ -64,4 +66,10 @@ func (r *ring) credentialOf(credential string) uint64 {
 	var b [128]byte
 	n := min(len(credential), credentialMax)
 	return r.credential.Bytes(append(b[:0], credential[:n]...)) | 1
+}
+
+// partnerID names a partner by what the configuration calls it. No credential comes to the same
+// but by chance: it is derived, not hashed under the key of those.
+func (r *ring) partnerID(name string) uint64 {
+	return binary.LittleEndian.Uint64(derive(r.file.Hash, "partner "+name)) | 1
 }

@@ -95,14 +95,14 @@ func (h *Handler) noteLimits() {
 func (h *Handler) rotate(ctx context.Context) {
 	ticker := time.NewTicker(rotateEvery)
 	defer ticker.Stop()
-	for {
+	for now := time.Now(); ; {
+		if err := h.keys.Rotate(now); err != nil && h.alarm != nil {
+			h.alarm(err)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			if err := h.keys.Rotate(now); err != nil && h.alarm != nil {
-				h.alarm(err)
-			}
+		case now = <-ticker.C:
 		}
 	}
 }

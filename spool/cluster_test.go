@@ -279,28 +279,42 @@ func TestOneClaimHolds(t *testing.T) {
 	}
 }
 
-// A claim that nobody acknowledged and that turns up later leaves no doubt: nothing was sent.
+// A claim that nobody acknowledged and that turns up later leaves no doubt: nothing was sent. So
+// it is where others came after it, of which nobody knows either.
 func TestAClaimThatTurnsUpLater(t *testing.T) {
 	n := newNode(t)
 	s, _ := n.edgeOf(t, 1)
-	id := put(t, s, letter(1, "", "text"))
-	e := s.entry(id)
-	next := e.Entry
-	next.State, next.Doubt, next.By = Delivering, true, s.cluster.edge
-	s.mu.Lock()
-	e.far.unsent = "the claim"
-	s.mu.Unlock()
-	if _, _, err := s.cluster.write(t.Context(), stateSubject+id.String(), "the claim", next.marshal(), 0); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "it was heard of", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return e.far.rev != 0 })
-	s.mu.Lock()
-	if e.State != Kept || e.Doubt {
-		t.Errorf("it is %s, in doubt %v", e.State, e.Doubt)
-	}
-	s.mu.Unlock()
-	if err := s.change(e, func(n *Entry) { n.State = Delivering }); err != nil {
-		t.Errorf("and cannot be claimed again: %v", err)
+	for i := range 2 {
+		id := put(t, s, letter(uint64(1+i), "", "text"))
+		e := s.entry(id)
+		claim := e.Entry
+		claim.State, claim.Doubt, claim.By = Delivering, true, s.cluster.edge
+		n.down()
+		for range i + 1 {
+			if err := s.change(e, func(n *Entry) { n.State, n.Doubt = Delivering, true }); !errors.Is(err, errUnsure) {
+				t.Fatalf("a claim without a cluster: %v", err)
+			}
+		}
+		s.mu.Lock()
+		first, all := e.far.unsent[0], len(e.far.unsent)
+		s.mu.Unlock()
+		if all != i+1 {
+			t.Errorf("%d claims are remembered, want %d", all, i+1)
+		}
+		n.up(t)
+		until(t, "the cluster is there", func() bool { return s.Stats().Keeping })
+		if _, _, err := s.cluster.write(t.Context(), stateSubject+id.String(), first, claim.marshal(), 0); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it was heard of", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return e.far.rev != 0 })
+		s.mu.Lock()
+		if e.State != Kept || e.Doubt {
+			t.Errorf("after %d claims it is %s, in doubt %v", i+1, e.State, e.Doubt)
+		}
+		s.mu.Unlock()
+		if err := s.change(e, func(n *Entry) { n.State = Delivering }); err != nil {
+			t.Errorf("and cannot be claimed again: %v", err)
+		}
 	}
 }
 

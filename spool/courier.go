@@ -23,9 +23,9 @@ const (
 	NoPlace Fate = iota
 	// NotSent: the platform could not be reached. Nothing was sent.
 	NotSent
-	// Lost: it was sent, at least in part, and no answer came.
+	// Lost: it was sent, at least in part, and no answer came, or one that broke off.
 	Lost
-	// Answered: the platform's answer came.
+	// Answered: the platform's answer came, to its end.
 	Answered
 )
 
@@ -384,7 +384,7 @@ func (c *Courier) one(l *lane, q *queue) (wait time.Duration) {
 		return againFirst
 	case err != nil:
 		s.alarm(fmt.Errorf("spool: message %s: %w", e.ID, err))
-		return againFirst
+		return jitter(c.backoff(e))
 	case !doubt:
 		return c.deliver(l, e, r, m)
 	}
@@ -543,7 +543,7 @@ func (c *Courier) backoff(e *entry) time.Duration {
 // delivered ends a message well: its text is erased.
 func (c *Courier) delivered(e *entry, a Answer) {
 	s := c.store
-	until := millis(s.now()) + receiptLife.Milliseconds()
+	until := s.clockOf(e) + receiptLife.Milliseconds()
 	location := a.Location
 	if len(location) > locationBytesMax {
 		location = ""
@@ -560,7 +560,7 @@ func (c *Courier) delivered(e *entry, a Answer) {
 // the sender.
 func (c *Courier) refused(e *entry, a Answer, login bool) {
 	s := c.store
-	until := millis(s.now()) + textLife.Milliseconds()
+	until := s.clockOf(e) + textLife.Milliseconds()
 	err := s.change(e, func(n *Entry) {
 		n.State, n.Doubt, n.Status, n.Login, n.Until = Rejected, false, a.Status, login, until
 	})
@@ -576,7 +576,7 @@ func (c *Courier) unknown(l *lane, e *entry, r *Route, a Answer) time.Duration {
 	repeats := e.Repeats
 	s.mu.Unlock()
 	if r.doubtEnds() || r.Confirm == "" && repeats >= repeatsMax {
-		until := millis(s.now()) + textLife.Milliseconds()
+		until := s.clockOf(e) + textLife.Milliseconds()
 		err := s.change(e, func(n *Entry) { n.State, n.Status, n.Until = Unconfirmed, a.Status, until })
 		if err != nil {
 			s.alarm(fmt.Errorf("spool: message %s is unconfirmed, but that is not on disk: %w", e.ID, err))
@@ -619,7 +619,7 @@ func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request, uri, found st
 		return c.deliver(l, e, r, m)
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
 		// Nobody may ask any more: nobody knows.
-		until := millis(c.store.now()) + textLife.Milliseconds()
+		until := c.store.clockOf(e) + textLife.Milliseconds()
 		err := c.store.change(e, func(n *Entry) { n.State, n.Status, n.Login, n.Until = Unconfirmed, a.Status, true, until })
 		if err != nil {
 			c.store.alarm(fmt.Errorf("spool: message %s is unconfirmed, but that is not on disk: %w", e.ID, err))

@@ -28,6 +28,7 @@ type platform struct {
 	stored  []string
 	keys    map[string]int
 	padding int                                                    // before what a search found
+	breaks  int                                                    // how many answers to a search break off
 	behave  func(w http.ResponseWriter, text string, store func()) // nil: stores and says 201
 }
 
@@ -65,6 +66,9 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			fmt.Fprint(w, strings.Repeat(" ", p.padding), `{"items":[`)
+			if p.breaks--; p.breaks >= 0 {
+				breakOff(w)
+			}
 			if key := strings.TrimSuffix(strings.TrimPrefix(asked, "(key='"), "')"); p.keys[key] != 0 {
 				fmt.Fprintf(w, `{"key":%q}`, key)
 			}
@@ -86,6 +90,12 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	store()
 	w.Header().Set("Location", "/p/1")
 	w.WriteHeader(http.StatusCreated)
+}
+
+// breakOff ends an answer that has begun.
+func breakOff(w http.ResponseWriter) {
+	http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 func (p *platform) set(b func(http.ResponseWriter, string, func())) {
@@ -129,8 +139,11 @@ func (p *platform) way() Way {
 			defer answer.Body.Close()
 			a := Answer{Fate: Answered, Status: answer.StatusCode, Location: answer.Header.Get("Location")}
 			body, err := io.ReadAll(answer.Body)
+			if err != nil {
+				return Answer{Fate: Lost}
+			}
 			a.Body = body[:min(len(body), m.Want)]
-			a.Whole = err == nil && len(a.Body) == len(body)
+			a.Whole = len(a.Body) == len(body)
 			return a
 		},
 	}
@@ -219,6 +232,12 @@ func TestOutcomes(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 	}
+	broken := func(w http.ResponseWriter, store func()) {
+		store()
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"id":`)
+		breakOff(w)
+	}
 	storedThen500 := func(w http.ResponseWriter, store func()) { store(); w.WriteHeader(500) }
 	confirm := func(r *Route) { r.Confirm = "GET /messages?key={key}" }
 	search := func(r *Route) {
@@ -251,6 +270,8 @@ func TestOutcomes(t *testing.T) {
 		{"500, at least once, keys ignored", atLeast, false, storedThen500, Delivered, 2, false},
 		{"cut off after it stored, at most once", nil, false, cut(true), Unconfirmed, 1, false},
 		{"cut off before it stored, at most once", nil, false, cut(false), Unconfirmed, 0, false},
+		{"201 that breaks off, at most once", nil, false, broken, Unconfirmed, 1, false},
+		{"201 that breaks off, asked", confirm, false, broken, Delivered, 1, false},
 		{"cut off after it stored, asked", confirm, false, cut(true), Delivered, 1, false},
 		{"cut off before it stored, asked", confirm, false, cut(false), Delivered, 1, false},
 	}
@@ -379,6 +400,26 @@ func TestHandedOverWithoutAKey(t *testing.T) {
 	deliver(t, s, p, m.Route)
 	if now := stateOf(t, s, id, 1); now.State != Unconfirmed || len(p.has()) != 1 {
 		t.Errorf("%s, stored %d times: want unconfirmed, once", now.State, len(p.has()))
+	}
+}
+
+// A search whose answer breaks off says neither yes nor no: the platform is asked again.
+func TestASearchThatBreaksOff(t *testing.T) {
+	for _, has := range []bool{true, false} {
+		s, p := open(t, t.TempDir(), Options{}), newPlatform(t)
+		m := letter(1, "key", "text")
+		m.Route = oneRoute(func(r *Route) { r.Confirm, r.Found = "GET /messages?filter=(key='{key}')", `"key":"{key}"` })
+		if p.breaks = 1; has {
+			p.keys["key"], p.stored = 1, []string{"text"}
+		}
+		id := put(t, s, m)
+		if err := s.change(s.entry(id), func(n *Entry) { n.State, n.Doubt = Kept, true }); err != nil {
+			t.Fatal(err)
+		}
+		deliver(t, s, p, m.Route)
+		if now := stateOf(t, s, id, 1); now.State != Delivered || len(p.has()) != 1 {
+			t.Errorf("it has it %v: %s, stored %d times", has, now.State, len(p.has()))
+		}
 	}
 }
 

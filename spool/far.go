@@ -15,8 +15,8 @@ type far struct {
 	rev uint64 // number of its state's record; 0: there is only the message
 	tag string // of the write that made it
 
-	unsent  string // tag of a claim that may come to be there, and under which nothing was sent
-	doubted bool   // whether it was in doubt before that claim
+	unsent  []string // tags of claims on rev that may come to be there, and under which nothing was sent
+	doubted bool     // whether it was in doubt before those
 }
 
 // order puts a queue's messages in the order they came: first the log's, then the
@@ -41,12 +41,14 @@ func (s *Store) due(q *queue) bool {
 	return len(q.list) > 0 && (q.list[0].far == nil || s.cluster.leads())
 }
 
-// notYet gives how long a message at the head of its queue has to wait: until this edge
-// is the courier, has heard of all that came before it, and whoever was the courier before has
-// had time to say what became of it. The lock is held.
+// notYet gives how long a message at the head of its queue has to wait. One in the log waits
+// until a disk that failed has had time, for nothing is sent that is not noted first; one on the
+// cluster until this edge is the courier, has heard of all that came before it, and whoever
+// was the courier before has had time to say what became of it. The lock is held.
 func (s *Store) notYet(e *entry) time.Duration {
 	switch {
 	case e.far == nil:
+		return s.log.rests()
 	case !s.cluster.leads():
 		return noPlaceWait
 	case e.Seq > s.cluster.applied.Load():
@@ -222,7 +224,10 @@ func (s *Store) changeFar(e *entry, to func(*Entry)) error {
 	case e.far.tag == tag: // it was heard of, and not acknowledged
 		err = nil
 	case claim:
-		e.far.unsent, e.far.doubted = tag, was.Doubt
+		e.far.unsent, e.far.doubted = append(e.far.unsent, tag), was.Doubt
+		if n := len(e.far.unsent) - unsentMax; n > 0 {
+			e.far.unsent = slices.Delete(e.far.unsent, 0, n)
+		}
 	}
 	if err == nil && next.State != was.State && !next.State.waits() {
 		s.counts.ended[slices.Index(States(), next.State)].Add(1)
@@ -303,10 +308,10 @@ func (s *Store) learnState(got *Entry, rev uint64, tag string) (hears []chan str
 	if next.Seq == 0 {
 		next.Seq = e.Seq
 	}
-	if tag != "" && tag == e.far.unsent && next.State == Delivering {
+	if next.State == Delivering && slices.Contains(e.far.unsent, tag) {
 		next.State, next.Doubt = Kept, e.far.doubted
 	}
-	e.far.rev, e.far.tag = rev, tag
+	e.far.rev, e.far.tag, e.far.unsent = rev, tag, nil // a claim on what was before cannot come any more
 	return s.become(e, next)
 }
 

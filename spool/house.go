@@ -2,7 +2,6 @@ package spool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +24,7 @@ func (s *Store) Run(ctx context.Context) {
 		if beat%sweepEvery == 0 {
 			s.sweep()
 		}
-		if err := s.compact(); err != nil {
+		if err := s.compact(); err != nil && !errors.Is(err, ErrDisk) { // that is said where it is written
 			s.alarm(err)
 		}
 		if beat%600 == 599 {
@@ -37,23 +36,22 @@ func (s *Store) Run(ctx context.Context) {
 // beat notes what time it is, so that lifetimes go on from here after a restart.
 func (s *Store) beat() {
 	s.mu.Lock()
-	n := len(s.entries)
+	n := len(s.entries) + len(s.turns)
 	s.mu.Unlock()
 	if n == 0 {
 		return
 	}
-	text, err := json.Marshal(millis(s.now()))
-	if err == nil {
-		_, err = s.log.append(kindClock, text)
-	}
-	if err != nil && !errors.Is(err, ErrDisk) && !errors.Is(err, errClosed) {
+	at, err := s.log.append(kindClock, s.clockText())
+	switch {
+	case err == nil:
+		at.counted() // nobody needs it
+	case !errors.Is(err, ErrDisk) && !errors.Is(err, errClosed):
 		s.alarm(err)
 	}
 }
 
 // sweep ends what is over.
 func (s *Store) sweep() {
-	now := millis(s.now())
 	var expired, erase, away []*entry
 	leads, settled := false, false
 	if s.cluster != nil {
@@ -61,6 +59,7 @@ func (s *Store) sweep() {
 	}
 	s.mu.Lock()
 	for _, e := range s.entries {
+		now := s.clockOf(e)
 		switch {
 		case e.Until > now || e.busy || e.ready != nil:
 		case e.far != nil && e.State.waits() && !settled:
@@ -78,7 +77,7 @@ func (s *Store) sweep() {
 			s.remove(e)
 		}
 	}
-	over := s.sweepTurns(now)
+	over := s.sweepTurns(s.clock())
 	s.mu.Unlock()
 	for _, e := range erase {
 		s.log.erase(e.message)
@@ -92,7 +91,9 @@ func (s *Store) sweep() {
 		if e.Doubt {
 			state = Unconfirmed
 		}
-		s.end(e, state)
+		if e.far != nil || s.log.rests() == 0 { // else with a sweep to come: the disk takes nothing
+			s.end(e, state)
+		}
 		s.mu.Lock()
 		e.busy = false
 		s.mu.Unlock()
@@ -102,7 +103,7 @@ func (s *Store) sweep() {
 // end gives a message that is not delivered its last state; its text stays for
 // its sender.
 func (s *Store) end(e *entry, state State) {
-	until := millis(s.now()) + textLife.Milliseconds()
+	until := s.clockOf(e) + textLife.Milliseconds()
 	if err := s.change(e, func(n *Entry) { n.State, n.Until = state, until }); err != nil {
 		s.alarm(fmt.Errorf("spool: message %s is %s, but that is not on disk: %w", e.ID, state, err))
 	}
@@ -119,7 +120,11 @@ func (s *Store) compact() error {
 		}
 		s.mu.Lock()
 		refs, live := seg.refs, s.bytes+s.answers+int64(len(s.entries)+len(s.turns))*600
+		held := seg.held.Load()
 		s.mu.Unlock()
+		if held > 0 {
+			return nil // who needs it is known in a moment
+		}
 		if refs == 0 {
 			if err := s.log.drop(seg); err != nil {
 				return fmt.Errorf("spool: %w", err)
@@ -201,6 +206,7 @@ func (s *Store) rewrite(e *entry) error {
 		e.message = at
 	}
 	s.refer(e, +1)
+	at.counted()
 	s.mu.Unlock()
 	return nil
 }

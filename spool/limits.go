@@ -12,13 +12,15 @@ const (
 	// entriesMax bounds messages and receipts together, some 500 bytes of memory
 	// each. Full, nothing more is kept until receipts end.
 	entriesMax = 250_000
-	// senderMessagesMax and senderBytesMax bound what one sender has here
-	// undelivered; more is refused as if nothing were kept.
+	// senderMessagesMax bounds the messages of one sender that wait, and senderBytesMax all of
+	// them whose texts are here, those that will not be delivered too; more is refused as if nothing
+	// were kept.
 	senderMessagesMax = 200
 	senderBytesMax    = 16 << 20
-	// prefixMessagesMax bounds what newcomers of one network (IPv4: /24, IPv6: /48)
-	// have here undelivered, so that bought calculations fill no disk.
+	// prefixMessagesMax and prefixBytesMax bound in the same way what newcomers of one network
+	// (IPv4: /24, IPv6: /48) have here, so that bought calculations fill no disk.
 	prefixMessagesMax = 200
+	prefixBytesMax    = 16 << 20
 	// bodyMaxDefault is the longest body kept where a route says nothing.
 	bodyMaxDefault = 64 << 10
 	// bodyMaxMost is the longest that a route may allow.
@@ -65,6 +67,9 @@ const (
 	batchBytesMax = 1 << 20
 	// writesMax is how many writes wait for the log; more wait in turn for room.
 	writesMax = 1024
+	// erasuresMax bounds the records that wait to be erased where the disk fails; the
+	// oldest of more are erased at the next start.
+	erasuresMax = 10_000
 	// slackBytes is how much of the log may be of no use any more before its oldest
 	// file is written anew.
 	slackBytes = 16 << 20
@@ -142,6 +147,9 @@ const (
 	// withdrawnMax bounds the messages remembered that may have come to be kept after their
 	// senders were told that they are not; full, they are forgotten, and would be delivered.
 	withdrawnMax = 10_000
+	// unsentMax bounds the claims on a message, one after the other, of which nobody knows
+	// whether a cluster has them; where one comes to be there that is forgotten, the message is in doubt.
+	unsentMax = 16
 	// leaseEvery is how often the courier says that it is there.
 	leaseEvery = time.Second
 	// leaseLapse is after how long a silence another edge takes its place.

@@ -42,6 +42,7 @@ type log struct {
 	keys   *keys
 	create func(name string) (file, error)
 	alarm  func(error)
+	clock  func() []byte                   // what time it is, as a record's text; nil: none is written
 	again  time.Duration                   // how long nothing is written after a failure
 	free   func(dir string) (int64, error) // bytes free on the disk
 
@@ -51,9 +52,15 @@ type log struct {
 	ended   chan struct{}
 
 	current *segment     // the writer's alone
-	badTill atomic.Int64 // Unix nanoseconds
+	begun   time.Time    // with the monotonic time
+	badTill atomic.Int64 // nanoseconds since begun
 	next    uint64       // number of the next file
 	failed  atomic.Bool
+	shut    bool // it never takes anything
+
+	zeros     []place   // to be erased; the writer's, as all here
+	zerosRest time.Time // until when none is tried, after one that failed
+	unerased  bool      // it was said that some are left
 
 	mu       sync.Mutex
 	segments []*segment // oldest first
@@ -70,6 +77,7 @@ type segment struct {
 	size   atomic.Int64 // what is whole
 	wrote  uint64       // records; the writer's alone
 	refs   int          // entries that need a record here; guarded by Store.mu
+	held   atomic.Int32 // records that are on the disk, and not counted there yet
 }
 
 // place is where a record lies; without a segment it is none.
@@ -114,7 +122,8 @@ func (d damage) Error() string {
 // start lets the writer run.
 func (l *log) start() { go l.run() }
 
-// append puts a record on the disk; it returns when it is there.
+// append puts a record on the disk; it returns when it is there. Its file stays until
+// counted is called of the place, once it is known who needs it.
 func (l *log) append(k kind, text []byte) (place, error) {
 	w, err := newWrite(k, text)
 	if err != nil {
@@ -136,7 +145,7 @@ func newWrite(k kind, text []byte) (*write, error) {
 
 // appendSoon is append for whoever cannot wait: where the log takes nothing at
 // once, or is not done after most, it gives an error. Then the record may or may not
-// come to be on the disk.
+// come to be on the disk, and nobody needs it.
 func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error) {
 	w, err := newWrite(k, text)
 	if err != nil {
@@ -151,6 +160,11 @@ func (l *log) appendSoon(k kind, text []byte, most time.Duration) (place, error)
 	case err := <-w.done:
 		return w.put, err
 	case <-late.C:
+		go func() {
+			if <-w.done == nil {
+				w.put.counted()
+			}
+		}()
 		return place{}, ErrDisk
 	}
 }
@@ -170,7 +184,8 @@ func (l *log) offer(w *write) bool {
 	}
 }
 
-// appendAll puts records on the disk; it returns when all are there, or one is not.
+// appendAll is append for many; it returns when all are there, or one is not: then nobody
+// needs the others.
 func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
 	var wishes []*write
 	for _, text := range texts {
@@ -185,15 +200,28 @@ func (l *log) appendAll(k kind, texts [][]byte) (all []place, err error) {
 		wishes = append(wishes, w)
 	}
 	for _, w := range wishes {
-		err = errors.Join(err, <-w.done)
-		all = append(all, w.put)
+		werr := <-w.done
+		if werr == nil {
+			all = append(all, w.put)
+		}
+		err = errors.Join(err, werr)
 	}
-	return all, err
+	if err != nil {
+		for _, p := range all {
+			p.counted()
+		}
+		return nil, err
+	}
+	return all, nil
 }
 
-// erase overwrites a record. It does not wait: what a crash leaves is erased
-// at the next start.
-func (l *log) erase(p place) { l.send(&write{erase: p, done: make(chan error, 1)}) }
+// counted lets go of the file of a record that was put there: from now on it stays for
+// those who need it, or goes.
+func (p place) counted() { p.seg.held.Add(-1) }
+
+// erase overwrites a record. It does not wait: what a crash, or a disk that fails,
+// leaves is erased at the next start.
+func (l *log) erase(p place) { l.send(&write{erase: p}) }
 
 func (l *log) send(w *write) bool {
 	l.closing.RLock()
@@ -234,8 +262,17 @@ func (l *log) run() {
 	defer close(l.ended)
 	var batch []*write
 	for first := range l.in {
-		batch = append(batch[:0], first)
-		size := len(first.text)
+		batch = batch[:0]
+		size := 0
+		take := func(w *write) {
+			if w.erase.seg != nil {
+				l.zeros = append(l.zeros, w.erase)
+				return
+			}
+			batch = append(batch, w)
+			size += len(w.text)
+		}
+		take(first)
 	gather:
 		for size < batchBytesMax {
 			select {
@@ -243,17 +280,19 @@ func (l *log) run() {
 				if !more {
 					break gather
 				}
-				batch = append(batch, w)
-				size += len(w.text)
+				take(w)
 			default:
 				break gather
 			}
 		}
-		err := l.commit(batch)
-		for i, w := range batch {
-			w.done <- err
-			batch[i] = nil
+		if len(batch) > 0 {
+			err := l.commit(batch)
+			for i, w := range batch {
+				w.done <- err
+				batch[i] = nil
+			}
 		}
+		l.overwrite()
 	}
 }
 
@@ -261,16 +300,15 @@ func (l *log) run() {
 // file is not trusted any more: it is cut to what was synced, and a new one is
 // begun once the disk has had time.
 func (l *log) commit(batch []*write) error {
-	now := time.Now()
-	if now.Before(l.badUntil()) {
+	if l.rests() > 0 {
 		return ErrDisk
 	}
-	err := l.attempt(batch, now)
+	err := l.attempt(batch, time.Now())
 	if err == nil {
 		l.failed.Store(false)
 		return nil
 	}
-	l.badTill.Store(now.Add(l.again).UnixNano())
+	l.badTill.Store(int64(time.Since(l.begun) + l.again))
 	l.failed.Store(true)
 	if s := l.current; s != nil {
 		l.current = nil
@@ -283,55 +321,83 @@ func (l *log) commit(batch []*write) error {
 	return errors.Join(ErrDisk, err)
 }
 
-// badUntil is until when nothing is written after a failure.
-func (l *log) badUntil() time.Time { return time.Unix(0, l.badTill.Load()) }
+// rests gives for how long nothing is written, after a failure; a clock that is set
+// changes nothing of that.
+func (l *log) rests() time.Duration {
+	if l.shut {
+		return l.again
+	}
+	return max(0, time.Duration(l.badTill.Load())-time.Since(l.begun))
+}
 
 func (l *log) attempt(batch []*write, now time.Time) error {
-	if slices.ContainsFunc(batch, func(w *write) bool { return w.erase.seg == nil }) {
-		if err := l.ensure(now); err != nil {
-			return err
-		}
+	if err := l.ensure(now); err != nil {
+		return err
 	}
 	var b []byte
-	var zeroed []*segment
 	s := l.current
 	for _, w := range batch {
-		if e := w.erase; e.seg != nil {
-			empty := make([]byte, e.length)
-			head{kindErased, e.length - headBytes, e.number}.append(empty[:0])
-			if _, err := e.seg.f.WriteAt(empty, e.at); errors.Is(err, os.ErrClosed) {
-				continue // its file is gone, and it with that
-			} else if err != nil {
-				return err
-			}
-			if !slices.Contains(zeroed, e.seg) {
-				zeroed = append(zeroed, e.seg)
-			}
-			continue
-		}
 		s.wrote++
 		at := len(b)
 		b = seal(b, s.c, w.kind, s.wrote, w.text)
 		w.put = place{s, s.size.Load() + int64(at), s.wrote, len(b) - at}
 	}
-	if len(b) > 0 {
-		if _, err := s.f.WriteAt(b, s.size.Load()); err != nil {
-			return err
-		}
-		if err := s.f.Sync(); err != nil {
-			return err
-		}
-		s.size.Add(int64(len(b)))
+	if _, err := s.f.WriteAt(b, s.size.Load()); err != nil {
+		return err
 	}
-	for _, z := range zeroed {
-		if z == s && len(b) > 0 {
-			continue // the zeros were synced along
-		}
-		if err := z.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
-			return err
-		}
+	if err := s.f.Sync(); err != nil {
+		return err
 	}
+	s.size.Add(int64(len(b)))
+	s.held.Add(int32(len(batch))) // before another file can be begun, and this one go
 	return nil
+}
+
+// overwrite erases what nobody needs any more. It comes after the batch was answered, lest
+// its failure be taken for one of what was written: it is told, and tried again
+// with a later write.
+func (l *log) overwrite() {
+	now := time.Now()
+	if len(l.zeros) == 0 || now.Before(l.zerosRest) {
+		return
+	}
+	ends := make(map[*segment]error)
+	for _, p := range l.zeros {
+		if ends[p.seg] == nil {
+			ends[p.seg] = p.zero()
+		}
+	}
+	var failed error
+	for s, err := range ends {
+		if err == nil && s != l.current { // that one is synced with the next record
+			err = s.f.Sync()
+		}
+		if errors.Is(err, os.ErrClosed) {
+			err = nil // its file is gone, and what was in it
+		}
+		ends[s], failed = err, errors.Join(failed, err)
+	}
+	l.zeros = slices.DeleteFunc(l.zeros, func(p place) bool { return ends[p.seg] == nil })
+	if failed == nil {
+		l.unerased = false
+		return
+	}
+	l.zerosRest = now.Add(l.again)
+	if more := len(l.zeros) - erasuresMax; more > 0 {
+		l.zeros = slices.Delete(l.zeros, 0, more)
+	}
+	if !l.unerased {
+		l.unerased = true
+		l.alarm(fmt.Errorf("spool: %w: texts that are not needed any more are not erased; it is tried again", failed))
+	}
+}
+
+// zero overwrites a record, and leaves a head that says so.
+func (p place) zero() error {
+	empty := make([]byte, p.length)
+	head{kindErased, p.length - headBytes, p.number}.append(empty[:0])
+	_, err := p.seg.f.WriteAt(empty, p.at)
+	return err
 }
 
 // ensure sees to it that there is a file with room.
@@ -354,7 +420,13 @@ func (l *log) ensure(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(h.append(nil), 0)
+	s := &segment{number: l.next, name: name, f: f, c: c, key: h.key, begun: now}
+	b := h.append(nil)
+	if l.clock != nil {
+		s.wrote = 1
+		b = seal(b, c, kindClock, s.wrote, l.clock())
+	}
+	_, err = f.WriteAt(b, 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -364,8 +436,7 @@ func (l *log) ensure(now time.Time) error {
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(name))
 	}
-	s := &segment{number: l.next, name: name, f: f, c: c, key: h.key, begun: now}
-	s.size.Store(fileHeadBytes)
+	s.size.Store(int64(len(b)))
 	l.next++
 	l.mu.Lock()
 	l.segments = append(l.segments, s)

@@ -84,7 +84,7 @@ func (s State) Waits() bool { return s.waits() }
 func (s State) frees() bool { return s == Rejected || s == Expired || s == Damaged }
 
 // Sender is who sent a message, by keyed hashes that outlive a connection;
-// 0 where there is none.
+// 0 where there is none. One of them is to be set: nobody sees the receipt of who has none.
 type Sender struct {
 	Account    uint64 `json:"a,omitempty"` // the platform vouched for a login
 	Credential uint64 `json:"c,omitempty"` // what it holds, a token or key

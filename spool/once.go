@@ -139,7 +139,7 @@ func (s *Store) Begin(ctx context.Context, m *Message) (Begun, error) {
 
 // first takes a new key in, where there is room. The lock is held.
 func (s *Store) first(key, body digest, m *Message) (end func(*Replay)) {
-	t := &turn{key: key, body: body, who: m.Sender.principal(), fresh: m.Newcomer, at: millis(s.now()), done: make(chan struct{})}
+	t := &turn{key: key, body: body, who: m.Sender.principal(), fresh: m.Newcomer, at: s.clock(), done: make(chan struct{})}
 	if s.noTurn(t.who, t.fresh) != nil {
 		return nil
 	}
@@ -205,7 +205,7 @@ func (s *Store) answered(t *turn, a *Replay) {
 		s.mu.Unlock()
 		return
 	}
-	t.at, t.status = millis(s.now()), a.Status
+	t.at, t.status = s.clock(), a.Status
 	if size := a.size(); !a.Whole || size > onceAnswerMax || s.answers+int64(size) > onceBytesMax {
 		a = &Replay{Status: a.Status}
 	}
@@ -217,10 +217,13 @@ func (s *Store) answered(t *turn, a *Replay) {
 		at, err = s.log.appendSoon(kindOnce, text, onceSync)
 	}
 	s.mu.Lock()
-	if err == nil && !t.gone {
-		s.referTurn(t, -1)
-		t.place, t.answer = at, a.size()
-		s.referTurn(t, +1)
+	if err == nil {
+		if !t.gone {
+			s.referTurn(t, -1)
+			t.place, t.answer = at, a.size()
+			s.referTurn(t, +1)
+		}
+		at.counted()
 	}
 	close(t.done)
 	t.done = nil
@@ -254,6 +257,7 @@ func (s *Store) answerOf(t *turn) *Replay {
 // held.
 func (s *Store) sweepTurns(now int64) (erase []place) {
 	for _, t := range s.turns {
+		t.at = min(t.at, now) // else a clock was ahead, when it was
 		if t.at+onceLife.Milliseconds() > now {
 			continue
 		}
@@ -302,6 +306,7 @@ func (s *Store) moveTurns(seg *segment) error {
 				t.place = places[i]
 				s.referTurn(t, +1)
 			}
+			places[i].counted()
 		}
 		s.mu.Unlock()
 		list = list[n:]

@@ -130,7 +130,8 @@ func TestAnswersAreErased(t *testing.T) {
 	}
 	now = now.Add(onceLife + time.Second)
 	s.sweep()
-	put(t, s, letter(2, "", "waits for the erasure"))
+	put(t, s, letter(2, "", "so that there is something"))
+	erased(s)
 	if _, err := s.log.read(at); !errors.Is(err, errDamaged) {
 		t.Errorf("it is read again: %v", err)
 	}

@@ -27,7 +27,7 @@ func openLog(dir string, now time.Time, take func(*record)) (*log, []damage, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("spool: %w", err)
 	}
-	l := &log{dir: dir, create: createFile, free: diskFree, again: diskAgain, alarm: func(error) {}, in: make(chan *write, writesMax), ended: make(chan struct{}), next: 1}
+	l := newLog(dir)
 	if l.keys, err = openKeys(dir, len(names) > 0, now); err != nil {
 		return nil, nil, err
 	}
@@ -63,9 +63,24 @@ func openLog(dir string, now time.Time, take func(*record)) (*log, []damage, err
 		readers <- r
 	}
 	if failed != nil {
-		return nil, nil, errors.Join(failed, l.closeFiles())
+		return nil, bad, errors.Join(failed, l.closeFiles())
 	}
 	return l, bad, nil
+}
+
+func newLog(dir string) *log {
+	return &log{
+		dir: dir, create: createFile, free: diskFree, again: diskAgain, alarm: func(error) {},
+		in: make(chan *write, writesMax), ended: make(chan struct{}), begun: time.Now(), next: 1,
+	}
+}
+
+// shutLog is one that takes nothing, since what is there cannot be read.
+func shutLog(dir string) *log {
+	l := newLog(dir)
+	l.shut, l.keys = true, new(keys)
+	l.failed.Store(true)
+	return l
 }
 
 const segmentSuffix = ".spool"

@@ -27,7 +27,8 @@ import (
 //	12     number of the record in its file, from 1
 //	20     CRC-32C of the bytes before
 //
-// An erased record keeps its head, with its own kind, over zeros.
+// The first record of a file is one of the time (not so in files of earlier versions). An
+// erased record keeps its head, with its own kind, over zeros.
 const (
 	fileMagic     = "deichspool1\n"
 	recordMagic   = "dsp\x01"
@@ -42,7 +43,7 @@ type kind byte
 const (
 	kindMessage kind = 1 + iota // an entry and all that is kept of its message
 	kindState                   // an entry as it is now
-	kindClock                   // what time it was
+	kindClock                   // what time it was; clock.go has what it says
 	kindErased
 	kindOnce // how a request with a key was answered
 )

@@ -15,7 +15,7 @@ type record struct {
 	place place
 	entry *entry // of a message, or what is known of one
 	turn  *turn
-	clock int64
+	clock clock
 }
 
 // readRecord reads a record's text. It keeps nothing of it.
@@ -23,9 +23,7 @@ func readRecord(k kind, text []byte, p place) record {
 	r := record{kind: k, place: p}
 	switch k {
 	case kindClock:
-		if json.Unmarshal(text, &r.clock) != nil {
-			r.clock = 0
-		}
+		r.clock = readClock(text)
 	case kindOnce:
 		r.turn, _ = readTurn(text, p)
 	case kindMessage:
@@ -43,18 +41,25 @@ func readRecord(k kind, text []byte, p place) record {
 	return r
 }
 
-// replay takes one record over and gives the latest time in it.
-func (s *Store) replay(r *record) int64 {
+// replay takes one record over, and what it says of the time.
+func (s *Store) replay(r *record, p *past) {
+	if r.kind == kindClock {
+		if shift := p.hearsClock(r.clock); shift != 0 {
+			s.moveLives(shift)
+		}
+		return
+	}
 	if t := r.turn; t != nil {
 		if old := s.turns[t.key]; old != nil {
 			s.forget(old)
 		}
 		s.remember(t)
-		return t.at
+		p.hears(t.at)
+		return
 	}
 	got := r.entry
 	if got == nil {
-		return r.clock
+		return
 	}
 	e := s.entries[got.ID]
 	if e == nil {
@@ -67,17 +72,17 @@ func (s *Store) replay(r *record) int64 {
 	if r.kind == kindMessage {
 		e.message = r.place
 	}
-	return max(got.At, got.Changed)
+	p.hears(max(got.At, got.Changed))
 }
 
 // settle makes the index of what was replayed. Lifetimes go on where they
 // stood: while nobody could have delivered it, nothing expires, whatever the
 // clock says now. left are texts that a crash kept from being erased.
 func (s *Store) settle(last int64, bad []damage) (left []place) {
-	now := millis(s.now())
-	shift := int64(0)
+	now := s.opened
 	if last != 0 {
-		shift = now - last
+		s.shift = now - last
+		s.moveLives(s.shift)
 	}
 	s.damaged = bad
 	for _, d := range bad {
@@ -87,9 +92,6 @@ func (s *Store) settle(last int64, bad []damage) (left []place) {
 	var order []*entry
 	for id, e := range s.entries {
 		e.Host, e.Route, e.Language = s.name(e.Host), s.name(e.Route), s.name(e.Language)
-		if e.State.waits() {
-			e.Until += shift
-		}
 		over := !e.State.waits() && e.Until <= now
 		if e.message.seg != nil && (over || e.State == Delivered) {
 			left, e.message, e.Size = append(left, e.message), place{}, 0

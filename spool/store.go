@@ -3,12 +3,14 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -31,7 +33,10 @@ type Store struct {
 	log     *log
 	cluster *cluster // nil: messages lie in the log
 	dir     string
-	now     func() time.Time
+	now     func() time.Time // by the wall
+	opened  int64            // when it was opened, Unix milliseconds
+	passed  func() time.Duration
+	shift   int64 // how far that was from the log's last record, in milliseconds
 	alarm   func(error)
 
 	maxBytes int64
@@ -47,9 +52,9 @@ type Store struct {
 	keyed   map[digest]*entry
 	queues  map[queueKey]*queue
 	senders map[principal]owed
-	nets    map[netip.Prefix]int
-	bytes   int64 // of messages that are not erased
-	fresh   int64 // of those, newcomers'
+	nets    map[netip.Prefix]owed // newcomers'
+	bytes   int64                 // of messages that are not erased
+	fresh   int64                 // of those, newcomers'
 	waiting int
 	seq     uint64
 	names   map[string]string // each once
@@ -89,10 +94,20 @@ type queueKey struct {
 	host      string
 }
 
-// owed is what one sender has here undelivered, whatever hosts it named.
+// owed is what one sender, or the newcomers of one network, have here, whatever hosts they
+// named.
 type owed struct {
-	messages int
-	bytes    int64
+	messages int   // that wait
+	bytes    int64 // of all whose texts are here, also of those that wait no more
+}
+
+// tally counts, and forgets whoever has nothing.
+func tally[K comparable](of map[K]owed, who K, messages int, bytes int64) {
+	o := of[who]
+	o.messages, o.bytes = o.messages+messages, o.bytes+bytes
+	if of[who] = o; o == (owed{}) {
+		delete(of, who)
+	}
 }
 
 type counts struct {
@@ -112,6 +127,7 @@ type Options struct {
 	// Secret seals what lies on a cluster; its edges are given the same.
 	Secret [32]byte
 
+	passed func() time.Duration // since the start, by the monotonic time
 	again  time.Duration
 	create func(string) (file, error)
 	free   func(string) (int64, error)
@@ -120,7 +136,10 @@ type Options struct {
 const pausedName = "paused"
 
 // Open reads what is kept in dir, or makes it there. What is damaged is
-// reported by Alarm and passed over.
+// reported by Alarm and passed over. Where the disk itself fails, or is full before anything
+// was made, that is said by Alarm, too: the store then takes nothing, and knows of nothing, until
+// it is opened anew. Its errors are for an operator to mend: of the configuration, and of keys that
+// are missing, broken, or not for this user alone.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -128,15 +147,20 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Alarm == nil {
 		o.Alarm = func(error) {}
 	}
-	c := o.Config.Defaults()
-	s := &Store{
-		dir: dir, now: o.Now, alarm: o.Alarm, maxBytes: c.Bytes, wake: func(*queue) {},
-		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
-		senders: make(map[principal]owed), nets: make(map[netip.Prefix]int), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
-		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
+	if o.passed == nil {
+		start := o.Now() // with the monotonic time, by which Sub goes
+		o.passed = func() time.Duration { return o.Now().Sub(start) }
 	}
-	var last int64
-	l, bad, err := openLog(dir, o.Now(), func(r *record) { last = max(last, s.replay(r)) })
+	s := newStore(dir, o)
+	var p past
+	l, bad, err := openLog(dir, o.Now(), func(r *record) { s.replay(r, &p) })
+	if ofDisk(err) {
+		o.Alarm(fmt.Errorf("%w: nothing is kept or delivered until Deich is started again and can read %s; everything else goes on. "+
+			"Copy that folder to a sound disk, or move it away to start with nothing kept", err, dir))
+		// What was read is not all: a message may be in it without how it ended.
+		s, p = newStore(dir, o), past{}
+		l, err = shutLog(dir), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -151,14 +175,15 @@ func Open(dir string, o Options) (*Store, error) {
 		l.free = o.free
 	}
 	s.log = l
-	left := s.settle(last, bad)
+	left := s.settle(p.last, bad)
+	l.clock = s.clockText
 	if err := s.tidyKeys(); err != nil {
-		return nil, errors.Join(err, l.close())
+		o.Alarm(err) // keys that nothing needs are forgotten another time
 	}
 	if _, err := os.Stat(filepath.Join(dir, pausedName)); err == nil {
 		s.paused.Store(true)
 	}
-	if len(c.NATS.Servers) > 0 {
+	if c := o.Config; len(c.NATS.Servers) > 0 {
 		if s.cluster, err = join(c.NATS, o.Secret, o.Alarm, s.learnAll); err != nil {
 			return nil, errors.Join(err, l.closeFiles())
 		}
@@ -171,6 +196,21 @@ func Open(dir string, o Options) (*Store, error) {
 		s.cluster.start()
 	}
 	return s, nil
+}
+
+func newStore(dir string, o Options) *Store {
+	return &Store{
+		dir: dir, now: o.Now, opened: millis(o.Now()), passed: o.passed, alarm: o.Alarm, maxBytes: o.Config.Defaults().Bytes, wake: func(*queue) {},
+		entries: make(map[ID]*entry), keyed: make(map[digest]*entry), queues: make(map[queueKey]*queue),
+		senders: make(map[principal]owed), nets: make(map[netip.Prefix]owed), names: make(map[string]string), watchers: make(map[ID][]chan struct{}),
+		turns: make(map[digest]*turn), turnsOf: make(map[principal]int), withdrawn: make(map[ID]bool),
+	}
+}
+
+// ofDisk says whether the system failed to do what it was asked for, and not for want of rights.
+func ofDisk(err error) bool {
+	var system syscall.Errno
+	return errors.As(err, &system) && !errors.Is(err, fs.ErrPermission)
 }
 
 // Close ends the store; what was promised stays on disk.
@@ -200,17 +240,12 @@ func (s *Store) enlist(e *entry) {
 		s.keyed[e.Key] = e
 	}
 	s.refer(e, +1)
-	s.bytes += int64(e.Size)
-	if e.Net.IsValid() {
-		s.fresh += int64(e.Size)
-	}
+	s.load(e, int64(e.Size))
 	if !e.State.waits() {
 		return
 	}
 	s.waiting++
-	if e.Net.IsValid() {
-		s.nets[e.Net]++
-	}
+	s.owe(e, +1, 0)
 	key := queueKey{e.Sender.principal(), e.Host}
 	q := s.queues[key]
 	if q == nil {
@@ -218,7 +253,6 @@ func (s *Store) enlist(e *entry) {
 		s.queues[key] = q
 	}
 	q.list = append(q.list, e)
-	s.owe(key.principal, +1, int64(e.Size))
 	e.queue = q
 }
 
@@ -233,24 +267,27 @@ func (s *Store) delist(e *entry) {
 	if i := slices.Index(q.list, e); i >= 0 {
 		q.list = slices.Delete(q.list, i, i+1)
 	}
-	s.owe(q.key.principal, -1, -int64(e.Size))
+	s.owe(e, -1, 0)
 	if len(q.list) == 0 {
 		delete(s.queues, q.key)
 	}
+}
+
+// owe counts what an entry's sender has here, and where that is a newcomer, its network.
+func (s *Store) owe(e *entry, messages int, bytes int64) {
+	tally(s.senders, e.Sender.principal(), messages, bytes)
 	if e.Net.IsValid() {
-		if s.nets[e.Net]--; s.nets[e.Net] <= 0 {
-			delete(s.nets, e.Net)
-		}
+		tally(s.nets, e.Net, messages, bytes)
 	}
 }
 
-// owe counts what a sender has here undelivered.
-func (s *Store) owe(p principal, messages int, bytes int64) {
-	o := s.senders[p]
-	o.messages, o.bytes = o.messages+messages, o.bytes+bytes
-	if s.senders[p] = o; o.messages == 0 {
-		delete(s.senders, p)
+// load counts the bytes of a message in, or out.
+func (s *Store) load(e *entry, bytes int64) {
+	s.bytes += bytes
+	if e.Net.IsValid() {
+		s.fresh += bytes
 	}
+	s.owe(e, 0, bytes)
 }
 
 // remove forgets an entry.
@@ -264,12 +301,9 @@ func (s *Store) remove(e *entry) {
 	}
 }
 
-// unload counts the bytes of a message out.
+// unload counts the bytes of a message out: its text is not here any more.
 func (s *Store) unload(e *entry) {
-	s.bytes -= int64(e.Size)
-	if e.Net.IsValid() {
-		s.fresh -= int64(e.Size)
-	}
+	s.load(e, -int64(e.Size))
 	e.Size = 0
 }
 
@@ -333,6 +367,7 @@ func (s *Store) Put(m *Message) (id ID, again bool, err error) {
 	} else {
 		e.message, e.state = at, at
 		s.refer(e, +1)
+		at.counted()
 	}
 	q, wake := e.queue, s.wake
 	s.mu.Unlock()
@@ -370,9 +405,12 @@ func (s *Store) Waits(sender Sender, host string) bool {
 }
 
 func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
-	now := s.now()
+	now := s.clock()
+	if s.cluster != nil {
+		now = millis(s.now())
+	}
 	e = &entry{Entry: Entry{
-		ID: newID(), State: Kept, At: millis(now), Changed: millis(now),
+		ID: newID(), State: Kept, At: now, Changed: now,
 		Sender: m.Sender, Host: m.Host, Route: m.Route.Route,
 		Body: digestOf(m.Body), Doubt: m.Sent, Language: languageOf(m.Language),
 	}}
@@ -408,12 +446,12 @@ func (s *Store) room(e *entry) error {
 			return err
 		}
 	}
-	sender, size := s.senders[e.Sender.principal()], int64(e.Size)
+	sender, net, size := s.senders[e.Sender.principal()], s.nets[e.Net], int64(e.Size)
 	switch {
 	case sender.messages >= senderMessagesMax || sender.bytes+size > senderBytesMax:
-		return fmt.Errorf("%w: this sender has %d messages here", ErrFull, sender.messages)
-	case e.Net.IsValid() && s.nets[e.Net] >= prefixMessagesMax:
-		return fmt.Errorf("%w: newcomers of %s have %d messages here", ErrFull, e.Net, prefixMessagesMax)
+		return fmt.Errorf("%w: this sender has %d bytes here, and %d messages that wait", ErrFull, sender.bytes, sender.messages)
+	case e.Net.IsValid() && (net.messages >= prefixMessagesMax || net.bytes+size > prefixBytesMax):
+		return fmt.Errorf("%w: newcomers of %s have %d bytes here, and %d messages that wait", ErrFull, e.Net, net.bytes, net.messages)
 	case e.Net.IsValid() && (s.fresh+size > s.maxBytes/2 || len(s.entries) >= entriesMax/2):
 		return s.sayFull("newcomers have taken half of the room")
 	case s.bytes+size > s.maxBytes:
@@ -424,7 +462,7 @@ func (s *Store) room(e *entry) error {
 		return s.sayFull(fmt.Sprintf("the cluster's servers take records of at most %d bytes (max_payload)", s.cluster.recordMax()))
 	case s.cluster != nil && s.cluster.takes():
 		return nil
-	case s.cluster != nil, s.log.failed.Load() && s.now().Before(s.log.badUntil()):
+	case s.cluster != nil, s.log.rests() > 0:
 		return ErrDisk
 	}
 	if free, err := s.log.free(s.dir); err == nil && free < diskFreeMin {
@@ -435,7 +473,7 @@ func (s *Store) room(e *entry) error {
 }
 
 func (s *Store) sayFull(why string) error {
-	now := s.now().Unix()
+	now := s.clock() / 1000
 	if last := s.lastFull.Load(); now-last >= 60 && s.lastFull.CompareAndSwap(last, now) {
 		s.alarm(fmt.Errorf("spool: nothing more is kept: %s", why))
 	}
@@ -463,7 +501,8 @@ func (s *Store) content(e *entry) (c content, body []byte, err error) {
 
 // change writes an entry as it is after the change, and returns once that is on
 // the disk. Where the disk fails, memory goes on with the change: a restart
-// then finds the older state, and takes the message to be in doubt.
+// then finds the older state, and takes the message to be in doubt. Only a message that
+// was to be delivered stays as it is: nothing of it is sent.
 func (s *Store) change(e *entry, to func(*Entry)) error {
 	if e.far != nil {
 		return s.changeFar(e, to)
@@ -471,11 +510,14 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.mu.Lock()
 	next := e.Entry
 	to(&next)
-	next.Changed = millis(s.now())
+	next.Changed = s.clock()
 	erased := next.Size == 0 && e.Size != 0
 	s.mu.Unlock()
 
 	at, err := s.log.append(kindState, next.marshal())
+	if err != nil && next.State == Delivering {
+		return err
+	}
 
 	s.mu.Lock()
 	old := e.message
@@ -491,6 +533,9 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 		}
 	}
 	s.refer(e, +1)
+	if err == nil {
+		at.counted()
+	}
 	s.mu.Unlock()
 	hear(hears)
 	if err == nil && erased && old.seg != nil {
@@ -502,7 +547,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 // become gives an entry its next state in memory, and who is to hear of it. The lock is held.
 func (s *Store) become(e *entry, next Entry) (hears []chan struct{}) {
 	if next.Size == 0 && e.Size != 0 {
-		s.unloadQueued(e)
+		s.unload(e)
 	}
 	e.Entry = next
 	if !e.State.waits() {
@@ -525,14 +570,6 @@ func hear(hears []chan struct{}) {
 
 // hasText says whether an entry's text is kept. The lock is held.
 func (e *entry) hasText() bool { return e.message.seg != nil || e.far != nil && e.Size != 0 }
-
-// unloadQueued counts the bytes of an entry out, of its queue too.
-func (s *Store) unloadQueued(e *entry) {
-	if e.queue != nil {
-		s.owe(e.queue.key.principal, 0, -int64(e.Size))
-	}
-	s.unload(e)
-}
 
 // watch gives a channel that hears of changes, until stop is called; false
 // where too many watch.

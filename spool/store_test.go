@@ -189,8 +189,9 @@ func copyOf(t *testing.T, dir string, change func([]byte) []byte) string {
 	return to
 }
 
-// someMessages makes a closed store of a few messages and tells where each record ends.
-func someMessages(t *testing.T, n int) (dir string, ids []ID, ends []int) {
+// someMessages makes a closed store of a few messages and tells where the first one's record
+// begins and where each one's ends.
+func someMessages(t *testing.T, n int) (dir string, ids []ID, first int, ends []int) {
 	dir = t.TempDir()
 	s := open(t, dir, Options{})
 	for i := range n {
@@ -199,17 +200,20 @@ func someMessages(t *testing.T, n int) (dir string, ids []ID, ends []int) {
 		at := s.entries[ids[i]].message
 		s.mu.Unlock()
 		ends = append(ends, int(at.at)+at.length)
+		if i == 0 {
+			first = int(at.at)
+		}
 	}
 	if err := s.log.close(); err != nil { // without the last beat: the file ends with a message
 		t.Fatal(err)
 	}
-	return dir, ids, ends
+	return dir, ids, first, ends
 }
 
 // Wherever the newest file is cut off, what was whole before the cut is there,
 // and nothing else.
 func TestCutOffAtEveryByte(t *testing.T) {
-	dir, ids, ends := someMessages(t, 3)
+	dir, ids, _, ends := someMessages(t, 3)
 	size := ends[len(ends)-1]
 	for cut := 0; cut <= size; cut++ {
 		s, err := Open(copyOf(t, dir, func(b []byte) []byte { return b[:cut] }), Options{})
@@ -239,16 +243,19 @@ func TestCutOffAtEveryByte(t *testing.T) {
 
 // Whatever bit is flipped, the damage is named and costs no other message.
 func TestFlippedBits(t *testing.T) {
-	dir, ids, ends := someMessages(t, 3)
+	dir, ids, first, ends := someMessages(t, 3)
 	for at := fileHeadBytes; at < ends[len(ends)-1]; at++ {
 		var told []error
 		s, err := Open(copyOf(t, dir, func(b []byte) []byte { b[at] ^= 1 << (at % 8); return b }), Options{Alarm: func(err error) { told = append(told, err) }})
 		if err != nil {
 			t.Fatalf("flipped at byte %d: %v", at, err)
 		}
-		hit := 0
+		hit, want := 0, len(ids)-1
 		for ends[hit] <= at {
 			hit++
+		}
+		if at < first { // in the record of the time
+			hit, want = -1, len(ids)
 		}
 		for i, id := range ids {
 			if i == hit {
@@ -258,8 +265,8 @@ func TestFlippedBits(t *testing.T) {
 				t.Fatalf("flipped at byte %d, in message %d: message %d says %q", at, hit, i, got)
 			}
 		}
-		if _, n := s.List(true); n != len(ids)-1 {
-			t.Fatalf("flipped at byte %d: %d messages, want %d", at, n, len(ids)-1)
+		if _, n := s.List(true); n != want {
+			t.Fatalf("flipped at byte %d: %d messages, want %d", at, n, want)
 		}
 		if len(told) == 0 || s.Stats().Damaged == 0 || !strings.Contains(told[0].Error(), segmentSuffix) {
 			t.Fatalf("flipped at byte %d: not named: %v", at, told)
@@ -432,6 +439,69 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Texts that wait no more, and are here for their senders, count for them and for newcomers'
+// networks until they are gone.
+func TestTextsThatWaitNoMoreCount(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	for name, put1 := range map[string]func(*Store, *Message) error{
+		"unconfirmed": func(s *Store, m *Message) error {
+			m.Sent = true
+			_, _, err := s.Put(m)
+			return err
+		},
+		"rejected": func(s *Store, m *Message) error {
+			id, _, err := s.Put(m)
+			if err == nil {
+				(&Courier{store: s}).refused(s.entry(id), Answer{Status: 422}, false)
+			}
+			return err
+		},
+		"expired": func(s *Store, m *Message) error {
+			id, _, err := s.Put(m)
+			if err == nil {
+				err = s.Drop(id)
+			}
+			return err
+		},
+	} {
+		for _, newcomers := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", newcomers ", newcomers), func(t *testing.T) {
+				now := time.Now()
+				dir, o := t.TempDir(), Options{Now: func() time.Time { return now }}
+				s := open(t, dir, o)
+				one := func(i int) *Message {
+					m := letter(1, "", big)
+					if m.Newcomer = newcomers; newcomers {
+						m.Sender.Pass = uint64(1 + i) // many, of one network
+					}
+					return m
+				}
+				for i := range 15 {
+					if err := put1(s, one(i)); err != nil {
+						t.Fatalf("message %d: %v", i, err)
+					}
+				}
+				if err := put1(s, one(15)); !errors.Is(err, ErrFull) {
+					t.Errorf("more than 16 MiB: %v", err)
+				}
+				s.Close()
+				s = open(t, dir, o)
+				if err := put1(s, one(15)); !errors.Is(err, ErrFull) {
+					t.Errorf("more than 16 MiB, after a restart: %v", err)
+				}
+				now = now.Add(textLife + time.Second)
+				s.sweep()
+				if err := put1(s, one(15)); err != nil {
+					t.Errorf("once those are gone: %v", err)
+				}
+				if n := len(s.senders) + len(s.nets); n > 2 {
+					t.Errorf("%d are counted, want nobody who has nothing", n)
+				}
+			})
+		}
+	}
+}
+
 // A delivered message's text is gone from the disk, its receipt stays.
 func TestErasure(t *testing.T) {
 	dir := t.TempDir()
@@ -441,7 +511,7 @@ func TestErasure(t *testing.T) {
 	old := e.message
 	c := &Courier{store: s}
 	c.delivered(e, Answer{Status: 201, Location: "/p/7"})
-	put(t, s, letter(2, "", "waits for the erasure")) // the writer works in order
+	erased(s)
 	b := make([]byte, old.length)
 	if _, err := old.seg.f.ReadAt(b, old.at); err != nil {
 		t.Fatal(err)

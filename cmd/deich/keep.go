@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deichproject/deich"
 	"github.com/deichproject/deich/edge"
 	"github.com/deichproject/deich/guard"
 	"github.com/deichproject/deich/spool"
@@ -321,8 +322,8 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 		return spool.Answer{Fate: spool.NoPlace}
 	case w.status == 0 && d.Unsent:
 		return spool.Answer{Fate: spool.NotSent}
-	case w.status == 0:
-		return spool.Answer{Fate: spool.Lost}
+	case w.status == 0 || d.Failed != deich.NoReason:
+		return spool.Answer{Fate: spool.Lost} // what broke off says nothing, whatever it began with
 	}
 	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location"), Body: w.body}
 	a.Whole = len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
@@ -346,6 +347,9 @@ type answered struct {
 }
 
 func (a *answered) Header() http.Header { return a.header }
+
+// Flush is for answers that come in pieces: without it they would be taken for broken off.
+func (a *answered) Flush() {}
 
 func (a *answered) WriteHeader(status int) {
 	if status >= 200 && a.status == 0 {
