@@ -33,8 +33,8 @@ type IncidentLine struct {
 	Restored  time.Time     `json:"restored,omitzero"`
 	End       time.Time     `json:"end,omitzero"`
 	Hurt      bool          `json:"hurt"`
-	Asked     uint32        `json:"asked"` // by users, while something was off
-	Lost      uint32        `json:"lost"`
+	Asked     uint64        `json:"asked"` // by users, while something was off
+	Lost      uint64        `json:"lost"`
 	// Missed is how many different people could not read or send.
 	Missed   incident.Missed `json:"missed,omitzero"`
 	Cause    string          `json:"cause"`

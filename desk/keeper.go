@@ -420,8 +420,9 @@ func (k *Keeper) rows(id string) ([]incident.Row, error) {
 		}
 	}
 	k.mu.Unlock()
-	var rows, minutes []incident.Row
+	var rows []incident.Row
 	for _, s := range where {
+		var said time.Time // the end of the last second
 		err := record.Read(k.dir(), s.From, s.To, func(l record.Line) error {
 			if !bytes.Contains(l.Payload, []byte(`"row"`)) {
 				return nil
@@ -430,36 +431,26 @@ func (k *Keeper) rows(id string) ([]incident.Row, error) {
 			if err := json.Unmarshal(l.Payload, &f); err != nil || f.Row == nil || !slices.Contains(names, f.Incident) {
 				return nil
 			}
-			if f.Kind == incident.Second {
-				rows = append(rows, *f.Row)
-			} else {
-				minutes = append(minutes, *f.Row)
+			switch {
+			case f.Kind == incident.Second:
+				said = f.Row.At
+			case f.Row.At.Equal(said): // its seconds are there
+				return nil
 			}
+			rows = append(rows, *f.Row)
 			return nil
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	return joinRows(rows, minutes), nil
+	// Of one that was split and merged again, spans may lie within each other.
+	slices.SortStableFunc(rows, func(a, b incident.Row) int { return a.At.Compare(b.At) })
+	return slices.CompactFunc(rows, func(a, b incident.Row) bool { return a.At.Equal(b.At) }), nil
 }
 
-// joinRows puts minutes behind the last second.
-func joinRows(rows, minutes []incident.Row) []incident.Row {
-	var last time.Time
-	if len(rows) > 0 {
-		last = rows[len(rows)-1].At
-	}
-	for _, m := range minutes {
-		if m.From().After(last.Add(-time.Second)) {
-			rows = append(rows, m)
-		}
-	}
-	return rows
-}
-
-// measured sums up what the record holds of a window; k.mu may be held or not:
-// places is a copy of where the day before it begins.
+// measured sums up what the record holds of a window from a place on. It may read
+// days: k.mu is not held.
 func (k *Keeper) measured(from, to time.Time, begins record.Place) incident.Measured {
 	m := incident.NewMeasuring(from, to)
 	record.Read(k.dir(), begins, record.Place{}, func(l record.Line) error {

@@ -703,3 +703,59 @@ func TestFlickeringPressureIsOneMoment(t *testing.T) {
 		t.Errorf("the page tells %q", all)
 	}
 }
+
+// An incident's measurements are there for each second once, whether it was said by
+// itself or in a minute, also where a restart lies between.
+func TestRowsAreJoined(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	const id = "2026-03-07-1"
+	facts := []incident.Fact{{At: o.at, Kind: incident.Opened, Incident: id, Time: o.at}}
+	row := func(kind incident.Kind, second, span int) {
+		r := incident.Row{At: o.at.Add(time.Duration(second) * time.Second), Span: span, Off: span, Hurt: span}
+		r.Groups[2] = incident.Group{Asked: uint32(span)}
+		facts = append(facts, incident.Fact{At: r.At, Kind: kind, Incident: id, Row: &r})
+	}
+	seconds := func(from, to int) {
+		for n := from; n <= to; n++ {
+			row(incident.Second, n, 1)
+		}
+	}
+	seconds(1, 60)
+	row(incident.Minute, 60, 60)
+	row(incident.Minute, 120, 60)
+	row(incident.Minute, 180, 60)
+	seconds(181, 240)
+	row(incident.Minute, 240, 60)
+	row(incident.Minute, 300, 60)
+	if err := o.k.keep(facts); err != nil {
+		t.Fatal(err)
+	}
+	o.at = o.at.Add(300 * time.Second)
+	check := func(when string) {
+		t.Helper()
+		rows, err := o.k.rows(id)
+		if err != nil || len(rows) != 123 {
+			t.Errorf("%s: %d rows, %v", when, len(rows), err)
+		}
+		for n := 1; n < len(rows); n++ {
+			if !rows[n].From().Equal(rows[n-1].At) {
+				t.Errorf("%s: one from %s follows one to %s", when, rows[n].From(), rows[n-1].At)
+			}
+		}
+	}
+	check("at first")
+	if got := o.k.list()[0].Lost; got != 300 {
+		t.Errorf("%d requests are lost of 300", got)
+	}
+	split, err := o.k.say(incident.Fact{Kind: incident.Split, Incident: id, By: "ada", Time: o.at.Add(-90 * time.Second)}, o.at)
+	if err != nil || split.Toll.Users.Lost()+o.k.index.Book.Get(id).Toll.Users.Lost() != 300 {
+		t.Errorf("%v, split into %d and %d", err, split.Toll.Users.Lost(), o.k.index.Book.Get(id).Toll.Users.Lost())
+	}
+	// Spans that lie within each other are read once.
+	if _, err := o.k.say(incident.Fact{Kind: incident.Merged, Incident: split.ID, By: "ada", Other: id}, o.at); err != nil {
+		t.Fatal(err)
+	}
+	o.k.index.Rows[split.ID] = o.k.index.Rows[id]
+	check("after a merge")
+	o.k.log.Close()
+}

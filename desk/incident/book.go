@@ -66,6 +66,7 @@ func (b *Book) Said() time.Time { return b.said }
 type bookForm struct {
 	Incidents []*Incident          `json:"incidents"`
 	OffAt     map[string]time.Time `json:"off_at"`
+	Seconds   map[string]seconds   `json:"seconds,omitempty"`
 	Days      []DayLine            `json:"days"`
 	Plans     []Plan               `json:"plans,omitempty"`
 	Said      time.Time            `json:"said"`
@@ -73,10 +74,13 @@ type bookForm struct {
 
 // MarshalJSON gives everything, for a snapshot.
 func (b *Book) MarshalJSON() ([]byte, error) {
-	form := bookForm{b.Incidents(), map[string]time.Time{}, b.days, b.plan, b.said}
-	for id, i := range b.all {
+	form := bookForm{Incidents: b.Incidents(), OffAt: map[string]time.Time{}, Seconds: map[string]seconds{}, Days: b.days, Plans: b.plan, Said: b.said}
+	for _, i := range form.Incidents {
 		if !i.offAt.IsZero() {
-			form.OffAt[id] = i.offAt
+			form.OffAt[i.ID] = i.offAt
+		}
+		if i.seconds.N > 0 {
+			form.Seconds[i.ID] = i.seconds
 		}
 	}
 	return json.Marshal(form)
@@ -93,7 +97,7 @@ func (b *Book) UnmarshalJSON(text []byte) error {
 		if i == nil || i.ID == "" {
 			return fmt.Errorf("incident: an incident without a name")
 		}
-		i.offAt = form.OffAt[i.ID]
+		i.offAt, i.seconds = form.OffAt[i.ID], form.Seconds[i.ID]
 		b.all[i.ID] = i
 	}
 	return nil
@@ -187,6 +191,8 @@ func (b *Book) merge(i *Incident, f Fact) {
 	if to == nil || to == i || to.Into != "" || i.Into != "" {
 		return
 	}
+	to.offAt = latest(to.offAt, i.offAt)
+	to.seconds = seconds{to.seconds.N + i.seconds.N, latest(to.seconds.Last, i.seconds.Last)}
 	i.Into = to.ID
 	to.Parts = append(to.Parts, i.ID)
 	if i.Begin.Before(to.Begin) {
@@ -231,7 +237,8 @@ func (b *Book) split(i *Incident, f Fact) {
 	}
 	n := &Incident{
 		ID: f.Other, Life: i.Life, By: f.By, Opened: f.At, Begin: f.Time, Hurt: f.Tolls[1].Seconds > 0,
-		Restored: i.Restored, End: i.End, Closed: i.Closed, Promised: i.Promised, Toll: f.Tolls[1], Origins: slices.Clone(i.Origins), offAt: i.offAt,
+		Restored: i.Restored, End: i.End, Closed: i.Closed, Promised: i.Promised, Toll: f.Tolls[1], Origins: slices.Clone(i.Origins),
+		offAt: i.offAt, seconds: seconds{Last: i.seconds.Last},
 	}
 	if n.Hurt {
 		n.Affected, n.Mitigated = f.Time, i.Mitigated

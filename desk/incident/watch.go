@@ -28,7 +28,8 @@ type Watch struct {
 	told    bool // and the public was told
 	over    bool // ended was said
 	lastOff time.Time
-	seconds int
+	seconds int    // of the open one that were said one by one
+	minutes bool   // they are not any more
 	number  int    // of today's last incident
 	day     string // today
 	due     time.Time
@@ -77,6 +78,7 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 		}
 		if i.Measured() && i.By == "" && i.Life != Resolved && i.Into == "" && (w.open == "" || i.Begin.After(w.begin)) {
 			w.open, w.begin, w.since, w.hurt = i.ID, i.Begin, i.Begin, i.Hurt
+			w.seconds = i.seconds.N
 			w.back, w.whole, w.over = !i.Mitigated.IsZero(), !i.Restored.IsZero(), !i.End.IsZero()
 			w.lastOff, w.due = i.lastOff(), i.Promised
 			w.wholeAt, w.told = i.Restored, w.over
@@ -112,7 +114,7 @@ func (w *Watch) Took(b *Book) {
 	}()
 	for _, i := range b.Incidents() {
 		if i.Measured() && i.Into == "" && i.Life != Resolved && len(i.Updates)+len(i.Verdicts)+len(i.Parts) > 0 {
-			w.open, w.begin = i.ID, i.Begin
+			w.open, w.begin, w.seconds = i.ID, i.Begin, i.seconds.N
 			w.people = &people{least: true}
 			return
 		}
@@ -344,7 +346,8 @@ func (w *Watch) place(at time.Time, s *Sample, say func(Fact)) {
 // start opens an incident and says since when.
 func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.open = w.NewID(at)
-	w.hurt, w.back, w.whole, w.told, w.over, w.seconds, w.placed = false, false, false, false, false, 0, false
+	w.hurt, w.back, w.whole, w.told, w.over, w.placed = false, false, false, false, false, false
+	w.seconds, w.minutes = 0, false
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
 		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.drained(r) || (w.empty > 0 || w.caused > 0) && r.Off > 0 {
@@ -614,15 +617,19 @@ func (w *Watch) calm(_ *Row, all []Row) bool {
 func (w *Watch) write(at time.Time, say func(Fact)) {
 	newest := w.buffer[len(w.buffer)-1]
 	if w.open != "" {
+		if w.minute.Span == 0 { // minutes take over where one begins: nothing is said twice or left out
+			w.minutes = w.seconds+60 > SecondsMax
+		}
 		for _, r := range w.buffer[w.kept:] {
-			if w.seconds++; w.seconds <= SecondsMax {
+			if !w.minutes {
+				w.seconds++
 				say(Fact{Kind: Second, Row: &r})
 			}
 		}
 		w.kept = len(w.buffer)
 	}
 	w.minute.add(&newest)
-	if w.open != "" && (w.seconds <= SecondsMax || w.minute.Span >= 60) {
+	if w.open != "" && (!w.minutes || w.minute.Span >= 60) {
 		if m, news := w.people.count(); news {
 			say(Fact{Kind: Counted, Missed: &m})
 		}
