@@ -195,6 +195,7 @@ type Incident struct {
 	// What a Watch needs to go on with it; a snapshot has it, and nobody is shown.
 	offAt   time.Time // when something was off last
 	seconds seconds
+	watched bool // Deich says how it goes on: it opened it, or what it opened went into it
 }
 
 // seconds are those of an incident that were said one by one.
@@ -222,6 +223,9 @@ func (i *Incident) FromOutside() bool {
 
 // Over says whether nothing is off any more.
 func (i *Incident) Over() bool { return !i.End.IsZero() }
+
+// goesOn says whether a Watch is to say how it goes on.
+func (i *Incident) goesOn() bool { return i.watched && i.Life != Resolved && i.Into == "" }
 
 func (i *Incident) lastOff() time.Time {
 	switch {

@@ -76,7 +76,7 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 			}
 			w.day, w.number = day, max(w.number, n)
 		}
-		if i.Measured() && i.By == "" && i.Life != Resolved && i.Into == "" && (w.open == "" || i.Begin.After(w.begin)) {
+		if i.goesOn() && (w.open == "" || i.Begin.After(w.begin)) {
 			w.open, w.begin, w.since, w.hurt = i.ID, i.Begin, i.Begin, i.Hurt
 			w.seconds = i.seconds.N
 			w.back, w.whole, w.over = !i.Mitigated.IsZero(), !i.Restored.IsZero(), !i.End.IsZero()
@@ -96,7 +96,8 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 }
 
 // Took says that people merged, split or closed incidents: the watch goes on
-// with what is open of those that it opened itself.
+// with what is open of those that it opened itself, or what they went into. What
+// people opened for something else is theirs to end.
 func (w *Watch) Took(b *Book) {
 	if w.open == "" {
 		return
@@ -113,7 +114,7 @@ func (w *Watch) Took(b *Book) {
 		}
 	}()
 	for _, i := range b.Incidents() {
-		if i.Measured() && i.Into == "" && i.Life != Resolved && len(i.Updates)+len(i.Verdicts)+len(i.Parts) > 0 {
+		if i.goesOn() {
 			w.open, w.begin, w.seconds = i.ID, i.Begin, i.seconds.N
 			w.people = &people{least: true}
 			return

@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"slices"
 	"testing"
+	"time"
 )
 
 const outage = " known=20 lost=20 fail cause=origin_fault:0.9"
@@ -57,5 +59,67 @@ func TestSumsDoNotWrap(t *testing.T) {
 	both.add(toll)
 	if toll.New.Held != 6e9 || toll.Users.Lost() != 2e9 || both.New.Asked != 12e9 || both.Users.Lost() != 4e9 {
 		t.Errorf("%+v\n%+v", toll, both)
+	}
+}
+
+// What people opened for something else is theirs to end: the watch does not go on with it
+// when they end what it opened. It does with what that was split into or went into.
+func TestWatchGoesOnWithItsOwn(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		take          func(mail, own *Incident, at time.Time) Fact
+		restart, ends bool
+	}{
+		{"closed", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Updated, Incident: own.ID, Life: Resolved, Text: Text{"It is theirs.", "Es ist deren."}}
+		}, false, false},
+		{"closed, and a restart", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Updated, Incident: own.ID, Life: Resolved, Text: Text{"It is theirs.", "Es ist deren."}}
+		}, true, false},
+		{"merged", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Merged, Incident: own.ID, Other: mail.ID}
+		}, false, true},
+		{"merged, and a restart", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Merged, Incident: own.ID, Other: mail.ID}
+		}, true, true},
+		{"split", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Split, Incident: own.ID, Other: "rest", Time: at.Add(-5 * time.Second), Tolls: []Toll{{Seconds: 5}, {Seconds: 5}}}
+		}, false, false},
+		{"split, and a restart", func(mail, own *Incident, at time.Time) Fact {
+			return Fact{Kind: Split, Incident: own.ID, Other: "rest", Time: at.Add(-5 * time.Second), Tolls: []Toll{{Seconds: 5}, {Seconds: 5}}}
+		}, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory()
+			s.play(t, "60 known=20 p50=40")
+			by := func(f Fact) {
+				f.At, f.By = s.at, "ada"
+				s.book.Apply(f)
+				s.watch.Took(s.book)
+			}
+			by(Fact{Kind: Opened, Incident: s.watch.NewID(s.at), Time: s.at.Add(-time.Minute), Text: Text{"Mail is late", "Mail verspätet"}})
+			mail := s.book.Open()
+			by(Fact{Kind: Updated, Incident: mail.ID, Life: Identified, Text: Text{"We know.", "Wir wissen es."}})
+			s.play(t, "10"+outage)
+			own := s.book.Open()
+			if own == mail {
+				t.Fatal("nothing was opened")
+			}
+			by(c.take(mail, own, s.at))
+			if c.restart {
+				s.play(t, "1 restart")
+			}
+			s.play(t, "600 known=20 p50=40")
+			mail = s.book.Get(mail.ID)
+			told := slices.ContainsFunc(mail.Updates, func(u Update) bool { return u.By == "" })
+			if over := mail.Life == Resolved; over != c.ends || told != c.ends {
+				t.Errorf("the mail is %s, and Deich told the public of it: %t", mail.Life, told)
+			}
+			for _, i := range s.book.Incidents() {
+				if i.ID != mail.ID && i.Life != Resolved {
+					t.Errorf("%s is %s ten quiet minutes later", i.ID, i.Life)
+				}
+			}
+		})
 	}
 }
