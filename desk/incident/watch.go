@@ -11,6 +11,7 @@ import (
 // concurrent use, and a function of what it was shown alone.
 type Watch struct {
 	zone   *time.Location
+	book   *Book   // whose names are not given again; nil: there is none
 	buffer []Row   // the last bufferSeconds, oldest first
 	kept   int     // how many of the oldest of them were said as seconds already
 	marks  []Marks // beside buffer, while no incident is open
@@ -61,21 +62,13 @@ type usual struct {
 }
 
 // NewWatch begins to look. Times in texts are in zone. An incident that was
-// open when Deich ended is taken up again, with today's number.
+// open when Deich ended is taken up again.
 func NewWatch(zone *time.Location, b *Book) *Watch {
-	w := &Watch{zone: zone, origins: map[string]Origin{}, rules: map[uint32]Rule{}, outside: map[string]*unreached{}}
+	w := &Watch{zone: zone, book: b, origins: map[string]Origin{}, rules: map[uint32]Rule{}, outside: map[string]*unreached{}}
 	if b == nil {
 		return w
 	}
 	for _, i := range b.Incidents() {
-		if day := dayOf(i.Opened, zone); day >= w.day {
-			n := 0
-			fmt.Sscanf(i.ID[min(len(i.ID), len(day)):], "-%d", &n)
-			if day > w.day {
-				w.number = 0
-			}
-			w.day, w.number = day, max(w.number, n)
-		}
 		if i.goesOn() && (w.open == "" || i.Begin.After(w.begin)) {
 			w.open, w.begin, w.since, w.hurt = i.ID, i.Begin, i.Begin, i.Hurt
 			w.seconds = i.seconds.N
@@ -124,13 +117,18 @@ func (w *Watch) Took(b *Book) {
 
 func dayOf(t time.Time, zone *time.Location) string { return t.In(zone).Format("2006-01-02") }
 
-// NewID gives the next incident's name: the day it is noticed, and a number.
+// NewID gives the next incident's name: the day it is noticed, and a number. Where
+// the clock was ahead, or Deich was started again, some of a day's are taken.
 func (w *Watch) NewID(at time.Time) string {
 	if day := dayOf(at, w.zone); day != w.day {
 		w.day, w.number = day, 0
 	}
-	w.number++
-	return fmt.Sprintf("%s-%d", w.day, w.number)
+	for {
+		w.number++
+		if id := fmt.Sprintf("%s-%d", w.day, w.number); w.book == nil || w.book.Get(id) == nil {
+			return id
+		}
+	}
 }
 
 // See takes in one second and gives the facts that are new, in order.

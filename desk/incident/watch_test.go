@@ -123,3 +123,28 @@ func TestWatchGoesOnWithItsOwn(t *testing.T) {
 		})
 	}
 }
+
+// Names are not given twice, whatever the clock said in between.
+func TestNamesAreNotGivenTwice(t *testing.T) {
+	s := newStory()
+	s.play(t, "60 known=20 p50=40")
+	s.play(t, "10"+outage)
+	s.play(t, "600 known=20 p50=40")
+	ahead := s.at.Add(48 * time.Hour)
+	s.book.Apply(Fact{At: ahead, Kind: Opened, Incident: s.watch.NewID(ahead), By: "ada", Time: ahead})
+	check := func(want string) {
+		t.Helper()
+		s.play(t, "10"+outage)
+		if i := s.book.Get(want); i == nil || i.Life == Resolved || len(i.Updates) == 0 {
+			t.Errorf("%s: %+v", want, i)
+		}
+		s.play(t, "600 known=20 p50=40")
+	}
+	check("2026-03-07-2") // the clock was set right
+	s.play(t, "1 restart")
+	s.play(t, "60 known=20 p50=40")
+	check("2026-03-07-3")
+	if all := s.book.Incidents(); len(all) != 4 {
+		t.Errorf("%d incidents", len(all))
+	}
+}
