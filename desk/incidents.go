@@ -600,7 +600,7 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 		if len(i.Claims) >= incident.ClaimsMax {
 			return incident.Wrongf("this incident has %d claims, which is all that there is room for", "dieser Vorfall hat %d Behauptungen; mehr haben nicht Platz", incident.ClaimsMax)
 		}
-		f.Claim.ID = fmt.Sprintf("c%d", len(i.Claims)+1)
+		f.Claim.ID = i.NewClaimID()
 	}
 	return nil
 }

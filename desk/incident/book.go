@@ -225,7 +225,10 @@ func (b *Book) merge(i *Incident, f Fact) {
 	to.Verdicts = append(to.Verdicts, i.Verdicts...)
 	slices.SortStableFunc(to.Verdicts, func(a, c Verdict) int { return a.From.Compare(c.From) })
 	to.Rules = append(to.Rules, i.Rules...)
-	to.Claims = append(to.Claims, i.Claims...)
+	for _, c := range i.Claims {
+		c.ID = to.NewClaimID() // its own is another's there
+		to.Claims = append(to.Claims, c)
+	}
 	to.Outside = append(to.Outside, i.Outside...)
 	for _, o := range i.Origins {
 		to.suffers(o)

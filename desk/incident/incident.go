@@ -2,6 +2,7 @@ package incident
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -211,6 +212,9 @@ type HeldClaim struct {
 	By      string    `json:"noted_by,omitempty"`
 	Finding *Finding  `json:"finding,omitempty"`
 }
+
+// NewClaimID gives the next claim's name.
+func (i *Incident) NewClaimID() string { return fmt.Sprintf("c%d", len(i.Claims)+1) }
 
 // Measured says whether this was measured here.
 func (i *Incident) Measured() bool { return i.Case == nil }

@@ -148,3 +148,25 @@ func TestNamesAreNotGivenTwice(t *testing.T) {
 		t.Errorf("%d incidents", len(all))
 	}
 }
+
+// A finding is of one claim, also of two that were each the first of their incident.
+func TestClaimsOfTwoIncidentsAreTold(t *testing.T) {
+	b := NewBook(cet)
+	for _, id := range []string{"a", "b"} {
+		b.Apply(Fact{At: storyBegins, Kind: Opened, Incident: id, By: "ada", Time: storyBegins})
+		b.Apply(Fact{At: storyBegins, Kind: Claimed, Incident: id, By: "ada", Claim: &Claim{ID: b.Get(id).NewClaimID(), Who: "of " + id}})
+	}
+	b.Apply(Fact{At: storyBegins, Kind: Merged, Incident: "b", Other: "a", By: "ada"})
+	all := b.Get("a").Claims
+	if len(all) != 2 || all[0].ID == all[1].ID || all[1].Who != "of b" || b.Get("b").Claims[0].ID != "c1" || b.Get("a").NewClaimID() != "c3" {
+		t.Fatalf("%+v", all)
+	}
+	b.Apply(Fact{At: storyBegins, Kind: Held, Incident: "a", Claim: &Claim{ID: all[1].ID}, Finding: &Finding{Answer: Consistent}})
+	if all := b.Get("a").Claims; all[0].Finding != nil || all[1].Finding == nil {
+		t.Errorf("the finding of the second one: %+v", all)
+	}
+	c := Case{Title: Text{English: "x"}, Begin: Stamp{Time: storyBegins}, Claims: []Claim{{Who: "a"}, {ID: "c1", Who: "b"}}}
+	if err := c.Check(); err != nil || c.Claims[0].ID == c.Claims[1].ID {
+		t.Errorf("%v: %+v", err, c.Claims)
+	}
+}
