@@ -121,7 +121,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.Mount("GET /status/feed.json", page)
 	d.Mount("GET /status/badge.svg", page)
 	d.Mount("GET /status/calendar.ics", page)
-	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
+	d.Mount("GET /api/v1/incidents", d.answer(func(*http.Request) (any, error) { return k.listed() }))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
 	d.Mount("GET /api/v1/incidents/{id}/rows", d.answer(func(r *http.Request) (any, error) {
@@ -238,6 +238,7 @@ var (
 	errNoIncident = errors.New("no such incident")
 	errNoAlert    = incident.Wrongf("there is no such alert", "diesen Alarm gibt es nicht oder nicht mehr")
 	errNotKept    = incident.Wrongf("the record of incidents cannot be written: nothing was changed", "die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert")
+	errNotRead    = incident.Wrongf("the record of incidents cannot be read yet", "die Aufzeichnung der Vorfälle lässt sich noch nicht lesen")
 )
 
 func wanted(name, text string) error {
@@ -284,7 +285,7 @@ func problemOf(w http.ResponseWriter, err error) {
 		Refuse(w, http.StatusNotFound, err, "deich incident list shows those that there are")
 	case errors.Is(err, errNoAlert):
 		Refuse(w, http.StatusNotFound, err, "deich alert list shows those that there are")
-	case errors.Is(err, errNotKept):
+	case errors.Is(err, errNotKept), errors.Is(err, errNotRead):
 		Refuse(w, http.StatusServiceUnavailable, err, "look at the disk that holds the data folder")
 	case errors.As(err, &long):
 		Problem(w, http.StatusRequestEntityTooLarge, "the body is too long", "")
@@ -330,6 +331,9 @@ const Latest = "latest"
 
 // get gives an incident; k.mu is held.
 func (k *Keeper) get(id string) (*incident.Incident, error) {
+	if err := k.readable(); err != nil {
+		return nil, err
+	}
 	i := k.index.Book.Get(id)
 	if id == Latest {
 		if i = k.index.Book.Open(); i == nil {
@@ -647,4 +651,18 @@ func (k *Keeper) importCase(q ImportRequest, now time.Time) (*IncidentView, erro
 	return k.copyOf(id)
 }
 
-func (d *Desk) serveIncidents(w http.ResponseWriter, _ *http.Request) { JSON(w, d.incidents.list()) }
+// listed gives all incidents, or says why they cannot be told.
+func (k *Keeper) listed() ([]IncidentLine, error) {
+	all := k.list()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return all, k.readable()
+}
+
+// readable says why incidents cannot be told, or nil; k.mu is held.
+func (k *Keeper) readable() error {
+	if k.unread {
+		return fmt.Errorf("%w: %w", errNotRead, k.trouble)
+	}
+	return nil
+}

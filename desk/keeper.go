@@ -62,6 +62,8 @@ type Keeper struct {
 	// ready says that the record was read. Without a snapshot that takes seconds,
 	// for which nobody waits but whoever asks about incidents.
 	ready atomic.Bool
+	// unread says that it could not be: what is known is not all, and is not told.
+	unread bool
 }
 
 // index is what a snapshot holds.
@@ -74,18 +76,27 @@ type index struct {
 }
 
 // OpenKeeper opens the record of incidents in a data folder and reads it. What
-// had to be repaired is said to warn, in a sentence each.
-func OpenKeeper(data string, zone *time.Location, now time.Time, warn func(string)) (*Keeper, error) {
-	k := &Keeper{data: data, zone: zone, warn: warn, watch: incident.NewWatch(zone, nil)}
-	if err := k.open(now); err != nil {
-		return nil, fmt.Errorf("desk: incidents: %w", err)
+// had to be repaired is said to warn, in a sentence each; so is that it cannot be
+// opened, which is tried again: a full disk is no reason to be without incidents
+// once it has room.
+func OpenKeeper(data string, zone *time.Location, now time.Time, warn func(string)) *Keeper {
+	k := &Keeper{data: data, zone: zone, warn: warn, watch: incident.NewWatch(zone, nil), index: newIndex(zone), unread: true}
+	if err := k.open(now, false); err != nil {
+		k.fail(err, now)
+		k.ready.Store(true) // so that it is tried again
 	}
-	return k, nil
+	return k
+}
+
+func newIndex(zone *time.Location) index {
+	return index{Book: incident.NewBook(zone), Rows: map[string]span{}, Days: map[string]record.Place{}}
 }
 
 func (k *Keeper) dir() string { return filepath.Join(k.data, IncidentsFolder) }
 
-func (k *Keeper) open(now time.Time) error {
+// open opens the record and reads it; in the background where that takes long, unless
+// it is to be waited for: then k.mu is held.
+func (k *Keeper) open(now time.Time, wait bool) error {
 	log, repair, err := record.Open(k.dir())
 	if err != nil {
 		return err
@@ -96,8 +107,9 @@ func (k *Keeper) open(now time.Time) error {
 	for _, name := range leftovers {
 		os.Remove(name)
 	}
+	k.unread = true
 	from := k.readSnapshot()
-	if _, number, _ := log.End(); from != (record.Place{}) || number <= 2*snapshotLines || k.trouble != nil {
+	if _, number, _ := log.End(); wait || from != (record.Place{}) || number <= 2*snapshotLines {
 		if err := k.load(from, repair, now); err != nil {
 			return errors.Join(err, log.Close())
 		}
@@ -133,6 +145,7 @@ func (k *Keeper) load(from record.Place, repair record.Repair, now time.Time) er
 		return err
 	}
 	k.watch = incident.NewWatch(k.zone, k.index.Book)
+	k.unread = false
 	k.ready.Store(true)
 	if broken > 0 {
 		k.warn(fmt.Sprintf("%d lines of the record of incidents are not what was written: deich incident verify says which", broken))
@@ -178,7 +191,7 @@ type snapshot struct {
 // readSnapshot gives where to read on, and the state up to there; nothing of it
 // is believed unless the record names its hash.
 func (k *Keeper) readSnapshot() record.Place {
-	k.index = index{Book: incident.NewBook(k.zone), Rows: map[string]span{}, Days: map[string]record.Place{}}
+	k.index = newIndex(k.zone)
 	b, err := os.ReadFile(filepath.Join(k.dir(), snapshotFile))
 	if err != nil {
 		return record.Place{}
@@ -272,10 +285,7 @@ func writeWhole(name string, b []byte, sync bool) error {
 // keep writes facts down and then believes them; k.mu is held, or nobody else
 // knows k.
 func (k *Keeper) keep(facts []incident.Fact) error {
-	if len(facts) == 0 {
-		return nil
-	}
-	if k.trouble != nil {
+	if k.trouble != nil || len(facts) == 0 {
 		return k.trouble
 	}
 	payloads := make([][]byte, len(facts))
@@ -358,20 +368,26 @@ func (k *Keeper) hold(facts []incident.Fact, now time.Time) {
 	}
 }
 
-// reopen tries to open the record again after a failure.
+// reopen tries to open the record again after a failure; k.mu is held.
 func (k *Keeper) reopen(now time.Time) {
 	if now.Before(k.tryAt) {
 		return
 	}
 	k.tryAt = now.Add(reopenEvery)
-	k.log.Close()
+	if k.log != nil {
+		k.log.Close()
+	}
 	was := k.trouble
-	if err := k.open(now); err != nil {
+	k.trouble, k.lines = nil, 0 // what load finds to be repaired is kept
+	if err := k.open(now, true); err != nil {
+		if k.trouble == nil {
+			k.trouble = was
+		}
 		return
 	}
-	k.trouble, k.lines = nil, 0
-	k.warn(fmt.Sprintf("incidents are kept again; what was seen since is missing (%v)", was))
-	k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: "What was seen for a while is missing: " + was.Error()}}})
+	if k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: "What was seen for a while is missing: " + was.Error()}}}) == nil {
+		k.warn(fmt.Sprintf("incidents are kept again; what was seen since is missing (%v)", was))
+	}
 }
 
 // tidy snapshots and removes what is too old, now and then.
@@ -395,8 +411,11 @@ func (k *Keeper) tidy(now time.Time) {
 func (k *Keeper) Close(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.trouble != nil {
-		return k.log.Close()
+	if k.trouble != nil { // which was said
+		if k.log != nil {
+			k.log.Close()
+		}
+		return nil
 	}
 	err := k.keep(k.watch.Rest())
 	if err == nil {

@@ -37,11 +37,10 @@ func newOutage(t testing.TB, dir string) *outage {
 
 func (o *outage) open(t testing.TB, dir string) {
 	t.Helper()
-	k, err := OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
-	if err != nil {
-		t.Fatal(err)
+	o.k = OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
+	if o.k.trouble != nil {
+		t.Fatal(o.k.trouble)
 	}
-	o.k = k
 }
 
 func (o *outage) play(seconds int, ok, failed uint64, failing bool) {
@@ -375,18 +374,15 @@ func BenchmarkAMillionEvents(b *testing.B) {
 	at := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
-			k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
-			if err != nil || len(k.list()) != incidentsOfAMillion {
-				b.Fatal(err)
+			k := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
+			if n := len(k.list()); n != incidentsOfAMillion {
+				b.Fatal(n)
 			}
 			k.log.Close()
 		}
 	})
 	b.Run("open", func(b *testing.B) {
-		k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
-		if err != nil {
-			b.Fatal(err)
-		}
+		k := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
 		for b.Loop() {
 			d, err := k.dossierOf(id, at)
 			if err != nil || len(d.Rows) < 90 {
@@ -398,10 +394,7 @@ func BenchmarkAMillionEvents(b *testing.B) {
 	b.Run("all", func(b *testing.B) { // as after a snapshot was lost
 		os.Remove(filepath.Join(dir, IncidentsFolder, snapshotFile))
 		for b.Loop() {
-			k, err := OpenKeeper(dir, time.UTC, at, func(string) {})
-			if err != nil {
-				b.Fatal(err)
-			}
+			k := OpenKeeper(dir, time.UTC, at, func(string) {})
 			k.log.Close()
 		}
 	})
@@ -701,6 +694,122 @@ func TestFlickeringPressureIsOneMoment(t *testing.T) {
 	}
 	if len(all) < 4 || all[0] != "b keeps up again." || all[1] != "a keeps up again." || !strings.Contains(all[2], "Called them.") {
 		t.Errorf("the page tells %q", all)
+	}
+}
+
+// tear leaves an unfinished line at the end of the record, as a disk that was full
+// does, and gives its file.
+func (o *outage) tear(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, IncidentsFolder, "*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	o.k.log.Close()
+	f, err := os.OpenFile(files[0], os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = f.WriteString("0123")
+	}
+	if err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	return files[0]
+}
+
+// repaired gives what the record says of its own repair.
+func repaired(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := record.Read(filepath.Join(dir, IncidentsFolder), record.Place{}, record.Place{}, func(l record.Line) error {
+		var f incident.Fact
+		if err := json.Unmarshal(l.Payload, &f); err != nil {
+			return err
+		}
+		if f.Kind == incident.Repaired {
+			all = append(all, f.Text.English)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A line that a full disk cut short is set aside at the first try, and the record says so.
+func TestATornLineIsRepairedAtTheFirstTry(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	o.tear(t, dir)
+	o.play(1, 0, 20, true)
+	if o.k.trouble == nil {
+		t.Fatal("nothing is wrong")
+	}
+	o.play(int(reopenEvery.Seconds())+1, 0, 20, true)
+	if o.k.trouble != nil {
+		t.Fatalf("after %s: %v; %q", reopenEvery, o.k.trouble, o.warned)
+	}
+	if all := repaired(t, dir); len(all) != 2 || !strings.Contains(all[0], "unfinished line of 4 bytes") || !strings.Contains(all[1], "What was seen for a while is missing") {
+		t.Errorf("%q", all)
+	}
+	if all := o.k.list(); len(all) != 1 {
+		t.Errorf("%d incidents", len(all))
+	}
+	o.k.log.Close()
+}
+
+// A record that cannot be opened at the start is opened once it can be. Until then
+// nobody is told that all is well.
+func TestARecordIsOpenedLater(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	shown, id := jsonOf(t, o.k.list()), o.k.list()[0].ID
+	file := o.tear(t, dir)
+	if err := os.Mkdir(file+".torn", 0o700); err != nil { // as on a full disk, nothing can be set aside
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, status.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.k = OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
+	d := newDesk(t, flooded)
+	d.KeepIncidents(o.k)
+	o.play(5, 20, 0, false)
+	if len(o.warned) != 1 || !strings.Contains(o.warned[0], "incidents are not kept") {
+		t.Errorf("%q", o.warned)
+	}
+	for path, want := range map[string]int{"": 503, "/latest": 503, "/" + id: 503} {
+		if r := send(d, "GET", "/api/v1/incidents"+path, ""); r.Code != want {
+			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
+	}
+	if r := send(d, "POST", "/api/v1/incidents", `{"title":{"en":"Mail is late"},"by":"ada"}`); r.Code != 503 {
+		t.Errorf("opened, and not kept: %d %s", r.Code, r.Body)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, status.File)); err != nil || !bytes.Equal(b, page) {
+		t.Errorf("the public is told otherwise: %v %s", err, b)
+	}
+	if err := os.Remove(file + ".torn"); err != nil {
+		t.Fatal(err)
+	}
+	o.play(int(reopenEvery.Seconds())-5, 20, 0, false)
+	if got := jsonOf(t, o.k.list()); o.k.trouble != nil || got != shown {
+		t.Errorf("%v: there is\n%s\nwant\n%s", o.k.trouble, got, shown)
+	}
+	if err := o.k.Close(o.at); err != nil {
+		t.Error(err)
+	}
+	// And one that never could be is left alone at the end.
+	never := t.TempDir()
+	if err := os.WriteFile(filepath.Join(never, IncidentsFolder), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.k = OpenKeeper(never, time.UTC, o.at, func(string) {})
+	o.play(65, 0, 20, true)
+	if err := o.k.Close(o.at); err != nil {
+		t.Error(err)
 	}
 }
 

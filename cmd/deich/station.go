@@ -42,7 +42,7 @@ type station struct {
 	edge     *edge.Server
 	desk     *desk.Desk
 	page     *statusPage  // nil: none
-	keeper   *desk.Keeper // nil: the record of incidents could not be opened
+	keeper   *desk.Keeper // of incidents
 	console  net.Listener // nil: off
 	token    string
 	fresh    bool // the token was made just now
