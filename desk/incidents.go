@@ -403,13 +403,8 @@ func (k *Keeper) list() []IncidentLine {
 }
 
 // current gives what the live page shows: the incident that is going on, or
-// the last one of the last day.
+// the last one of the last day; k.mu is held.
 func (k *Keeper) current() *LiveIncident {
-	if !k.ready.Load() {
-		return nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	i := k.index.Book.Open()
 	if i == nil {
 		for _, last := range k.index.Book.Incidents() {
@@ -504,15 +499,21 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 // say keeps what a person says about an incident.
 func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 	f.At = now
-	var rows []incident.Row
-	var err error
-	if f.Incident, err = k.named(f.Incident); err != nil {
+	is, err := k.view(f.Incident)
+	if err != nil {
 		return nil, err
 	}
-	if f.Kind == incident.Split {
+	f.Incident = is.ID
+	// What is read from the record is read before: nobody waits for that.
+	var rows []incident.Row
+	var finding incident.Finding
+	switch f.Kind {
+	case incident.Split:
 		if rows, err = k.rows(f.Incident); err != nil {
 			return nil, err
 		}
+	case incident.Claimed:
+		finding = k.finding(f.Claim, is.Incident, now)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -525,7 +526,6 @@ func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 	}
 	facts := []incident.Fact{f}
 	if f.Kind == incident.Claimed {
-		finding := k.finding(f.Claim, i, now)
 		facts = append(facts, incident.Fact{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: f.Claim.ID}, Finding: &finding})
 	}
 	if err := k.keep(facts); err != nil {
@@ -635,15 +635,18 @@ func (k *Keeper) importCase(q ImportRequest, now time.Time) (*IncidentView, erro
 	if err := errors.Join(checkName(q.By), q.Case.Check()); err != nil {
 		return nil, err
 	}
+	facts := []incident.Fact{{At: now, Kind: incident.Imported, By: q.By, Case: q.Case}}
+	told := &incident.Incident{Case: q.Case, Begin: q.Case.Begin.Time, End: q.Case.End.Time}
+	for _, c := range q.Case.Claims {
+		finding := k.finding(&c, told, now)
+		facts = append(facts, incident.Fact{At: now, Kind: incident.Claimed, By: q.By, Claim: &c},
+			incident.Fact{At: now, Kind: incident.Held, Claim: &incident.Claim{ID: c.ID}, Finding: &finding})
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	id := k.watch.NewID(now)
-	facts := []incident.Fact{{At: now, Kind: incident.Imported, Incident: id, By: q.By, Case: q.Case}}
-	told := &incident.Incident{ID: id, Case: q.Case, Begin: q.Case.Begin.Time, End: q.Case.End.Time}
-	for _, c := range q.Case.Claims {
-		finding := k.finding(&c, told, now)
-		facts = append(facts, incident.Fact{At: now, Kind: incident.Claimed, Incident: id, By: q.By, Claim: &c},
-			incident.Fact{At: now, Kind: incident.Held, Incident: id, Claim: &incident.Claim{ID: c.ID}, Finding: &finding})
+	for n := range facts {
+		facts[n].Incident = id
 	}
 	if err := k.keep(facts); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotKept, err)

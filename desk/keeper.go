@@ -64,6 +64,15 @@ type Keeper struct {
 	ready atomic.Bool
 	// unread says that it could not be: what is known is not all, and is not told.
 	unread bool
+	latest atomic.Pointer[glance]
+}
+
+// glance is what the live page, the metrics and the alerts need, as of the last fact
+// and the last second: they never wait for a disk.
+type glance struct {
+	incident *LiveIncident
+	actions  []Action // the newest first
+	outside  []probe.View
 }
 
 // index is what a snapshot holds.
@@ -146,6 +155,7 @@ func (k *Keeper) load(from record.Place, repair record.Repair, now time.Time) er
 	}
 	k.watch = incident.NewWatch(k.zone, k.index.Book)
 	k.unread = false
+	k.show()
 	k.ready.Store(true)
 	if broken > 0 {
 		k.warn(fmt.Sprintf("%d lines of the record of incidents are not what was written: deich incident verify says which", broken))
@@ -310,7 +320,25 @@ func (k *Keeper) keep(facts []incident.Fact) error {
 		k.index.take(f, places[i], next, k.zone)
 	}
 	k.lines += len(facts)
+	k.show()
 	return nil
+}
+
+// show lets everybody see what is believed; k.mu is held, or nobody else knows k.
+func (k *Keeper) show() {
+	g := &glance{outside: k.views}
+	if !k.unread {
+		g.incident, g.actions = k.current(), k.lastActions(actionsShown)
+	}
+	k.latest.Store(g)
+}
+
+// glance gives what was shown last; nothing while the record is being read.
+func (k *Keeper) glance() glance {
+	if g := k.latest.Load(); g != nil {
+		return *g
+	}
+	return glance{}
 }
 
 // fail stops keeping until the record can be opened again. The watch begins
@@ -331,40 +359,51 @@ func (k *Keeper) see(now time.Time, s *State) {
 	if !k.ready.Load() {
 		return
 	}
+	for _, i := range k.look(now, s) {
+		k.hold(i, now)
+	}
+}
+
+// look writes down what is new at one moment, and gives the incidents that were closed.
+func (k *Keeper) look(now time.Time, s *State) (closed []*incident.Incident) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer k.show()
 	if k.trouble != nil {
 		k.reopen(now)
 	}
 	is := countState(now, s)
 	last := k.last
 	if k.last = is; last == nil || !now.After(last.at) || now.Sub(last.at) > time.Minute {
-		return
+		return nil
 	}
 	sample := sampleBetween(last, is, s)
 	sample.Outside = ofOutside(k.outside(now))
 	facts := k.watch.See(sample)
 	if err := k.keep(facts); err == nil {
-		k.hold(facts, now)
+		for _, f := range facts {
+			if f.Kind != incident.Closed {
+				continue
+			}
+			if i, err := k.copyOf(f.Incident); err == nil {
+				closed = append(closed, i.Incident)
+			}
+		}
 		k.tidy(now)
 	}
 	k.parts = seenFromOutside(components(s, &sample), k.outside(now))
 	k.publish(now)
+	return closed
 }
 
-// hold holds the claims of incidents that were just closed against the whole record.
-func (k *Keeper) hold(facts []incident.Fact, now time.Time) {
-	for _, f := range facts {
-		if f.Kind != incident.Closed {
-			continue
-		}
-		if i := k.index.Book.Get(f.Incident); i != nil {
-			for c := range i.Claims {
-				claim := i.Claims[c].Claim
-				finding := k.finding(&claim, i, now)
-				k.keep([]incident.Fact{{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: claim.ID}, Finding: &finding}})
-			}
-		}
+// hold holds the claims of an incident that was just closed against the whole record.
+func (k *Keeper) hold(i *incident.Incident, now time.Time) {
+	for c := range i.Claims {
+		claim := i.Claims[c].Claim
+		finding := k.finding(&claim, i, now)
+		k.mu.Lock()
+		k.keep([]incident.Fact{{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: claim.ID}, Finding: &finding}})
+		k.mu.Unlock()
 	}
 }
 
@@ -500,7 +539,8 @@ func (k *Keeper) begins(from time.Time) (record.Place, bool) {
 	return record.Place{}, false
 }
 
-// finding holds a claim against the record; k.mu is held.
+// finding holds a claim against the record. It may read days: k.mu is not held, and
+// i is a copy.
 func (k *Keeper) finding(c *incident.Claim, i *incident.Incident, now time.Time) incident.Finding {
 	from, to := c.Window(i)
 	if to.IsZero() || to.After(now) && i != nil && i.End.IsZero() {
@@ -510,8 +550,13 @@ func (k *Keeper) finding(c *incident.Claim, i *incident.Incident, now time.Time)
 	zone := k.zone
 	if i != nil && i.Case != nil {
 		zone = i.Case.Location()
-	} else if place, ok := k.begins(from.Add(-time.Hour)); ok && to.After(from) && to.Sub(from) <= claimWindowMax {
-		m = k.measured(from, to, place)
+	} else if to.After(from) && to.Sub(from) <= claimWindowMax {
+		k.mu.Lock()
+		place, ok := k.begins(from.Add(-time.Hour))
+		k.mu.Unlock()
+		if ok {
+			m = k.measured(from, to, place)
+		}
 	}
 	return incident.Hold(c, i, m, now, zone)
 }

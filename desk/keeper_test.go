@@ -798,6 +798,9 @@ func TestARecordIsOpenedLater(t *testing.T) {
 	if got := jsonOf(t, o.k.list()); o.k.trouble != nil || got != shown {
 		t.Errorf("%v: there is\n%s\nwant\n%s", o.k.trouble, got, shown)
 	}
+	if live := o.k.glance().incident; live == nil || live.ID != id {
+		t.Errorf("the page shows %+v", live)
+	}
 	if err := o.k.Close(o.at); err != nil {
 		t.Error(err)
 	}
