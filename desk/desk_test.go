@@ -171,11 +171,25 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("a token that others may read: %v", err)
 	}
 	os.Chmod(filepath.Join(dir, TokenFile), 0o600)
-	for _, bad := range []string{"", "short", strings.Repeat("!", tokenLen), token + token} {
+	for _, bad := range []string{"short", strings.Repeat("!", tokenLen), token + token} {
 		os.WriteFile(filepath.Join(dir, TokenFile), []byte(bad), 0o600)
 		if _, _, err := OpenToken(dir); err == nil {
 			t.Errorf("%q was taken for a token", bad)
 		}
+	}
+	// A full disk, or power that was lost, at the first start is no reason never to start.
+	if err := os.WriteFile(filepath.Join(dir, TokenFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anew, fresh, err := OpenToken(dir)
+	if err != nil || !fresh || anew == token {
+		t.Fatalf("an empty file: %q %v %v", anew, fresh, err)
+	}
+	if again, _, err := OpenToken(dir); err != nil || again != anew {
+		t.Errorf("%q %v, want %q", again, err, anew)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 1 {
+		t.Errorf("left behind: %v, %v", all, err)
 	}
 }
 
