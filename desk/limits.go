@@ -45,6 +45,8 @@ const (
 
 	// headerWait is how long a client may take for its headers; then the connection is closed.
 	headerWait = 5 * time.Second
+	// bodyWait is how long a client may take for what it sends after them; then the connection is closed.
+	bodyWait = 10 * time.Second
 	// idleWait is how long an idle connection stays: programs that open one for each
 	// question and leave it would soon have all there may be.
 	idleWait = 15 * time.Second
