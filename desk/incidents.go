@@ -149,19 +149,16 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		var q NoteRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Noted, By: q.By, Text: incident.Text{English: q.Text}}
-		return errors.Join(err, wanted("text", q.Text))
+		return errors.Join(err, wanted("text", f.Text, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/edit", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q EditRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Edited, By: q.By, Text: q.Title, Time: q.Begin}
-		switch {
-		case q.Title == (incident.Text{}) && q.Begin.IsZero():
+		if q.Title == (incident.Text{}) && q.Begin.IsZero() {
 			err = errors.Join(err, errors.New("title or begin is missing"))
-		case len(q.Title.English) > incident.TitleMax || len(q.Title.German) > incident.TitleMax:
-			err = errors.Join(err, fmt.Errorf("title: at most %d bytes", incident.TitleMax))
 		}
-		return err
+		return errors.Join(err, bounded("title", q.Title, incident.TitleMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q UpdateRequest
@@ -170,16 +167,16 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved, incident.PostMortem}, q.Life) {
 			err = errors.Join(err, errors.New("life: investigating, identified, monitoring, resolved or postmortem is wanted"))
 		}
-		return errors.Join(err, wanted("text", q.Text.English+q.Text.German), q.Also.Check())
+		return errors.Join(err, wanted("text", q.Text, incident.TextMax), q.Also.Check())
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/translations", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q TranslateRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Translated, By: q.By, Text: q.Text, Also: q.Also}
-		if len(q.Also) == 0 {
-			err = errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+		if len(q.Also) > 0 {
+			return errors.Join(err, bounded("text", q.Text, incident.TextMax), q.Also.Check())
 		}
-		return errors.Join(err, q.Also.Check())
+		return errors.Join(err, wanted("text", q.Text, incident.TextMax))
 	}))
 	d.Mount("GET /api/v1/sentences", d.answer(func(*http.Request) (any, error) { return incident.Sentences(), nil }))
 	d.Mount("POST /api/v1/incidents/{id}/approve", d.act(func(r *http.Request, f *incident.Fact) error {
@@ -193,13 +190,13 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 			q.Text = common
 		}
 		*f = incident.Fact{Kind: incident.Approved, By: q.By, Cause: q.Cause, Text: q.Text}
-		return err
+		return errors.Join(err, bounded("text", q.Text, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/merge", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q MergeRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Merged, By: q.By, Other: q.Into}
-		return errors.Join(err, wanted("into", q.Into))
+		return errors.Join(err, wanted("into", incident.Text{English: q.Into}, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/split", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q SplitRequest
@@ -241,12 +238,17 @@ var (
 	errNotRead    = incident.Wrongf("the record of incidents cannot be read yet", "die Aufzeichnung der Vorfälle lässt sich noch nicht lesen")
 )
 
-func wanted(name, text string) error {
-	switch {
-	case strings.TrimSpace(text) == "":
+// wanted says whether a text is there, and no longer than most bytes in either language.
+func wanted(name string, t incident.Text, most int) error {
+	if strings.TrimSpace(t.English+t.German) == "" {
 		return fmt.Errorf("%s is missing", name)
-	case len(text) > 2*incident.TextMax:
-		return fmt.Errorf("%s has %d bytes: at most %d", name, len(text), incident.TextMax)
+	}
+	return bounded(name, t, most)
+}
+
+func bounded(name string, t incident.Text, most int) error {
+	if n := max(len(t.English), len(t.German)); n > most {
+		return fmt.Errorf("%s has %d bytes: at most %d", name, n, most)
 	}
 	return nil
 }
@@ -546,9 +548,11 @@ func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 // knows; k.mu is held.
 func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []incident.Row) error {
 	switch f.Kind {
+	case incident.Approved:
+		return roomToTell(i) // the public is told the cause in an update
 	case incident.Updated:
-		if len(i.Updates) >= incident.UpdatesMax {
-			return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
+		if err := roomToTell(i); err != nil {
+			return err
 		}
 		if f.Life == incident.PostMortem && i.Life != incident.Resolved {
 			return errors.New("life: a post-mortem is for what is resolved")
@@ -609,8 +613,15 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 	return nil
 }
 
+func roomToTell(i *incident.Incident) error {
+	if len(i.Updates) >= incident.UpdatesMax {
+		return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
+	}
+	return nil
+}
+
 func (k *Keeper) openByHand(q OpenRequest, now time.Time) (*IncidentView, error) {
-	if err := errors.Join(checkName(q.By), wanted("title", q.Title.English+q.Title.German)); err != nil {
+	if err := errors.Join(checkName(q.By), wanted("title", q.Title, incident.TitleMax)); err != nil {
 		return nil, err
 	}
 	if q.Begin.IsZero() {

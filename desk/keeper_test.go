@@ -257,6 +257,7 @@ func TestIncidentsAPI(t *testing.T) {
 	d.KeepIncidents(o.k)
 	id := o.k.list()[0].ID
 	const script = `<script>alert(1)</script>`
+	long := strings.Repeat("x", incident.TextMax+1)
 	for _, c := range []struct {
 		name, method, path, body string
 		status                   int
@@ -269,6 +270,10 @@ func TestIncidentsAPI(t *testing.T) {
 		{"note by nobody", "POST", "/" + id + "/notes", `{"text":"x","by":" "}`, 422},
 		{"empty note", "POST", "/" + id + "/notes", `{"text":"","by":"ada"}`, 422},
 		{"long note", "POST", "/" + id + "/notes", `{"text":"` + strings.Repeat("x", 3*incident.TextMax) + `","by":"ada"}`, 422},
+		{"note that is a byte too long", "POST", "/" + id + "/notes", `{"text":"` + long + `","by":"ada"}`, 422},
+		{"long update", "POST", "/" + id + "/updates", `{"text":{"de":"` + long + `"},"by":"ada"}`, 422},
+		{"long update in both languages", "POST", "/" + id + "/updates", `{"text":{"en":"` + long[1:] + `","de":"` + long[1:] + `"},"by":"ada"}`, 200},
+		{"long word on the cause", "POST", "/" + id + "/approve", `{"cause":"origin_fault","text":{"en":"` + long + `"},"by":"ada"}`, 422},
 		{"unknown field", "POST", "/" + id + "/notes", `{"txt":"x","by":"ada"}`, 422},
 		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
 		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
@@ -283,6 +288,7 @@ func TestIncidentsAPI(t *testing.T) {
 		{"nothing lacks it", "POST", "/" + id + "/translations", `{"text":{"en":"x"},"by":"ada"}`, 422},
 		{"in French", "POST", "/" + id + "/translations", `{"also":{"fr":"` + script + `"},"by":"ada"}`, 200},
 		{"in no language", "POST", "/" + id + "/translations", `{"also":{"../x":"x"},"by":"ada"}`, 422},
+		{"in French, with long German", "POST", "/" + id + "/translations", `{"also":{"fr":"x"},"text":{"de":"` + long + `"},"by":"ada"}`, 422},
 		{"in German, elsewhere", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"de":"x"},"by":"ada"}`, 422},
 		{"in French, without words", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"fr":" "},"by":"ada"}`, 422},
 		{"in French alone", "POST", "/" + id + "/updates", `{"also":{"fr":"x"},"by":"ada"}`, 422},
@@ -293,6 +299,7 @@ func TestIncidentsAPI(t *testing.T) {
 		{"claim of nobody", "POST", "/" + id + "/claims", `{"who":"","by":"ada"}`, 422},
 		{"open", "POST", "", `{"title":{"en":"Mail is late"},"by":"ada"}`, 200},
 		{"open without title", "POST", "", `{"by":"ada"}`, 422},
+		{"open with a long title", "POST", "", `{"title":{"de":"` + long[:incident.TitleMax+1] + `"},"by":"ada"}`, 422},
 		{"merge with itself", "POST", "/" + id + "/merge", `{"into":"` + id + `","by":"ada"}`, 422},
 		{"merge with none", "POST", "/" + id + "/merge", `{"into":"x","by":"ada"}`, 404},
 		{"split before it began", "POST", "/" + id + "/split", `{"at":"2020-01-01T00:00:00Z","by":"ada"}`, 422},
@@ -869,5 +876,19 @@ func TestRowsAreJoined(t *testing.T) {
 	}
 	o.k.index.Rows[split.ID] = o.k.index.Rows[id]
 	check("after a merge")
+	o.k.log.Close()
+}
+
+// The public is told a cause in an update, of which there are so many and no more.
+func TestApprovalsAreBounded(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	o.down()
+	id := o.k.list()[0].ID
+	for len(o.k.index.Book.Get(id).Updates) < incident.UpdatesMax {
+		o.k.index.Book.Apply(incident.Fact{At: o.at, Kind: incident.Updated, Incident: id, By: "ada", Text: incident.Text{English: "x"}})
+	}
+	if _, err := o.k.say(incident.Fact{Kind: incident.Approved, Incident: id, By: "ada", Cause: "flood", Text: incident.CauseText("flood")}, o.at); err == nil {
+		t.Error("one update too many")
+	}
 	o.k.log.Close()
 }

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -168,5 +169,16 @@ func TestClaimsOfTwoIncidentsAreTold(t *testing.T) {
 	c := Case{Title: Text{English: "x"}, Begin: Stamp{Time: storyBegins}, Claims: []Claim{{Who: "a"}, {ID: "c1", Who: "b"}}}
 	if err := c.Check(); err != nil || c.Claims[0].ID == c.Claims[1].ID {
 		t.Errorf("%v: %+v", err, c.Claims)
+	}
+}
+
+// A title has its bound in each language.
+func TestTitlesOfPlansAreBounded(t *testing.T) {
+	long := fmt.Sprintf("%*s", TitleMax, "x")
+	for title, ok := range map[Text]bool{{long, long}: true, {long + "x", ""}: false, {"", long + "x"}: false, {" ", ""}: false} {
+		p := Plan{Kind: Crowd, Title: title, From: storyBegins, To: storyBegins.Add(time.Hour)}
+		if err := p.Check(storyBegins); (err == nil) != ok {
+			t.Errorf("%d and %d bytes: %v", len(title.English), len(title.German), err)
+		}
 	}
 }
