@@ -234,8 +234,11 @@ func (q *UpdateRequest) choose() error {
 var (
 	errNoIncident = errors.New("no such incident")
 	errNoAlert    = incident.Wrongf("there is no such alert", "diesen Alarm gibt es nicht oder nicht mehr")
-	errNotKept    = incident.Wrongf("the record of incidents cannot be written: nothing was changed", "die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert")
-	errNotRead    = incident.Wrongf("the record of incidents cannot be read yet", "die Aufzeichnung der Vorfälle lässt sich noch nicht lesen")
+	// errNotKept does not say that nothing came of it: a line that was written whole and
+	// could not be synced is believed once the record is opened again.
+	errNotKept = incident.Wrongf("the record of incidents cannot be written: nothing is changed for now, but what you said may still appear once it can be",
+		"die Aufzeichnung der Vorfälle lässt sich nicht schreiben: vorerst ist nichts geändert, doch was Sie sagten, kann noch erscheinen, sobald es wieder geht")
+	errNotRead = incident.Wrongf("the record of incidents cannot be read yet", "die Aufzeichnung der Vorfälle lässt sich noch nicht lesen")
 )
 
 // wanted says whether a text is there, and no longer than most bytes in either language.
