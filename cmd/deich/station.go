@@ -230,9 +230,9 @@ func (s *station) serve(ctx context.Context) (err error) {
 	defer stop()
 	var running sync.WaitGroup
 	if s.console != nil {
+		// A full disk is no reason to leave the platform without a dike.
 		if err := s.data.noteConsole(s.console.Addr()); err != nil {
-			s.console.Close()
-			return err
+			s.terminal.warn("deich's commands do not find this Deich: where its console listens is not written down: %v", err)
 		}
 		running.Go(func() {
 			// The desk stands apart: without it the edge serves on.
