@@ -98,6 +98,11 @@ func (k *Keeper) actions(n int) []Action {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.lastActions(n)
+}
+
+// lastActions gives the same; k.mu is held.
+func (k *Keeper) lastActions(n int) []Action {
 	all := k.index.Actions
 	last := slices.Clone(all[max(0, len(all)-n):])
 	slices.Reverse(last)

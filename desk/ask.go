@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/deichproject/deich/desk/incident"
 )
@@ -37,6 +38,12 @@ func (d *Desk) ask(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if r.ContentLength != 0 {
+			// net/http waits for a body before it answers, also where it is not wanted: whoever
+			// announced one and sent none held a connection for good, and without a token. Once
+			// it is read there is no deadline any more, however long an answer takes.
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWait))
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, requestBodyMax)
 
 		if !d.ownHost(r.Host) {

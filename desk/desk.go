@@ -29,7 +29,7 @@ type Options struct {
 	// it is none of them. nil: nothing can be looked up.
 	Find func(what string) (Found, bool)
 	// Missed gives who could not read or send since it was last called; Run alone
-	// calls it, once a second. nil: nobody is counted.
+	// calls it, once a second at most. nil: nobody is counted.
 	Missed func() incident.Marks
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -171,11 +174,25 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("a token that others may read: %v", err)
 	}
 	os.Chmod(filepath.Join(dir, TokenFile), 0o600)
-	for _, bad := range []string{"", "short", strings.Repeat("!", tokenLen), token + token} {
+	for _, bad := range []string{"short", strings.Repeat("!", tokenLen), token + token} {
 		os.WriteFile(filepath.Join(dir, TokenFile), []byte(bad), 0o600)
 		if _, _, err := OpenToken(dir); err == nil {
 			t.Errorf("%q was taken for a token", bad)
 		}
+	}
+	// A full disk, or power that was lost, at the first start is no reason never to start.
+	if err := os.WriteFile(filepath.Join(dir, TokenFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anew, fresh, err := OpenToken(dir)
+	if err != nil || !fresh || anew == token {
+		t.Fatalf("an empty file: %q %v %v", anew, fresh, err)
+	}
+	if again, _, err := OpenToken(dir); err != nil || again != anew {
+		t.Errorf("%q %v, want %q", again, err, anew)
+	}
+	if all, err := os.ReadDir(dir); err != nil || len(all) != 1 {
+		t.Errorf("left behind: %v, %v", all, err)
 	}
 }
 
@@ -328,4 +345,94 @@ func TestPageShowsSpoolAndGate(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
+}
+
+// listening hands out the server's ends of connections that were made in memory.
+type listening struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *listening) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listening) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *listening) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2020} }
+
+// Who announces a body and sends none is answered, and let go: without a token, too.
+// A stream that lasts longer than that goes on, and so does a slow answer to a body.
+func TestBodiesArriveInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, flooded)
+		slow := bodyWait + 5*time.Second
+		d.Mount("POST /api/v1/slow", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b, err := io.ReadAll(r.Body)
+			if err == nil {
+				select {
+				case <-r.Context().Done():
+					t.Error("a slow answer is cut off")
+				case <-time.After(slow):
+				}
+			}
+			fmt.Fprintf(w, "%s %v", b, err)
+		}))
+		ctx, stop := context.WithCancel(t.Context())
+		l := &listening{conns: make(chan net.Conn), closed: make(chan struct{})}
+		ended := make(chan error, 1)
+		go func() { ended <- d.Serve(ctx, l) }()
+		const bearer = "Authorization: Bearer " + testToken + "\r\n"
+		for name, c := range map[string]struct {
+			request, want string
+			within        time.Duration
+		}{
+			"no body":             {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n", " 401 ", bodyWait + time.Second},
+			"half a body":         {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf", " 401 ", bodyWait + time.Second},
+			"no chunk":            {"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", " 401 ", bodyWait + time.Second},
+			"a token, no body":    {"POST /api/v1/slow HTTP/1.1\r\nHost: localhost\r\n" + bearer + "Content-Length: 9\r\n\r\n", " 200 ", bodyWait + time.Second},
+			"a slow answer":       {"POST /api/v1/slow HTTP/1.1\r\nHost: localhost\r\n" + bearer + "Content-Length: 5\r\n\r\nwhole", "whole <nil>", slow + time.Second},
+			"nothing to wait for": {"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + bearer + "\r\n", "ok\n", time.Second},
+		} {
+			here, there := net.Pipe()
+			l.conns <- there
+			go io.WriteString(here, c.request)
+			here.SetReadDeadline(time.Now().Add(c.within))
+			var got strings.Builder
+			for !strings.Contains(got.String(), c.want) {
+				b := make([]byte, 4096)
+				n, err := here.Read(b)
+				got.Write(b[:n])
+				if err != nil {
+					t.Errorf("%s: %v after %q", name, err, got.String())
+					break
+				}
+			}
+			here.Close()
+		}
+		here, there := net.Pipe()
+		l.conns <- there
+		go io.WriteString(here, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n"+bearer+"\r\n")
+		stream, until := bufio.NewScanner(here), time.Now().Add(3*bodyWait)
+		stream.Buffer(nil, 1<<20)
+		for time.Now().Before(until) {
+			if !stream.Scan() {
+				t.Fatalf("the stream ended %s early: %v", time.Until(until), stream.Err())
+			}
+		}
+		here.Close()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -20,17 +20,18 @@ func (k *Keeper) dossierOf(id string, now time.Time) (*dossier.Dossier, error) {
 		return nil, err
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	v, err := k.copyOf(id)
 	if err != nil {
+		k.mu.Unlock()
 		return nil, err
 	}
+	_, number, head := k.log.End()
+	k.mu.Unlock()
 	for n := range v.Claims { // as of now, not as of when they were noted
 		c := v.Claims[n].Claim
 		finding := k.finding(&c, v.Incident, now)
 		v.Claims[n].Finding = &finding
 	}
-	_, number, head := k.log.End()
 	zone := k.zone
 	if v.Case != nil {
 		zone = v.Case.Location()

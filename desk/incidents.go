@@ -33,8 +33,8 @@ type IncidentLine struct {
 	Restored  time.Time     `json:"restored,omitzero"`
 	End       time.Time     `json:"end,omitzero"`
 	Hurt      bool          `json:"hurt"`
-	Asked     uint32        `json:"asked"` // by users, while something was off
-	Lost      uint32        `json:"lost"`
+	Asked     uint64        `json:"asked"` // by users, while something was off
+	Lost      uint64        `json:"lost"`
 	// Missed is how many different people could not read or send.
 	Missed   incident.Missed `json:"missed,omitzero"`
 	Cause    string          `json:"cause"`
@@ -121,7 +121,7 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 	d.Mount("GET /status/feed.json", page)
 	d.Mount("GET /status/badge.svg", page)
 	d.Mount("GET /status/calendar.ics", page)
-	d.Mount("GET /api/v1/incidents", http.HandlerFunc(d.serveIncidents))
+	d.Mount("GET /api/v1/incidents", d.answer(func(*http.Request) (any, error) { return k.listed() }))
 	d.Mount("GET /api/v1/incidents/{id}", d.answer(func(r *http.Request) (any, error) { return k.view(r.PathValue("id")) }))
 	d.Mount("GET /api/v1/incidents/{id}/dossier", http.HandlerFunc(d.serveDossier))
 	d.Mount("GET /api/v1/incidents/{id}/rows", d.answer(func(r *http.Request) (any, error) {
@@ -149,19 +149,16 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		var q NoteRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Noted, By: q.By, Text: incident.Text{English: q.Text}}
-		return errors.Join(err, wanted("text", q.Text))
+		return errors.Join(err, wanted("text", f.Text, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/edit", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q EditRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Edited, By: q.By, Text: q.Title, Time: q.Begin}
-		switch {
-		case q.Title == (incident.Text{}) && q.Begin.IsZero():
+		if q.Title == (incident.Text{}) && q.Begin.IsZero() {
 			err = errors.Join(err, errors.New("title or begin is missing"))
-		case len(q.Title.English) > incident.TitleMax || len(q.Title.German) > incident.TitleMax:
-			err = errors.Join(err, fmt.Errorf("title: at most %d bytes", incident.TitleMax))
 		}
-		return err
+		return errors.Join(err, bounded("title", q.Title, incident.TitleMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/updates", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q UpdateRequest
@@ -170,16 +167,16 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 		if q.Life != "" && !slices.Contains([]incident.Life{incident.Investigating, incident.Identified, incident.Monitoring, incident.Resolved, incident.PostMortem}, q.Life) {
 			err = errors.Join(err, errors.New("life: investigating, identified, monitoring, resolved or postmortem is wanted"))
 		}
-		return errors.Join(err, wanted("text", q.Text.English+q.Text.German), q.Also.Check())
+		return errors.Join(err, wanted("text", q.Text, incident.TextMax), q.Also.Check())
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/translations", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q TranslateRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Translated, By: q.By, Text: q.Text, Also: q.Also}
-		if len(q.Also) == 0 {
-			err = errors.Join(err, wanted("text", q.Text.English+q.Text.German))
+		if len(q.Also) > 0 {
+			return errors.Join(err, bounded("text", q.Text, incident.TextMax), q.Also.Check())
 		}
-		return errors.Join(err, q.Also.Check())
+		return errors.Join(err, wanted("text", q.Text, incident.TextMax))
 	}))
 	d.Mount("GET /api/v1/sentences", d.answer(func(*http.Request) (any, error) { return incident.Sentences(), nil }))
 	d.Mount("POST /api/v1/incidents/{id}/approve", d.act(func(r *http.Request, f *incident.Fact) error {
@@ -193,13 +190,13 @@ func (d *Desk) KeepIncidents(k *Keeper) {
 			q.Text = common
 		}
 		*f = incident.Fact{Kind: incident.Approved, By: q.By, Cause: q.Cause, Text: q.Text}
-		return err
+		return errors.Join(err, bounded("text", q.Text, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/merge", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q MergeRequest
 		err := readForm(r, &q)
 		*f = incident.Fact{Kind: incident.Merged, By: q.By, Other: q.Into}
-		return errors.Join(err, wanted("into", q.Into))
+		return errors.Join(err, wanted("into", incident.Text{English: q.Into}, incident.TextMax))
 	}))
 	d.Mount("POST /api/v1/incidents/{id}/split", d.act(func(r *http.Request, f *incident.Fact) error {
 		var q SplitRequest
@@ -237,15 +234,24 @@ func (q *UpdateRequest) choose() error {
 var (
 	errNoIncident = errors.New("no such incident")
 	errNoAlert    = incident.Wrongf("there is no such alert", "diesen Alarm gibt es nicht oder nicht mehr")
-	errNotKept    = incident.Wrongf("the record of incidents cannot be written: nothing was changed", "die Aufzeichnung der Vorfälle lässt sich nicht schreiben: nichts wurde geändert")
+	// errNotKept does not say that nothing came of it: a line that was written whole and
+	// could not be synced is believed once the record is opened again.
+	errNotKept = incident.Wrongf("the record of incidents cannot be written: nothing is changed for now, but what you said may still appear once it can be",
+		"die Aufzeichnung der Vorfälle lässt sich nicht schreiben: vorerst ist nichts geändert, doch was Sie sagten, kann noch erscheinen, sobald es wieder geht")
+	errNotRead = incident.Wrongf("the record of incidents cannot be read yet", "die Aufzeichnung der Vorfälle lässt sich noch nicht lesen")
 )
 
-func wanted(name, text string) error {
-	switch {
-	case strings.TrimSpace(text) == "":
+// wanted says whether a text is there, and no longer than most bytes in either language.
+func wanted(name string, t incident.Text, most int) error {
+	if strings.TrimSpace(t.English+t.German) == "" {
 		return fmt.Errorf("%s is missing", name)
-	case len(text) > 2*incident.TextMax:
-		return fmt.Errorf("%s has %d bytes: at most %d", name, len(text), incident.TextMax)
+	}
+	return bounded(name, t, most)
+}
+
+func bounded(name string, t incident.Text, most int) error {
+	if n := max(len(t.English), len(t.German)); n > most {
+		return fmt.Errorf("%s has %d bytes: at most %d", name, n, most)
 	}
 	return nil
 }
@@ -284,7 +290,7 @@ func problemOf(w http.ResponseWriter, err error) {
 		Refuse(w, http.StatusNotFound, err, "deich incident list shows those that there are")
 	case errors.Is(err, errNoAlert):
 		Refuse(w, http.StatusNotFound, err, "deich alert list shows those that there are")
-	case errors.Is(err, errNotKept):
+	case errors.Is(err, errNotKept), errors.Is(err, errNotRead):
 		Refuse(w, http.StatusServiceUnavailable, err, "look at the disk that holds the data folder")
 	case errors.As(err, &long):
 		Problem(w, http.StatusRequestEntityTooLarge, "the body is too long", "")
@@ -330,6 +336,9 @@ const Latest = "latest"
 
 // get gives an incident; k.mu is held.
 func (k *Keeper) get(id string) (*incident.Incident, error) {
+	if err := k.readable(); err != nil {
+		return nil, err
+	}
 	i := k.index.Book.Get(id)
 	if id == Latest {
 		if i = k.index.Book.Open(); i == nil {
@@ -399,13 +408,8 @@ func (k *Keeper) list() []IncidentLine {
 }
 
 // current gives what the live page shows: the incident that is going on, or
-// the last one of the last day.
+// the last one of the last day; k.mu is held.
 func (k *Keeper) current() *LiveIncident {
-	if !k.ready.Load() {
-		return nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	i := k.index.Book.Open()
 	if i == nil {
 		for _, last := range k.index.Book.Incidents() {
@@ -500,15 +504,21 @@ func (k *Keeper) sentence(i *incident.Incident) incident.Text {
 // say keeps what a person says about an incident.
 func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 	f.At = now
-	var rows []incident.Row
-	var err error
-	if f.Incident, err = k.named(f.Incident); err != nil {
+	is, err := k.view(f.Incident)
+	if err != nil {
 		return nil, err
 	}
-	if f.Kind == incident.Split {
+	f.Incident = is.ID
+	// What is read from the record is read before: nobody waits for that.
+	var rows []incident.Row
+	var finding incident.Finding
+	switch f.Kind {
+	case incident.Split:
 		if rows, err = k.rows(f.Incident); err != nil {
 			return nil, err
 		}
+	case incident.Claimed:
+		finding = k.finding(f.Claim, is.Incident, now)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -521,7 +531,6 @@ func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 	}
 	facts := []incident.Fact{f}
 	if f.Kind == incident.Claimed {
-		finding := k.finding(f.Claim, i, now)
 		facts = append(facts, incident.Fact{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: f.Claim.ID}, Finding: &finding})
 	}
 	if err := k.keep(facts); err != nil {
@@ -542,9 +551,11 @@ func (k *Keeper) say(f incident.Fact, now time.Time) (*IncidentView, error) {
 // knows; k.mu is held.
 func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []incident.Row) error {
 	switch f.Kind {
+	case incident.Approved:
+		return roomToTell(i) // the public is told the cause in an update
 	case incident.Updated:
-		if len(i.Updates) >= incident.UpdatesMax {
-			return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
+		if err := roomToTell(i); err != nil {
+			return err
 		}
 		if f.Life == incident.PostMortem && i.Life != incident.Resolved {
 			return errors.New("life: a post-mortem is for what is resolved")
@@ -600,13 +611,20 @@ func (k *Keeper) complete(f *incident.Fact, i *incident.Incident, rows []inciden
 		if len(i.Claims) >= incident.ClaimsMax {
 			return incident.Wrongf("this incident has %d claims, which is all that there is room for", "dieser Vorfall hat %d Behauptungen; mehr haben nicht Platz", incident.ClaimsMax)
 		}
-		f.Claim.ID = fmt.Sprintf("c%d", len(i.Claims)+1)
+		f.Claim.ID = i.NewClaimID()
+	}
+	return nil
+}
+
+func roomToTell(i *incident.Incident) error {
+	if len(i.Updates) >= incident.UpdatesMax {
+		return fmt.Errorf("this incident has %d updates, which is all that there is room for", incident.UpdatesMax)
 	}
 	return nil
 }
 
 func (k *Keeper) openByHand(q OpenRequest, now time.Time) (*IncidentView, error) {
-	if err := errors.Join(checkName(q.By), wanted("title", q.Title.English+q.Title.German)); err != nil {
+	if err := errors.Join(checkName(q.By), wanted("title", q.Title, incident.TitleMax)); err != nil {
 		return nil, err
 	}
 	if q.Begin.IsZero() {
@@ -631,15 +649,18 @@ func (k *Keeper) importCase(q ImportRequest, now time.Time) (*IncidentView, erro
 	if err := errors.Join(checkName(q.By), q.Case.Check()); err != nil {
 		return nil, err
 	}
+	facts := []incident.Fact{{At: now, Kind: incident.Imported, By: q.By, Case: q.Case}}
+	told := &incident.Incident{Case: q.Case, Begin: q.Case.Begin.Time, End: q.Case.End.Time}
+	for _, c := range q.Case.Claims {
+		finding := k.finding(&c, told, now)
+		facts = append(facts, incident.Fact{At: now, Kind: incident.Claimed, By: q.By, Claim: &c},
+			incident.Fact{At: now, Kind: incident.Held, Claim: &incident.Claim{ID: c.ID}, Finding: &finding})
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	id := k.watch.NewID(now)
-	facts := []incident.Fact{{At: now, Kind: incident.Imported, Incident: id, By: q.By, Case: q.Case}}
-	told := &incident.Incident{ID: id, Case: q.Case, Begin: q.Case.Begin.Time, End: q.Case.End.Time}
-	for _, c := range q.Case.Claims {
-		finding := k.finding(&c, told, now)
-		facts = append(facts, incident.Fact{At: now, Kind: incident.Claimed, Incident: id, By: q.By, Claim: &c},
-			incident.Fact{At: now, Kind: incident.Held, Incident: id, Claim: &incident.Claim{ID: c.ID}, Finding: &finding})
+	for n := range facts {
+		facts[n].Incident = id
 	}
 	if err := k.keep(facts); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotKept, err)
@@ -647,4 +668,18 @@ func (k *Keeper) importCase(q ImportRequest, now time.Time) (*IncidentView, erro
 	return k.copyOf(id)
 }
 
-func (d *Desk) serveIncidents(w http.ResponseWriter, _ *http.Request) { JSON(w, d.incidents.list()) }
+// listed gives all incidents, or says why they cannot be told.
+func (k *Keeper) listed() ([]IncidentLine, error) {
+	all := k.list()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return all, k.readable()
+}
+
+// readable says why incidents cannot be told, or nil; k.mu is held.
+func (k *Keeper) readable() error {
+	if k.unread {
+		return fmt.Errorf("%w: %w", errNotRead, k.trouble)
+	}
+	return nil
+}

@@ -62,6 +62,17 @@ type Keeper struct {
 	// ready says that the record was read. Without a snapshot that takes seconds,
 	// for which nobody waits but whoever asks about incidents.
 	ready atomic.Bool
+	// unread says that it could not be: what is known is not all, and is not told.
+	unread bool
+	latest atomic.Pointer[glance]
+}
+
+// glance is what the live page, the metrics and the alerts need, as of the last fact
+// and the last second: they never wait for a disk.
+type glance struct {
+	incident *LiveIncident
+	actions  []Action // the newest first
+	outside  []probe.View
 }
 
 // index is what a snapshot holds.
@@ -74,18 +85,27 @@ type index struct {
 }
 
 // OpenKeeper opens the record of incidents in a data folder and reads it. What
-// had to be repaired is said to warn, in a sentence each.
-func OpenKeeper(data string, zone *time.Location, now time.Time, warn func(string)) (*Keeper, error) {
-	k := &Keeper{data: data, zone: zone, warn: warn, watch: incident.NewWatch(zone, nil)}
-	if err := k.open(now); err != nil {
-		return nil, fmt.Errorf("desk: incidents: %w", err)
+// had to be repaired is said to warn, in a sentence each; so is that it cannot be
+// opened, which is tried again: a full disk is no reason to be without incidents
+// once it has room.
+func OpenKeeper(data string, zone *time.Location, now time.Time, warn func(string)) *Keeper {
+	k := &Keeper{data: data, zone: zone, warn: warn, watch: incident.NewWatch(zone, nil), index: newIndex(zone), unread: true}
+	if err := k.open(now, false); err != nil {
+		k.fail(err, now)
+		k.ready.Store(true) // so that it is tried again
 	}
-	return k, nil
+	return k
+}
+
+func newIndex(zone *time.Location) index {
+	return index{Book: incident.NewBook(zone), Rows: map[string]span{}, Days: map[string]record.Place{}}
 }
 
 func (k *Keeper) dir() string { return filepath.Join(k.data, IncidentsFolder) }
 
-func (k *Keeper) open(now time.Time) error {
+// open opens the record and reads it; in the background where that takes long, unless
+// it is to be waited for: then k.mu is held.
+func (k *Keeper) open(now time.Time, wait bool) error {
 	log, repair, err := record.Open(k.dir())
 	if err != nil {
 		return err
@@ -96,8 +116,9 @@ func (k *Keeper) open(now time.Time) error {
 	for _, name := range leftovers {
 		os.Remove(name)
 	}
+	k.unread = true
 	from := k.readSnapshot()
-	if _, number, _ := log.End(); from != (record.Place{}) || number <= 2*snapshotLines || k.trouble != nil {
+	if _, number, _ := log.End(); wait || from != (record.Place{}) || number <= 2*snapshotLines {
 		if err := k.load(from, repair, now); err != nil {
 			return errors.Join(err, log.Close())
 		}
@@ -133,6 +154,8 @@ func (k *Keeper) load(from record.Place, repair record.Repair, now time.Time) er
 		return err
 	}
 	k.watch = incident.NewWatch(k.zone, k.index.Book)
+	k.unread = false
+	k.show()
 	k.ready.Store(true)
 	if broken > 0 {
 		k.warn(fmt.Sprintf("%d lines of the record of incidents are not what was written: deich incident verify says which", broken))
@@ -178,7 +201,7 @@ type snapshot struct {
 // readSnapshot gives where to read on, and the state up to there; nothing of it
 // is believed unless the record names its hash.
 func (k *Keeper) readSnapshot() record.Place {
-	k.index = index{Book: incident.NewBook(k.zone), Rows: map[string]span{}, Days: map[string]record.Place{}}
+	k.index = newIndex(k.zone)
 	b, err := os.ReadFile(filepath.Join(k.dir(), snapshotFile))
 	if err != nil {
 		return record.Place{}
@@ -272,10 +295,7 @@ func writeWhole(name string, b []byte, sync bool) error {
 // keep writes facts down and then believes them; k.mu is held, or nobody else
 // knows k.
 func (k *Keeper) keep(facts []incident.Fact) error {
-	if len(facts) == 0 {
-		return nil
-	}
-	if k.trouble != nil {
+	if k.trouble != nil || len(facts) == 0 {
 		return k.trouble
 	}
 	payloads := make([][]byte, len(facts))
@@ -300,7 +320,25 @@ func (k *Keeper) keep(facts []incident.Fact) error {
 		k.index.take(f, places[i], next, k.zone)
 	}
 	k.lines += len(facts)
+	k.show()
 	return nil
+}
+
+// show lets everybody see what is believed; k.mu is held, or nobody else knows k.
+func (k *Keeper) show() {
+	g := &glance{outside: k.views}
+	if !k.unread {
+		g.incident, g.actions = k.current(), k.lastActions(actionsShown)
+	}
+	k.latest.Store(g)
+}
+
+// glance gives what was shown last; nothing while the record is being read.
+func (k *Keeper) glance() glance {
+	if g := k.latest.Load(); g != nil {
+		return *g
+	}
+	return glance{}
 }
 
 // fail stops keeping until the record can be opened again. The watch begins
@@ -321,57 +359,74 @@ func (k *Keeper) see(now time.Time, s *State) {
 	if !k.ready.Load() {
 		return
 	}
+	for _, i := range k.look(now, s) {
+		k.hold(i, now)
+	}
+}
+
+// look writes down what is new at one moment, and gives the incidents that were closed.
+func (k *Keeper) look(now time.Time, s *State) (closed []*incident.Incident) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer k.show()
 	if k.trouble != nil {
 		k.reopen(now)
 	}
 	is := countState(now, s)
 	last := k.last
 	if k.last = is; last == nil || !now.After(last.at) || now.Sub(last.at) > time.Minute {
-		return
+		return nil
 	}
 	sample := sampleBetween(last, is, s)
 	sample.Outside = ofOutside(k.outside(now))
 	facts := k.watch.See(sample)
 	if err := k.keep(facts); err == nil {
-		k.hold(facts, now)
+		for _, f := range facts {
+			if f.Kind != incident.Closed {
+				continue
+			}
+			if i, err := k.copyOf(f.Incident); err == nil {
+				closed = append(closed, i.Incident)
+			}
+		}
 		k.tidy(now)
 	}
 	k.parts = seenFromOutside(components(s, &sample), k.outside(now))
 	k.publish(now)
+	return closed
 }
 
-// hold holds the claims of incidents that were just closed against the whole record.
-func (k *Keeper) hold(facts []incident.Fact, now time.Time) {
-	for _, f := range facts {
-		if f.Kind != incident.Closed {
-			continue
-		}
-		if i := k.index.Book.Get(f.Incident); i != nil {
-			for c := range i.Claims {
-				claim := i.Claims[c].Claim
-				finding := k.finding(&claim, i, now)
-				k.keep([]incident.Fact{{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: claim.ID}, Finding: &finding}})
-			}
-		}
+// hold holds the claims of an incident that was just closed against the whole record.
+func (k *Keeper) hold(i *incident.Incident, now time.Time) {
+	for c := range i.Claims {
+		claim := i.Claims[c].Claim
+		finding := k.finding(&claim, i, now)
+		k.mu.Lock()
+		k.keep([]incident.Fact{{At: now, Kind: incident.Held, Incident: i.ID, Claim: &incident.Claim{ID: claim.ID}, Finding: &finding}})
+		k.mu.Unlock()
 	}
 }
 
-// reopen tries to open the record again after a failure.
+// reopen tries to open the record again after a failure; k.mu is held.
 func (k *Keeper) reopen(now time.Time) {
 	if now.Before(k.tryAt) {
 		return
 	}
 	k.tryAt = now.Add(reopenEvery)
-	k.log.Close()
+	if k.log != nil {
+		k.log.Close()
+	}
 	was := k.trouble
-	if err := k.open(now); err != nil {
+	k.trouble, k.lines = nil, 0 // what load finds to be repaired is kept
+	if err := k.open(now, true); err != nil {
+		if k.trouble == nil {
+			k.trouble = was
+		}
 		return
 	}
-	k.trouble, k.lines = nil, 0
-	k.warn(fmt.Sprintf("incidents are kept again; what was seen since is missing (%v)", was))
-	k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: "What was seen for a while is missing: " + was.Error()}}})
+	if k.keep([]incident.Fact{{At: now, Kind: incident.Repaired, Text: incident.Text{English: "What was seen for a while is missing: " + was.Error()}}}) == nil {
+		k.warn(fmt.Sprintf("incidents are kept again; what was seen since is missing (%v)", was))
+	}
 }
 
 // tidy snapshots and removes what is too old, now and then.
@@ -395,8 +450,11 @@ func (k *Keeper) tidy(now time.Time) {
 func (k *Keeper) Close(now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.trouble != nil {
-		return k.log.Close()
+	if k.trouble != nil { // which was said
+		if k.log != nil {
+			k.log.Close()
+		}
+		return nil
 	}
 	err := k.keep(k.watch.Rest())
 	if err == nil {
@@ -420,8 +478,9 @@ func (k *Keeper) rows(id string) ([]incident.Row, error) {
 		}
 	}
 	k.mu.Unlock()
-	var rows, minutes []incident.Row
+	var rows []incident.Row
 	for _, s := range where {
+		var said time.Time // the end of the last second
 		err := record.Read(k.dir(), s.From, s.To, func(l record.Line) error {
 			if !bytes.Contains(l.Payload, []byte(`"row"`)) {
 				return nil
@@ -430,36 +489,26 @@ func (k *Keeper) rows(id string) ([]incident.Row, error) {
 			if err := json.Unmarshal(l.Payload, &f); err != nil || f.Row == nil || !slices.Contains(names, f.Incident) {
 				return nil
 			}
-			if f.Kind == incident.Second {
-				rows = append(rows, *f.Row)
-			} else {
-				minutes = append(minutes, *f.Row)
+			switch {
+			case f.Kind == incident.Second:
+				said = f.Row.At
+			case f.Row.At.Equal(said): // its seconds are there
+				return nil
 			}
+			rows = append(rows, *f.Row)
 			return nil
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	return joinRows(rows, minutes), nil
+	// Of one that was split and merged again, spans may lie within each other.
+	slices.SortStableFunc(rows, func(a, b incident.Row) int { return a.At.Compare(b.At) })
+	return slices.CompactFunc(rows, func(a, b incident.Row) bool { return a.At.Equal(b.At) }), nil
 }
 
-// joinRows puts minutes behind the last second.
-func joinRows(rows, minutes []incident.Row) []incident.Row {
-	var last time.Time
-	if len(rows) > 0 {
-		last = rows[len(rows)-1].At
-	}
-	for _, m := range minutes {
-		if m.From().After(last.Add(-time.Second)) {
-			rows = append(rows, m)
-		}
-	}
-	return rows
-}
-
-// measured sums up what the record holds of a window; k.mu may be held or not:
-// places is a copy of where the day before it begins.
+// measured sums up what the record holds of a window from a place on. It may read
+// days: k.mu is not held.
 func (k *Keeper) measured(from, to time.Time, begins record.Place) incident.Measured {
 	m := incident.NewMeasuring(from, to)
 	record.Read(k.dir(), begins, record.Place{}, func(l record.Line) error {
@@ -490,7 +539,8 @@ func (k *Keeper) begins(from time.Time) (record.Place, bool) {
 	return record.Place{}, false
 }
 
-// finding holds a claim against the record; k.mu is held.
+// finding holds a claim against the record. It may read days: k.mu is not held, and
+// i is a copy.
 func (k *Keeper) finding(c *incident.Claim, i *incident.Incident, now time.Time) incident.Finding {
 	from, to := c.Window(i)
 	if to.IsZero() || to.After(now) && i != nil && i.End.IsZero() {
@@ -500,8 +550,13 @@ func (k *Keeper) finding(c *incident.Claim, i *incident.Incident, now time.Time)
 	zone := k.zone
 	if i != nil && i.Case != nil {
 		zone = i.Case.Location()
-	} else if place, ok := k.begins(from.Add(-time.Hour)); ok && to.After(from) && to.Sub(from) <= claimWindowMax {
-		m = k.measured(from, to, place)
+	} else if to.After(from) && to.Sub(from) <= claimWindowMax {
+		k.mu.Lock()
+		place, ok := k.begins(from.Add(-time.Hour))
+		k.mu.Unlock()
+		if ok {
+			m = k.measured(from, to, place)
+		}
 	}
 	return incident.Hold(c, i, m, now, zone)
 }

@@ -37,11 +37,10 @@ func newOutage(t testing.TB, dir string) *outage {
 
 func (o *outage) open(t testing.TB, dir string) {
 	t.Helper()
-	k, err := OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
-	if err != nil {
-		t.Fatal(err)
+	o.k = OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
+	if o.k.trouble != nil {
+		t.Fatal(o.k.trouble)
 	}
-	o.k = k
 }
 
 func (o *outage) play(seconds int, ok, failed uint64, failing bool) {
@@ -258,6 +257,7 @@ func TestIncidentsAPI(t *testing.T) {
 	d.KeepIncidents(o.k)
 	id := o.k.list()[0].ID
 	const script = `<script>alert(1)</script>`
+	long := strings.Repeat("x", incident.TextMax+1)
 	for _, c := range []struct {
 		name, method, path, body string
 		status                   int
@@ -270,6 +270,10 @@ func TestIncidentsAPI(t *testing.T) {
 		{"note by nobody", "POST", "/" + id + "/notes", `{"text":"x","by":" "}`, 422},
 		{"empty note", "POST", "/" + id + "/notes", `{"text":"","by":"ada"}`, 422},
 		{"long note", "POST", "/" + id + "/notes", `{"text":"` + strings.Repeat("x", 3*incident.TextMax) + `","by":"ada"}`, 422},
+		{"note that is a byte too long", "POST", "/" + id + "/notes", `{"text":"` + long + `","by":"ada"}`, 422},
+		{"long update", "POST", "/" + id + "/updates", `{"text":{"de":"` + long + `"},"by":"ada"}`, 422},
+		{"long update in both languages", "POST", "/" + id + "/updates", `{"text":{"en":"` + long[1:] + `","de":"` + long[1:] + `"},"by":"ada"}`, 200},
+		{"long word on the cause", "POST", "/" + id + "/approve", `{"cause":"origin_fault","text":{"en":"` + long + `"},"by":"ada"}`, 422},
 		{"unknown field", "POST", "/" + id + "/notes", `{"txt":"x","by":"ada"}`, 422},
 		{"note on none", "POST", "/x/notes", `{"text":"x","by":"ada"}`, 404},
 		{"update", "POST", "/" + id + "/updates", `{"text":{"en":"` + script + `"},"by":"ada","life":"identified"}`, 200},
@@ -284,6 +288,7 @@ func TestIncidentsAPI(t *testing.T) {
 		{"nothing lacks it", "POST", "/" + id + "/translations", `{"text":{"en":"x"},"by":"ada"}`, 422},
 		{"in French", "POST", "/" + id + "/translations", `{"also":{"fr":"` + script + `"},"by":"ada"}`, 200},
 		{"in no language", "POST", "/" + id + "/translations", `{"also":{"../x":"x"},"by":"ada"}`, 422},
+		{"in French, with long German", "POST", "/" + id + "/translations", `{"also":{"fr":"x"},"text":{"de":"` + long + `"},"by":"ada"}`, 422},
 		{"in German, elsewhere", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"de":"x"},"by":"ada"}`, 422},
 		{"in French, without words", "POST", "/" + id + "/updates", `{"text":{"en":"x"},"also":{"fr":" "},"by":"ada"}`, 422},
 		{"in French alone", "POST", "/" + id + "/updates", `{"also":{"fr":"x"},"by":"ada"}`, 422},
@@ -294,6 +299,7 @@ func TestIncidentsAPI(t *testing.T) {
 		{"claim of nobody", "POST", "/" + id + "/claims", `{"who":"","by":"ada"}`, 422},
 		{"open", "POST", "", `{"title":{"en":"Mail is late"},"by":"ada"}`, 200},
 		{"open without title", "POST", "", `{"by":"ada"}`, 422},
+		{"open with a long title", "POST", "", `{"title":{"de":"` + long[:incident.TitleMax+1] + `"},"by":"ada"}`, 422},
 		{"merge with itself", "POST", "/" + id + "/merge", `{"into":"` + id + `","by":"ada"}`, 422},
 		{"merge with none", "POST", "/" + id + "/merge", `{"into":"x","by":"ada"}`, 404},
 		{"split before it began", "POST", "/" + id + "/split", `{"at":"2020-01-01T00:00:00Z","by":"ada"}`, 422},
@@ -375,18 +381,15 @@ func BenchmarkAMillionEvents(b *testing.B) {
 	at := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
-			k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
-			if err != nil || len(k.list()) != incidentsOfAMillion {
-				b.Fatal(err)
+			k := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
+			if n := len(k.list()); n != incidentsOfAMillion {
+				b.Fatal(n)
 			}
 			k.log.Close()
 		}
 	})
 	b.Run("open", func(b *testing.B) {
-		k, err := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
-		if err != nil {
-			b.Fatal(err)
-		}
+		k := OpenKeeper(dir, time.UTC, at, func(s string) { b.Error(s) })
 		for b.Loop() {
 			d, err := k.dossierOf(id, at)
 			if err != nil || len(d.Rows) < 90 {
@@ -398,10 +401,7 @@ func BenchmarkAMillionEvents(b *testing.B) {
 	b.Run("all", func(b *testing.B) { // as after a snapshot was lost
 		os.Remove(filepath.Join(dir, IncidentsFolder, snapshotFile))
 		for b.Loop() {
-			k, err := OpenKeeper(dir, time.UTC, at, func(string) {})
-			if err != nil {
-				b.Fatal(err)
-			}
+			k := OpenKeeper(dir, time.UTC, at, func(string) {})
 			k.log.Close()
 		}
 	})
@@ -702,4 +702,193 @@ func TestFlickeringPressureIsOneMoment(t *testing.T) {
 	if len(all) < 4 || all[0] != "b keeps up again." || all[1] != "a keeps up again." || !strings.Contains(all[2], "Called them.") {
 		t.Errorf("the page tells %q", all)
 	}
+}
+
+// tear leaves an unfinished line at the end of the record, as a disk that was full
+// does, and gives its file.
+func (o *outage) tear(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, IncidentsFolder, "*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	o.k.log.Close()
+	f, err := os.OpenFile(files[0], os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = f.WriteString("0123")
+	}
+	if err != nil || f.Close() != nil {
+		t.Fatal(err)
+	}
+	return files[0]
+}
+
+// repaired gives what the record says of its own repair.
+func repaired(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := record.Read(filepath.Join(dir, IncidentsFolder), record.Place{}, record.Place{}, func(l record.Line) error {
+		var f incident.Fact
+		if err := json.Unmarshal(l.Payload, &f); err != nil {
+			return err
+		}
+		if f.Kind == incident.Repaired {
+			all = append(all, f.Text.English)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A line that a full disk cut short is set aside at the first try, and the record says so.
+func TestATornLineIsRepairedAtTheFirstTry(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	o.tear(t, dir)
+	o.play(1, 0, 20, true)
+	if o.k.trouble == nil {
+		t.Fatal("nothing is wrong")
+	}
+	o.play(int(reopenEvery.Seconds())+1, 0, 20, true)
+	if o.k.trouble != nil {
+		t.Fatalf("after %s: %v; %q", reopenEvery, o.k.trouble, o.warned)
+	}
+	if all := repaired(t, dir); len(all) != 2 || !strings.Contains(all[0], "unfinished line of 4 bytes") || !strings.Contains(all[1], "What was seen for a while is missing") {
+		t.Errorf("%q", all)
+	}
+	if all := o.k.list(); len(all) != 1 {
+		t.Errorf("%d incidents", len(all))
+	}
+	o.k.log.Close()
+}
+
+// A record that cannot be opened at the start is opened once it can be. Until then
+// nobody is told that all is well.
+func TestARecordIsOpenedLater(t *testing.T) {
+	dir := t.TempDir()
+	o := newOutage(t, dir)
+	o.down()
+	shown, id := jsonOf(t, o.k.list()), o.k.list()[0].ID
+	file := o.tear(t, dir)
+	if err := os.Mkdir(file+".torn", 0o700); err != nil { // as on a full disk, nothing can be set aside
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, status.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.k = OpenKeeper(dir, time.UTC, o.at, func(s string) { o.warned = append(o.warned, s) })
+	d := newDesk(t, flooded)
+	d.KeepIncidents(o.k)
+	o.play(5, 20, 0, false)
+	if len(o.warned) != 1 || !strings.Contains(o.warned[0], "incidents are not kept") {
+		t.Errorf("%q", o.warned)
+	}
+	for path, want := range map[string]int{"": 503, "/latest": 503, "/" + id: 503} {
+		if r := send(d, "GET", "/api/v1/incidents"+path, ""); r.Code != want {
+			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
+	}
+	if r := send(d, "POST", "/api/v1/incidents", `{"title":{"en":"Mail is late"},"by":"ada"}`); r.Code != 503 {
+		t.Errorf("opened, and not kept: %d %s", r.Code, r.Body)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, status.File)); err != nil || !bytes.Equal(b, page) {
+		t.Errorf("the public is told otherwise: %v %s", err, b)
+	}
+	if err := os.Remove(file + ".torn"); err != nil {
+		t.Fatal(err)
+	}
+	o.play(int(reopenEvery.Seconds())-5, 20, 0, false)
+	if got := jsonOf(t, o.k.list()); o.k.trouble != nil || got != shown {
+		t.Errorf("%v: there is\n%s\nwant\n%s", o.k.trouble, got, shown)
+	}
+	if live := o.k.glance().incident; live == nil || live.ID != id {
+		t.Errorf("the page shows %+v", live)
+	}
+	if err := o.k.Close(o.at); err != nil {
+		t.Error(err)
+	}
+	// And one that never could be is left alone at the end.
+	never := t.TempDir()
+	if err := os.WriteFile(filepath.Join(never, IncidentsFolder), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.k = OpenKeeper(never, time.UTC, o.at, func(string) {})
+	o.play(65, 0, 20, true)
+	if err := o.k.Close(o.at); err != nil {
+		t.Error(err)
+	}
+}
+
+// An incident's measurements are there for each second once, whether it was said by
+// itself or in a minute, also where a restart lies between.
+func TestRowsAreJoined(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	const id = "2026-03-07-1"
+	facts := []incident.Fact{{At: o.at, Kind: incident.Opened, Incident: id, Time: o.at}}
+	row := func(kind incident.Kind, second, span int) {
+		r := incident.Row{At: o.at.Add(time.Duration(second) * time.Second), Span: span, Off: span, Hurt: span}
+		r.Groups[2] = incident.Group{Asked: uint32(span)}
+		facts = append(facts, incident.Fact{At: r.At, Kind: kind, Incident: id, Row: &r})
+	}
+	seconds := func(from, to int) {
+		for n := from; n <= to; n++ {
+			row(incident.Second, n, 1)
+		}
+	}
+	seconds(1, 60)
+	row(incident.Minute, 60, 60)
+	row(incident.Minute, 120, 60)
+	row(incident.Minute, 180, 60)
+	seconds(181, 240)
+	row(incident.Minute, 240, 60)
+	row(incident.Minute, 300, 60)
+	if err := o.k.keep(facts); err != nil {
+		t.Fatal(err)
+	}
+	o.at = o.at.Add(300 * time.Second)
+	check := func(when string) {
+		t.Helper()
+		rows, err := o.k.rows(id)
+		if err != nil || len(rows) != 123 {
+			t.Errorf("%s: %d rows, %v", when, len(rows), err)
+		}
+		for n := 1; n < len(rows); n++ {
+			if !rows[n].From().Equal(rows[n-1].At) {
+				t.Errorf("%s: one from %s follows one to %s", when, rows[n].From(), rows[n-1].At)
+			}
+		}
+	}
+	check("at first")
+	if got := o.k.list()[0].Lost; got != 300 {
+		t.Errorf("%d requests are lost of 300", got)
+	}
+	split, err := o.k.say(incident.Fact{Kind: incident.Split, Incident: id, By: "ada", Time: o.at.Add(-90 * time.Second)}, o.at)
+	if err != nil || split.Toll.Users.Lost()+o.k.index.Book.Get(id).Toll.Users.Lost() != 300 {
+		t.Errorf("%v, split into %d and %d", err, split.Toll.Users.Lost(), o.k.index.Book.Get(id).Toll.Users.Lost())
+	}
+	// Spans that lie within each other are read once.
+	if _, err := o.k.say(incident.Fact{Kind: incident.Merged, Incident: split.ID, By: "ada", Other: id}, o.at); err != nil {
+		t.Fatal(err)
+	}
+	o.k.index.Rows[split.ID] = o.k.index.Rows[id]
+	check("after a merge")
+	o.k.log.Close()
+}
+
+// The public is told a cause in an update, of which there are so many and no more.
+func TestApprovalsAreBounded(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	o.down()
+	id := o.k.list()[0].ID
+	for len(o.k.index.Book.Get(id).Updates) < incident.UpdatesMax {
+		o.k.index.Book.Apply(incident.Fact{At: o.at, Kind: incident.Updated, Incident: id, By: "ada", Text: incident.Text{English: "x"}})
+	}
+	if _, err := o.k.say(incident.Fact{Kind: incident.Approved, Incident: id, By: "ada", Cause: "flood", Text: incident.CauseText("flood")}, o.at); err == nil {
+		t.Error("one update too many")
+	}
+	o.k.log.Close()
 }

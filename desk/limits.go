@@ -45,6 +45,8 @@ const (
 
 	// headerWait is how long a client may take for its headers; then the connection is closed.
 	headerWait = 5 * time.Second
+	// bodyWait is how long a client may take for what it sends after them; then the connection is closed.
+	bodyWait = 10 * time.Second
 	// idleWait is how long an idle connection stays: programs that open one for each
 	// question and leave it would soon have all there may be.
 	idleWait = 15 * time.Second
@@ -67,6 +69,8 @@ const (
 	claimWindowMax = 7 * 24 * time.Hour
 	// postEvery is how often the status page's file is written, so that the page knows when it was last heard.
 	postEvery = 5 * time.Second
+	// handedMax bounds the seconds that wait to be written down for incidents; where a disk takes longer, the next one tells of those that found no room, too.
+	handedMax = 10
 	// lookPause parts the steps of the look at everything once a second: where there is one core, requests are served between them.
 	lookPause = 2 * time.Millisecond
 	// outsideEvery is how often the reports of probes are read, for the status page and for incidents.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/deichproject/deich/desk/alert"
-	"github.com/deichproject/deich/desk/probe"
 )
 
 // tally is the counters of one moment, folded to what the page shows.
@@ -145,25 +144,34 @@ type live struct {
 	listeners map[chan Live]struct{}
 }
 
+// moment is what was so at a time.
+type moment struct {
+	at    time.Time
+	state State
+}
+
 // Run samples once a second until ctx ends. Serve does so itself; where no
 // console is served, incidents are kept all the same.
 func (d *Desk) Run(ctx context.Context) {
-	var telling sync.WaitGroup
-	defer telling.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	if d.alerts != nil {
-		telling.Go(func() { d.alerts.Run(ctx) })
+		beside.Go(func() { d.alerts.Run(ctx) })
 	}
+	// Incidents are written down beside: a disk that is slow stops no page and no alert.
+	seen := make(chan moment, handedMax)
+	defer close(seen)
+	beside.Go(func() {
+		for m := range seen {
+			d.incidents.see(m.at, &m.state)
+		}
+	})
 	each := time.NewTicker(time.Second)
 	defer each.Stop()
 	for {
 		now, s := d.sample()
-		if d.missed != nil {
-			s.Missed = d.missed()
-		}
 		time.Sleep(lookPause)
-		if d.incidents != nil {
-			d.incidents.see(now, &s)
-		}
+		d.hand(seen, moment{now, s})
 		select {
 		case <-ctx.Done():
 			return
@@ -172,17 +180,27 @@ func (d *Desk) Run(ctx context.Context) {
 	}
 }
 
+// hand gives a moment to who keeps incidents. Where there is no room, the next one
+// tells of this second, too: counters go on, and so do the marks of who was missed.
+func (d *Desk) hand(seen chan<- moment, m moment) {
+	if d.incidents == nil || len(seen) == cap(seen) {
+		return
+	}
+	if d.missed != nil {
+		m.state.Missed = d.missed()
+	}
+	seen <- m
+}
+
 // sample looks once, and tells everyone who listens.
 func (d *Desk) sample() (time.Time, State) {
 	s := d.state()
 	time.Sleep(lookPause)
-	var current *LiveIncident
-	var acted []Action
-	var outside []probe.View
+	var kept glance
 	if d.incidents != nil {
-		outside = d.incidents.seen(d.now())
-		current, acted = d.incidents.current(), d.incidents.actions(actionsShown)
-		undoable(acted, s.Hand)
+		kept = d.incidents.glance()
+		kept.actions = slices.Clone(kept.actions)
+		undoable(kept.actions, s.Hand)
 	}
 	l := &d.live
 	l.mu.Lock()
@@ -194,10 +212,10 @@ func (d *Desk) sample() (time.Time, State) {
 	l.window = append(l.window, now)
 	l.current = d.view(&s)
 	if d.alerts != nil {
-		d.alerts.See(now.at, alarms(&s, &l.current, outside))
+		d.alerts.See(now.at, alarms(&s, &l.current, kept.outside))
 		l.current.Alerts, l.current.Told = d.alerts.Active(), d.alerts.Tells()
 	}
-	l.current.Incident, l.current.Actions = current, acted
+	l.current.Incident, l.current.Actions = kept.incident, kept.actions
 	if len(l.window) > 1 {
 		l.history.add(l.current.Second)
 	}

@@ -1,11 +1,13 @@
 package desk
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/deichproject/deich"
+	"github.com/deichproject/deich/desk/incident"
 )
 
 // script runs the sampler over states one second apart.
@@ -184,4 +186,64 @@ func TestSentenceInGerman(t *testing.T) {
 			t.Errorf("%q\nwant %q", v.German, c.want)
 		}
 	}
+}
+
+// A disk that hangs stops neither the page nor the metrics nor the look at everything;
+// what was seen meanwhile is kept once it answers again.
+func TestNobodyWaitsForADisk(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	looked := make(chan struct{})
+	n := uint64(0)
+	d, err := New(Options{Token: testToken, State: func() State { n++; return State{Served: []Served{{"regular", 20 * n, 0}}} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.KeepIncidents(o.k)
+	ctx, stop := context.WithCancel(t.Context())
+	d.missed = func() (m incident.Marks) {
+		select {
+		case looked <- struct{}{}:
+		case <-ctx.Done():
+		}
+		return m
+	}
+	o.k.mu.Lock() // as while a line is being synced
+	ended := make(chan struct{})
+	go func() { d.Run(ctx); close(ended) }()
+	for range 3 {
+		select {
+		case <-looked:
+		case <-time.After(10 * time.Second):
+			o.k.mu.Unlock()
+			t.Fatal("the look at everything waits for the disk")
+		}
+	}
+	if v, ok := d.live.newest(); !ok || v.Groups[2].Total == 0 {
+		t.Errorf("the page shows %+v", v.Groups)
+	}
+	stop()
+	o.k.mu.Unlock()
+	<-ended
+	if o.k.last == nil || o.k.last.ok[2] < 60 {
+		t.Errorf("of three seconds the last one seen is %+v", o.k.last)
+	}
+	o.k.log.Close()
+}
+
+// Where a disk hangs for longer than there is room, the next second that finds some
+// tells of those before it, too.
+func TestHandedIsBounded(t *testing.T) {
+	o := newOutage(t, t.TempDir())
+	d := newDesk(t, flooded)
+	d.KeepIncidents(o.k)
+	asked := 0
+	d.missed = func() (m incident.Marks) { asked++; return m }
+	seen := make(chan moment, handedMax)
+	for range handedMax + 5 {
+		d.hand(seen, moment{at: o.at})
+	}
+	if len(seen) != handedMax || asked != handedMax {
+		t.Errorf("%d wait, and the marks of %d seconds are taken", len(seen), asked)
+	}
+	o.k.log.Close()
 }

@@ -20,7 +20,7 @@ func (d *Desk) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	if d.incidents != nil {
 		m := metrics{w}
 		m.family("deich_unreached", "gauge", "1 while several probes elsewhere agree that it is down, by the name that they give it.")
-		for _, v := range d.incidents.seen(d.now()) {
+		for _, v := range d.incidents.glance().outside {
 			m.value("deich_unreached", truth(v.Agreed), "name", v.Name)
 		}
 	}

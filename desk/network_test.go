@@ -153,9 +153,9 @@ func TestWhenceIsSaid(t *testing.T) {
 		s               State
 		english, german string
 	}{
-		{State{Operators: operators, Countries: countries}, "Most of what was refused came from the networks of AS 2 Two (60 %), AS 1 One (30 %), AS 3 Three (8 %); by country: Germany (75 %), France (25 %). Users live there, too.",
+		{State{Operators: operators, Countries: countries}, "The largest shares of what was refused came from the networks of AS 2 Two (60 %), AS 1 One (30 %), AS 3 Three (8 %); by country: Germany (75 %), France (25 %). Users live there, too.",
 			"Am meisten von dem, was abgewiesen wurde, kam aus den Netzen von AS 2 Two (60 %), AS 1 One (30 %), AS 3 Three (8 %); nach Ländern: Deutschland (75 %), Frankreich (25 %). Auch Nutzer leben dort."},
-		{State{Countries: countries}, "Most of what was refused came from these countries: Germany (75 %), France (25 %). Users live there, too.", ""},
+		{State{Countries: countries}, "The largest shares of what was refused came from these countries: Germany (75 %), France (25 %). Users live there, too.", ""},
 		{State{Operators: operators[2:], Countries: countries[2:]}, "", ""},
 		{State{}, "", ""},
 	} {

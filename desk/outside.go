@@ -47,16 +47,6 @@ func (k *Keeper) outside(now time.Time) []probe.View {
 	return k.views
 }
 
-// seen gives the same; nil while the record is being read.
-func (k *Keeper) seen(now time.Time) []probe.View {
-	if !k.ready.Load() {
-		return nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.outside(now)
-}
-
 // ofOutside is what incidents see of that.
 func ofOutside(views []probe.View) (all []incident.Outside) {
 	for _, v := range views {

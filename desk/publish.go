@@ -29,8 +29,12 @@ func components(s *State, sample *incident.Sample) []status.Component {
 
 // publish writes the status page's file where it is due: at once when something
 // changed, and every postEvery so that the page knows that Deich lives; k.mu is
-// held. It is not synced: after a crash of the machine nobody reads it.
+// held. It is not synced: after a crash of the machine nobody reads it. Where the
+// record could not be read, what the page says stays, and it says how old that is.
 func (k *Keeper) publish(now time.Time) {
+	if k.unread {
+		return
+	}
 	d := status.From(k.index.Book, k.parts, now, k.zone)
 	heard := d.Heard
 	d.Heard = time.Time{}

@@ -22,24 +22,23 @@ const TokenFile = "token"
 // tokenLen is 32 random bytes in base64url.
 const tokenLen = 43
 
-var errToken = errors.New("not a token: remove the file, and a new one is made at the next start")
+var (
+	errToken = errors.New("not a token: remove the file, and a new one is made at the next start")
+	errEmpty = errors.New("empty: a new one is made at the next start")
+)
 
-// OpenToken reads the token from dir, and makes one at the first start. The
+// OpenToken reads the token from dir, and makes one at the first start, and where
+// the file is empty: a disk was full, or lost power, before anybody had it. The
 // file is readable by its owner only; fresh says that it was made just now.
 func OpenToken(dir string) (token string, fresh bool, err error) {
 	token, err = ReadToken(dir)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+	if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errEmpty) {
 		return token, false, err
 	}
 	var raw [32]byte
 	rand.Read(raw[:])
 	token = base64.RawURLEncoding.EncodeToString(raw[:])
-	f, err := os.OpenFile(filepath.Join(dir, TokenFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", false, fmt.Errorf("desk: token: %w", err)
-	}
-	_, err = f.WriteString(token + "\n")
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := writeWhole(filepath.Join(dir, TokenFile), []byte(token+"\n"), true); err != nil {
 		return "", false, fmt.Errorf("desk: token: %w", err)
 	}
 	return token, true, nil
@@ -61,6 +60,9 @@ func ReadToken(dir string) (string, error) {
 		return "", fmt.Errorf("desk: token: %w", err)
 	}
 	token := strings.TrimSpace(string(b))
+	if token == "" {
+		return "", fmt.Errorf("desk: token: %s: %w", name, errEmpty)
+	}
 	if raw, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(raw) != 32 || len(token) != tokenLen {
 		return "", fmt.Errorf("desk: token: %s: %w", name, errToken)
 	}

@@ -22,7 +22,7 @@ func whence(s *State) incident.Text {
 	if operators == (incident.Text{}) && countries == (incident.Text{}) {
 		return incident.Text{}
 	}
-	t := incident.Text{English: "Most of what was refused came", German: "Am meisten von dem, was abgewiesen wurde, kam"}
+	t := incident.Text{English: "The largest shares of what was refused came", German: "Am meisten von dem, was abgewiesen wurde, kam"}
 	if operators != (incident.Text{}) {
 		t.English += " from the networks of " + operators.English
 		t.German += " aus den Netzen von " + operators.German

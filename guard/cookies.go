@@ -101,11 +101,15 @@ func withoutOwn(line string) string {
 	return line[from:to]
 }
 
+// deskCookie is the console's session: cookies do not know ports, so a browser that is
+// signed in to a console of the same host sends it to the platform, too.
+const deskCookie = passCookie + "-desk"
+
 // ownPair says whether a cookie is named like one of Deich's.
 func ownPair(pair string) bool {
 	name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
 	name = strings.TrimPrefix(name, hostPrefix)
-	return name == passCookie || name == placeCookie
+	return name == passCookie || name == placeCookie || name == deskCookie
 }
 
 // piecesWithoutOwn is withoutOwn, put together anew.

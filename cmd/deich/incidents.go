@@ -11,15 +11,10 @@ import (
 )
 
 // keepIncidents opens the record of incidents. That it cannot is no reason to
-// leave the platform without a dike.
+// leave the platform without a dike: it is said, and tried again.
 func (s *station) keepIncidents() {
-	k, err := desk.OpenKeeper(s.data.path, time.Local, time.Now(), func(text string) { s.terminal.warn("%s", text) })
-	if err != nil {
-		s.terminal.warn("no incidents are kept: %v", err)
-		return
-	}
-	s.keeper = k
-	s.desk.KeepIncidents(k)
+	s.keeper = desk.OpenKeeper(s.data.path, time.Local, time.Now(), func(text string) { s.terminal.warn("%s", text) })
+	s.desk.KeepIncidents(s.keeper)
 }
 
 // expectEvery is how often the engine is told whether a crowd is expected.
@@ -27,9 +22,6 @@ const expectEvery = 2 * time.Second
 
 // expectCrowds tells the engine of crowds that people have announced, until ctx ends.
 func (s *station) expectCrowds(ctx context.Context) {
-	if s.keeper == nil {
-		return
-	}
 	each := time.NewTicker(expectEvery)
 	defer each.Stop()
 	for {
@@ -46,12 +38,7 @@ func (s *station) expectCrowds(ctx context.Context) {
 	}
 }
 
-func (s *station) closeIncidents() error {
-	if s.keeper == nil {
-		return nil
-	}
-	return s.keeper.Close(time.Now())
-}
+func (s *station) closeIncidents() error { return s.keeper.Close(time.Now()) }
 
 // publicName is the name under which users know what stands behind some
 // origins: their site's first one. Origins' own addresses are nobody's business.

@@ -42,7 +42,7 @@ type station struct {
 	edge     *edge.Server
 	desk     *desk.Desk
 	page     *statusPage  // nil: none
-	keeper   *desk.Keeper // nil: the record of incidents could not be opened
+	keeper   *desk.Keeper // of incidents
 	console  net.Listener // nil: off
 	token    string
 	fresh    bool // the token was made just now
@@ -236,9 +236,9 @@ func (s *station) serve(ctx context.Context) (err error) {
 	defer stop()
 	var running sync.WaitGroup
 	if s.console != nil {
+		// A full disk is no reason to leave the platform without a dike.
 		if err := s.data.noteConsole(s.console.Addr()); err != nil {
-			s.console.Close()
-			return err
+			s.terminal.warn("deich's commands do not find this Deich: where its console listens is not written down: %v", err)
 		}
 		running.Go(func() {
 			// The desk stands apart: without it the edge serves on.

@@ -229,6 +229,27 @@ func TestListingsThatAreNotOnDisk(t *testing.T) {
 	}
 }
 
+// A disk that takes no file any more is no reason to leave the platform without a dike.
+func TestStandsWhereNothingCanBeWritten(t *testing.T) {
+	data := t.TempDir()
+	if err := os.Mkdir(filepath.Join(data, consoleFile), 0o700); err != nil { // in whose place no file can be put
+		t.Fatal(err)
+	}
+	s := standing(t, data)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + s.edge.Addrs()[0].String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if b, err := io.ReadAll(answer.Body); err != nil || string(b) != "hello" {
+		t.Errorf("%s %q %v", answer.Status, b, err)
+	}
+	if w := call(s, "GET", "/healthz", ""); w.Code != 200 {
+		t.Errorf("the console: %d", w.Code)
+	}
+}
+
 func TestDataFolderIsHeld(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	first, err := openData(dir)

@@ -199,10 +199,10 @@ func (b *builder) measured() {
 	b.fact(w.Restored, b.since(i.Restored, i.Begin))
 	b.fact(w.End, b.since(i.End, i.Begin))
 	known := i.Toll.Users
-	fair := uint64(known.Asked - min(known.Own, known.Asked))
+	fair := known.Asked - min(known.Own, known.Asked)
 	b.fact(w.KnownAsked, b.number(fair))
-	b.fact(w.KnownServed, fmt.Sprintf(w.OfThem, b.number(uint64(known.Served)), b.percent(uint64(known.Served), fair)))
-	b.fact(w.KnownLost, fmt.Sprintf(w.OfThem, b.number(uint64(known.Lost())), b.percent(uint64(known.Lost()), fair)))
+	b.fact(w.KnownServed, fmt.Sprintf(w.OfThem, b.number(known.Served), b.percent(known.Served, fair)))
+	b.fact(w.KnownLost, fmt.Sprintf(w.OfThem, b.number(known.Lost()), b.percent(known.Lost(), fair)))
 	if m := i.Toll.Missed; m.All > 0 {
 		b.fact(w.Missed, fmt.Sprintf(w.MissedOf, b.in(m.People()), b.in(m.Readers()), b.in(m.Senders())))
 	}
@@ -212,7 +212,7 @@ func (b *builder) measured() {
 	if i.Hurt {
 		b.fact(w.HurtSeconds, b.span(time.Duration(i.Toll.Seconds)*time.Second))
 	}
-	b.fact(w.NewHeld, b.number(uint64(i.Toll.New.Held)))
+	b.fact(w.NewHeld, b.number(i.Toll.New.Held))
 	b.fact(w.Peak, fmt.Sprintf(w.PerSecond, b.number(b.peak())))
 	if i.Relapses > 0 {
 		b.fact(w.Relapses, fmt.Sprint(i.Relapses))
@@ -263,24 +263,24 @@ func (b *builder) summary() {
 	}
 	b.v.Summary = append(b.v.Summary, fmt.Sprintf(form, from, long))
 	known := i.Toll.Users
-	fair := uint64(known.Asked - min(known.Own, known.Asked))
+	fair := known.Asked - min(known.Own, known.Asked)
 	switch {
 	case fair == 0:
 		b.v.Summary = append(b.v.Summary, w.SumNobody)
 	case i.Hurt && !i.Mitigated.IsZero():
-		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHurt, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair), b.span(i.Mitigated.Sub(i.Affected))))
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHurt, b.number(known.Lost()), b.number(fair), b.percent(known.Lost(), fair), b.span(i.Mitigated.Sub(i.Affected))))
 	case i.Hurt:
-		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumStill, b.number(uint64(known.Lost())), b.number(fair), b.percent(uint64(known.Lost()), fair)))
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumStill, b.number(known.Lost()), b.number(fair), b.percent(known.Lost(), fair)))
 	case known.Lost() > 0:
-		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHardly, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHardly, b.number(known.Served), b.number(fair), b.percent(known.Served, fair)))
 	default:
-		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumUnhurt, b.number(uint64(known.Served)), b.number(fair), b.percent(uint64(known.Served), fair)))
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumUnhurt, b.number(known.Served), b.number(fair), b.percent(known.Served, fair)))
 	}
 	if m := i.Toll.Missed; i.Hurt && m.All > 0 {
 		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumMissed, b.in(m.People())))
 	}
 	if n := i.Toll.New.Held; n > 0 {
-		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHeld, b.number(uint64(n))))
+		b.v.Summary = append(b.v.Summary, fmt.Sprintf(w.SumHeld, b.number(n)))
 	}
 	cause, sure := i.Cause()
 	b.v.Summary = append(b.v.Summary, b.causeLine(cause, sure))
@@ -352,10 +352,10 @@ func (b *builder) asked() string {
 // refused says what was turned away, and at what cost for users.
 func (b *builder) refused() string {
 	t, w := b.i.Toll, b.w
-	if t.Ruled+uint64(t.New.Held)+t.Gate+uint64(t.Users.Held) == 0 {
+	if t.Ruled+t.New.Held+t.Gate+t.Users.Held == 0 {
 		return w.RefusedNone
 	}
-	return fmt.Sprintf(w.RefusedSum, b.number(t.Ruled), b.number(uint64(t.New.Held)), b.number(t.Gate), b.number(uint64(t.Users.Held)), b.percent(uint64(t.Users.Held), uint64(t.Users.Asked)))
+	return fmt.Sprintf(w.RefusedSum, b.number(t.Ruled), b.number(t.New.Held), b.number(t.Gate), b.number(t.Users.Held), b.percent(t.Users.Held, t.Users.Asked))
 }
 
 // health says how quickly the platform answered users, before and meanwhile.
@@ -434,13 +434,13 @@ func (b *builder) collateral() {
 	add := func(name string, n, of uint64) {
 		b.v.Collate = append(b.v.Collate, pair{name, fmt.Sprintf(b.w.OfThem, b.number(n), b.percent(n, of))})
 	}
-	known := uint64(t.Users.Asked)
-	add(b.w.KnownHeld, uint64(t.Users.Held), known)
-	add(b.w.KnownOwn, uint64(t.Users.Own), known)
-	failed := uint64(t.Users.Lost()) - min(uint64(t.Users.Held), uint64(t.Users.Lost()))
+	known := t.Users.Asked
+	add(b.w.KnownHeld, t.Users.Held, known)
+	add(b.w.KnownOwn, t.Users.Own, known)
+	failed := t.Users.Lost() - min(t.Users.Held, t.Users.Lost())
 	add(b.w.KnownFailed, failed, known)
 	b.v.Collate = append(b.v.Collate,
-		pair{b.w.NewHeld, b.number(uint64(t.New.Held))},
+		pair{b.w.NewHeld, b.number(t.New.Held)},
 		pair{b.w.ByRule, b.number(t.Ruled)},
 		pair{b.w.AtAccept, b.number(t.Gate)})
 }

@@ -66,6 +66,8 @@ func (b *Book) Said() time.Time { return b.said }
 type bookForm struct {
 	Incidents []*Incident          `json:"incidents"`
 	OffAt     map[string]time.Time `json:"off_at"`
+	Seconds   map[string]seconds   `json:"seconds,omitempty"`
+	Watched   []string             `json:"watched,omitempty"` // of those that people opened
 	Days      []DayLine            `json:"days"`
 	Plans     []Plan               `json:"plans,omitempty"`
 	Said      time.Time            `json:"said"`
@@ -73,10 +75,16 @@ type bookForm struct {
 
 // MarshalJSON gives everything, for a snapshot.
 func (b *Book) MarshalJSON() ([]byte, error) {
-	form := bookForm{b.Incidents(), map[string]time.Time{}, b.days, b.plan, b.said}
-	for id, i := range b.all {
+	form := bookForm{Incidents: b.Incidents(), OffAt: map[string]time.Time{}, Seconds: map[string]seconds{}, Days: b.days, Plans: b.plan, Said: b.said}
+	for _, i := range form.Incidents {
 		if !i.offAt.IsZero() {
-			form.OffAt[id] = i.offAt
+			form.OffAt[i.ID] = i.offAt
+		}
+		if i.seconds.N > 0 {
+			form.Seconds[i.ID] = i.seconds
+		}
+		if i.watched && i.By != "" {
+			form.Watched = append(form.Watched, i.ID)
 		}
 	}
 	return json.Marshal(form)
@@ -93,7 +101,8 @@ func (b *Book) UnmarshalJSON(text []byte) error {
 		if i == nil || i.ID == "" {
 			return fmt.Errorf("incident: an incident without a name")
 		}
-		i.offAt = form.OffAt[i.ID]
+		i.offAt, i.seconds = form.OffAt[i.ID], form.Seconds[i.ID]
+		i.watched = i.By == "" && i.Measured() || slices.Contains(form.Watched, i.ID)
 		b.all[i.ID] = i
 	}
 	return nil
@@ -144,7 +153,8 @@ func (b *Book) Apply(f Fact) {
 }
 
 func (b *Book) add(f Fact) {
-	i := &Incident{ID: f.Incident, Life: Investigating, By: f.By, Opened: f.At, Begin: f.Time, Title: f.Text, Newcomer: f.Newcomer, Case: f.Case}
+	i := &Incident{ID: f.Incident, Life: Investigating, By: f.By, Opened: f.At, Begin: f.Time, Title: f.Text, Newcomer: f.Newcomer, Case: f.Case,
+		watched: f.By == "" && f.Case == nil}
 	if f.Case != nil {
 		i.Begin, i.End, i.Restored = f.Case.Begin.Time, f.Case.End.Time, f.Case.End.Time
 		i.Title, i.Life, i.Closed = f.Case.Title, Resolved, f.Case.End.Time
@@ -187,6 +197,9 @@ func (b *Book) merge(i *Incident, f Fact) {
 	if to == nil || to == i || to.Into != "" || i.Into != "" {
 		return
 	}
+	to.watched = to.watched || i.goesOn() && to.Measured()
+	to.offAt = latest(to.offAt, i.offAt)
+	to.seconds = seconds{to.seconds.N + i.seconds.N, latest(to.seconds.Last, i.seconds.Last)}
 	i.Into = to.ID
 	to.Parts = append(to.Parts, i.ID)
 	if i.Begin.Before(to.Begin) {
@@ -212,7 +225,10 @@ func (b *Book) merge(i *Incident, f Fact) {
 	to.Verdicts = append(to.Verdicts, i.Verdicts...)
 	slices.SortStableFunc(to.Verdicts, func(a, c Verdict) int { return a.From.Compare(c.From) })
 	to.Rules = append(to.Rules, i.Rules...)
-	to.Claims = append(to.Claims, i.Claims...)
+	for _, c := range i.Claims {
+		c.ID = to.NewClaimID() // its own is another's there
+		to.Claims = append(to.Claims, c)
+	}
 	to.Outside = append(to.Outside, i.Outside...)
 	for _, o := range i.Origins {
 		to.suffers(o)
@@ -231,7 +247,8 @@ func (b *Book) split(i *Incident, f Fact) {
 	}
 	n := &Incident{
 		ID: f.Other, Life: i.Life, By: f.By, Opened: f.At, Begin: f.Time, Hurt: f.Tolls[1].Seconds > 0,
-		Restored: i.Restored, End: i.End, Closed: i.Closed, Promised: i.Promised, Toll: f.Tolls[1], Origins: slices.Clone(i.Origins), offAt: i.offAt,
+		Restored: i.Restored, End: i.End, Closed: i.Closed, Promised: i.Promised, Toll: f.Tolls[1], Origins: slices.Clone(i.Origins),
+		offAt: i.offAt, seconds: seconds{Last: i.seconds.Last}, watched: i.watched,
 	}
 	if n.Hurt {
 		n.Affected, n.Mitigated = f.Time, i.Mitigated

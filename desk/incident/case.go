@@ -67,9 +67,7 @@ func (c *Case) Check() error {
 		wrong = append(wrong, fmt.Errorf("at most %d reports and %d claims", momentsMax, ClaimsMax))
 	}
 	for k := range c.Claims {
-		if c.Claims[k].ID == "" {
-			c.Claims[k].ID = fmt.Sprintf("c%d", k+1)
-		}
+		c.Claims[k].ID = fmt.Sprintf("c%d", k+1) // whatever it says: a finding is of one claim
 		if err := c.Claims[k].Check(); err != nil {
 			wrong = append(wrong, fmt.Errorf("claim %d: %w", k+1, err))
 		}

@@ -2,14 +2,46 @@ package incident
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
 
+// Sum is how one tier fared over rows, as a Group says it of one. What a long flood
+// asks for is more than a Group can count.
+type Sum struct {
+	Asked  uint64 `json:"a"`
+	Served uint64 `json:"s"`
+	Held   uint64 `json:"h,omitempty"`
+	Own    uint64 `json:"o,omitempty"`
+	P50    int32  `json:"p,omitempty"` // the highest of any row
+	P99    int32  `json:"q,omitempty"`
+}
+
+// Lost is what was asked in good order and not served.
+func (s Sum) Lost() uint64 {
+	if s.Asked < s.Served+s.Own {
+		return 0
+	}
+	return s.Asked - s.Served - s.Own
+}
+
+func sumOf(g Group) Sum {
+	return Sum{uint64(g.Asked), uint64(g.Served), uint64(g.Held), uint64(g.Own), g.P50, g.P99}
+}
+
+func (s *Sum) add(o Sum) {
+	s.Asked += o.Asked
+	s.Served += o.Served
+	s.Held += o.Held
+	s.Own += o.Own
+	s.P50, s.P99 = max(s.P50, o.P50), max(s.P99, o.P99)
+}
+
 // Toll is what was counted while something was off.
 type Toll struct {
-	Users   Group   `json:"users"` // as Row.Users counts them
-	New     Group   `json:"new"`
+	Users   Sum     `json:"users"` // as Row.Users counts them
+	New     Sum     `json:"new"`
 	Asked   uint64  `json:"asked"` // all requests
 	Acts    [6]uint `json:"acts"`
 	Ruled   uint64  `json:"ruled"`
@@ -28,16 +60,8 @@ func (t *Toll) Count(r *Row) {
 		t.Worst = 1
 	}
 	t.Rows += r.Span
-	for _, g := range []struct {
-		to   *Group
-		from Group
-	}{{&t.Users, r.Users()}, {&t.New, r.New()}} {
-		g.to.Asked += g.from.Asked
-		g.to.Served += g.from.Served
-		g.to.Held += g.from.Held
-		g.to.Own += g.from.Own
-		g.to.P50, g.to.P99 = max(g.to.P50, g.from.P50), max(g.to.P99, g.from.P99)
-	}
+	t.Users.add(sumOf(r.Users()))
+	t.New.add(sumOf(r.New()))
 	for i, n := range r.Acts {
 		t.Acts[i] += uint(n)
 		t.Asked += uint64(n)
@@ -57,13 +81,8 @@ func (t *Toll) add(o Toll) {
 		*t = o
 		return
 	}
-	for _, g := range []struct{ to, from *Group }{{&t.Users, &o.Users}, {&t.New, &o.New}} {
-		g.to.Asked += g.from.Asked
-		g.to.Served += g.from.Served
-		g.to.Held += g.from.Held
-		g.to.Own += g.from.Own
-		g.to.P50, g.to.P99 = max(g.to.P50, g.from.P50), max(g.to.P99, g.from.P99)
-	}
+	t.Users.add(o.Users)
+	t.New.add(o.New)
 	for i := range t.Acts {
 		t.Acts[i] += o.Acts[i]
 	}
@@ -174,7 +193,16 @@ type Incident struct {
 	Into     string      `json:"into,omitempty"` // the one it was merged into
 	Parts    []string    `json:"parts,omitempty"`
 	Case     *Case       `json:"case,omitempty"` // told by others, not measured here
-	offAt    time.Time
+	// What a Watch needs to go on with it; a snapshot has it, and nobody is shown.
+	offAt   time.Time // when something was off last
+	seconds seconds
+	watched bool // Deich says how it goes on: it opened it, or what it opened went into it
+}
+
+// seconds are those of an incident that were said one by one.
+type seconds struct {
+	N    int       `json:"n"`
+	Last time.Time `json:"last"` // the end of the last of them
 }
 
 // HeldClaim is a claim with what the record says of it.
@@ -184,6 +212,9 @@ type HeldClaim struct {
 	By      string    `json:"noted_by,omitempty"`
 	Finding *Finding  `json:"finding,omitempty"`
 }
+
+// NewClaimID gives the next claim's name.
+func (i *Incident) NewClaimID() string { return fmt.Sprintf("c%d", len(i.Claims)+1) }
 
 // Measured says whether this was measured here.
 func (i *Incident) Measured() bool { return i.Case == nil }
@@ -196,6 +227,9 @@ func (i *Incident) FromOutside() bool {
 
 // Over says whether nothing is off any more.
 func (i *Incident) Over() bool { return !i.End.IsZero() }
+
+// goesOn says whether a Watch is to say how it goes on.
+func (i *Incident) goesOn() bool { return i.watched && i.Life != Resolved && i.Into == "" }
 
 func (i *Incident) lastOff() time.Time {
 	switch {
@@ -259,14 +293,20 @@ func latest(all ...time.Time) (last time.Time) {
 	return last
 }
 
-// measure counts a second while something was off. Once an incident's seconds
-// are no longer kept one by one, minutes are counted.
+// measure counts a second while something was off. A minute counts where its
+// seconds were not said one by one: else it ends with the last of them.
 func (i *Incident) measure(f Fact) {
 	r := f.Row
-	if r == nil || r.At.Before(i.Begin) || r.At.Equal(i.Begin) || r.Off == 0 {
+	switch {
+	case r == nil:
+		return
+	case f.Kind == Second:
+		i.seconds.N++
+		i.seconds.Last = r.At
+	case r.At.Equal(i.seconds.Last):
 		return
 	}
-	if f.Kind == Minute && i.Toll.Rows < SecondsMax/2 && f.At.Sub(i.Opened) < SecondsMax*time.Second {
+	if !r.At.After(i.Begin) || r.Off == 0 {
 		return
 	}
 	i.offAt = r.At

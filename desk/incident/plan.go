@@ -36,7 +36,7 @@ func (p *Plan) Check(now time.Time) error {
 	if p.Kind != Maintenance && p.Kind != Crowd {
 		wrong = append(wrong, fmt.Errorf("kind: %q: %s or %s is wanted", p.Kind, Maintenance, Crowd))
 	}
-	if text := p.Title.English + p.Title.German; strings.TrimSpace(text) == "" || len(text) > 2*TitleMax {
+	if strings.TrimSpace(p.Title.English+p.Title.German) == "" || len(p.Title.English) > TitleMax || len(p.Title.German) > TitleMax {
 		wrong = append(wrong, fmt.Errorf("title: in a few words, at most %d bytes", TitleMax))
 	}
 	switch {

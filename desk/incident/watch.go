@@ -11,6 +11,7 @@ import (
 // concurrent use, and a function of what it was shown alone.
 type Watch struct {
 	zone   *time.Location
+	book   *Book   // whose names are not given again; nil: there is none
 	buffer []Row   // the last bufferSeconds, oldest first
 	kept   int     // how many of the oldest of them were said as seconds already
 	marks  []Marks // beside buffer, while no incident is open
@@ -28,7 +29,8 @@ type Watch struct {
 	told    bool // and the public was told
 	over    bool // ended was said
 	lastOff time.Time
-	seconds int
+	seconds int    // of the open one that were said one by one
+	minutes bool   // they are not any more
 	number  int    // of today's last incident
 	day     string // today
 	due     time.Time
@@ -60,23 +62,16 @@ type usual struct {
 }
 
 // NewWatch begins to look. Times in texts are in zone. An incident that was
-// open when Deich ended is taken up again, with today's number.
+// open when Deich ended is taken up again.
 func NewWatch(zone *time.Location, b *Book) *Watch {
-	w := &Watch{zone: zone, origins: map[string]Origin{}, rules: map[uint32]Rule{}, outside: map[string]*unreached{}}
+	w := &Watch{zone: zone, book: b, origins: map[string]Origin{}, rules: map[uint32]Rule{}, outside: map[string]*unreached{}}
 	if b == nil {
 		return w
 	}
 	for _, i := range b.Incidents() {
-		if day := dayOf(i.Opened, zone); day >= w.day {
-			n := 0
-			fmt.Sscanf(i.ID[min(len(i.ID), len(day)):], "-%d", &n)
-			if day > w.day {
-				w.number = 0
-			}
-			w.day, w.number = day, max(w.number, n)
-		}
-		if i.Measured() && i.By == "" && i.Life != Resolved && i.Into == "" && (w.open == "" || i.Begin.After(w.begin)) {
+		if i.goesOn() && (w.open == "" || i.Begin.After(w.begin)) {
 			w.open, w.begin, w.since, w.hurt = i.ID, i.Begin, i.Begin, i.Hurt
+			w.seconds = i.seconds.N
 			w.back, w.whole, w.over = !i.Mitigated.IsZero(), !i.Restored.IsZero(), !i.End.IsZero()
 			w.lastOff, w.due = i.lastOff(), i.Promised
 			w.wholeAt, w.told = i.Restored, w.over
@@ -94,7 +89,8 @@ func NewWatch(zone *time.Location, b *Book) *Watch {
 }
 
 // Took says that people merged, split or closed incidents: the watch goes on
-// with what is open of those that it opened itself.
+// with what is open of those that it opened itself, or what they went into. What
+// people opened for something else is theirs to end.
 func (w *Watch) Took(b *Book) {
 	if w.open == "" {
 		return
@@ -111,8 +107,8 @@ func (w *Watch) Took(b *Book) {
 		}
 	}()
 	for _, i := range b.Incidents() {
-		if i.Measured() && i.Into == "" && i.Life != Resolved && len(i.Updates)+len(i.Verdicts)+len(i.Parts) > 0 {
-			w.open, w.begin = i.ID, i.Begin
+		if i.goesOn() {
+			w.open, w.begin, w.seconds = i.ID, i.Begin, i.seconds.N
 			w.people = &people{least: true}
 			return
 		}
@@ -121,13 +117,18 @@ func (w *Watch) Took(b *Book) {
 
 func dayOf(t time.Time, zone *time.Location) string { return t.In(zone).Format("2006-01-02") }
 
-// NewID gives the next incident's name: the day it is noticed, and a number.
+// NewID gives the next incident's name: the day it is noticed, and a number. Where
+// the clock was ahead, or Deich was started again, some of a day's are taken.
 func (w *Watch) NewID(at time.Time) string {
 	if day := dayOf(at, w.zone); day != w.day {
 		w.day, w.number = day, 0
 	}
-	w.number++
-	return fmt.Sprintf("%s-%d", w.day, w.number)
+	for {
+		w.number++
+		if id := fmt.Sprintf("%s-%d", w.day, w.number); w.book == nil || w.book.Get(id) == nil {
+			return id
+		}
+	}
 }
 
 // See takes in one second and gives the facts that are new, in order.
@@ -344,7 +345,8 @@ func (w *Watch) place(at time.Time, s *Sample, say func(Fact)) {
 // start opens an incident and says since when.
 func (w *Watch) start(at time.Time, say func(Fact)) {
 	w.open = w.NewID(at)
-	w.hurt, w.back, w.whole, w.told, w.over, w.seconds, w.placed = false, false, false, false, false, 0, false
+	w.hurt, w.back, w.whole, w.told, w.over, w.placed = false, false, false, false, false, false
+	w.seconds, w.minutes = 0, false
 	first, gap := len(w.buffer)-1, 0
 	for i := len(w.buffer) - 1; i >= 0 && gap <= gapMax; i-- {
 		if r := &w.buffer[i]; r.Hurt > 0 || r.Fail || w.holds(r) || w.still(r) || w.drained(r) || (w.empty > 0 || w.caused > 0) && r.Off > 0 {
@@ -614,15 +616,19 @@ func (w *Watch) calm(_ *Row, all []Row) bool {
 func (w *Watch) write(at time.Time, say func(Fact)) {
 	newest := w.buffer[len(w.buffer)-1]
 	if w.open != "" {
+		if w.minute.Span == 0 { // minutes take over where one begins: nothing is said twice or left out
+			w.minutes = w.seconds+60 > SecondsMax
+		}
 		for _, r := range w.buffer[w.kept:] {
-			if w.seconds++; w.seconds <= SecondsMax {
+			if !w.minutes {
+				w.seconds++
 				say(Fact{Kind: Second, Row: &r})
 			}
 		}
 		w.kept = len(w.buffer)
 	}
 	w.minute.add(&newest)
-	if w.open != "" && (w.seconds <= SecondsMax || w.minute.Span >= 60) {
+	if w.open != "" && (!w.minutes || w.minute.Span >= 60) {
 		if m, news := w.people.count(); news {
 			say(Fact{Kind: Counted, Missed: &m})
 		}
