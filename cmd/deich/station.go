@@ -268,7 +268,8 @@ func (s *station) serve(ctx context.Context) (err error) {
 	}
 	s.announce()
 	<-ctx.Done()
-	s.keeping.stop()
+	// Both at once: what is on its way to a platform must not use up the time of
+	// those who wait for an answer.
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
 	defer cancel()
 	err = s.edge.Shutdown(drain)
@@ -277,7 +278,10 @@ func (s *station) serve(ctx context.Context) (err error) {
 	err = errors.Join(err, s.closeGate())
 	s.page.end()
 	return errors.Join(err, s.remember(), s.closeIncidents())
+	var delivering sync.WaitGroup
+	delivering.Go(func() { s.keeping.stop(drain) })
 }
+	delivering.Wait()
 
 func (s *station) saveNowAndThen(ctx context.Context) {
 	each := time.NewTicker(saveEvery)
