@@ -141,6 +141,11 @@ func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
+	if o.Mail != nil {
+		if err := o.Mail.Ready(); err != nil { // the page is needed most when something is wrong
+			t.warn("subscribers by e-mail are told nothing until this is right: %v", err)
+		}
+	}
 	return s, lock, nil
 }
 
