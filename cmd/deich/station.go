@@ -41,7 +41,7 @@ type station struct {
 	engine   *deich.Engine
 	edge     *edge.Server
 	desk     *desk.Desk
-	page     *statusPage  // nil: none
+	page     *pageKeeper
 	keeper   *desk.Keeper // nil: the record of incidents could not be opened
 	console  net.Listener // nil: off
 	token    string
@@ -256,18 +256,23 @@ func (s *station) serve(ctx context.Context) (err error) {
 		return portHint(err, "listen", "--listen :8081")
 	}
 	if err := s.openGate(inner, &running); err != nil {
+	// Like the desk, the page stands apart.
+	if s.page, err = openPage(s.inForce.Load().page(s.data.path), s.terminal); err != nil {
+		complain(s.terminal.errs, err)
+	}
 		stop()
 		err = errors.Join(err, s.edge.Shutdown(inner)) // nobody is waited for
 		running.Wait()
 		return err
+		s.page.leave()
 	}
 	s.keeping.start()
-	// Like the desk, the page stands apart.
-	if s.page, err = startStatusPage(s.inForce.Load().page(s.data.path), s.terminal.errs); err != nil {
+	if err := s.page.start(); err != nil {
 		s.terminal.warn("%v", err)
 	}
 	s.announce()
 	<-ctx.Done()
+	running.Go(func() { s.page.keep(ctx) })
 	// Both at once: what is on its way to a platform must not use up the time of
 	// those who wait for an answer.
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
@@ -315,10 +320,10 @@ func (s *station) announce() {
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
 	switch {
-	case s.page != nil && s.page.before:
-		t.say("  status    http://%s/ (its process has outlived the last Deich, and goes on)", reachableText(s.page.address))
-	case s.page != nil:
-		t.say("  status    http://%s/", reachableText(s.page.address))
+	case s.page.serving != nil && s.page.serving.before:
+		t.say("  status    http://%s/ (its process has outlived the last Deich, and goes on)", reachableText(s.page.serving.address))
+	case s.page.serving != nil:
+		t.say("  status    http://%s/", reachableText(s.page.serving.address))
 	case c.Status != consoleOff:
 		t.say("  status    none: it could not start, as said above")
 	}
