@@ -441,8 +441,18 @@ func (e *Engine) ExpectCrowd(until Time) { e.people.Store(int64(until)) }
 
 // Swap puts a new policy in force. Sources, Streams, LimitMax and the number
 // of origins cannot change while running: an error says so, and nothing
-// changes.
+// changes. With NoRules the next Tick takes back the rules there are.
 func (e *Engine) Swap(p Policy) error {
+	if err := e.Swappable(p); err != nil {
+		return err
+	}
+	p = p.Defaults()
+	e.policy.Store(&p)
+	return nil
+}
+
+// Swappable gives the error that Swap would, all of it, and changes nothing.
+func (e *Engine) Swappable(p Policy) error {
 	p = p.Defaults()
 	if err := p.Validate(); err != nil {
 		return err
@@ -458,16 +468,7 @@ func (e *Engine) Swap(p Policy) error {
 	fixed("sources", old.Sources, p.Sources)
 	fixed("streams", old.Streams, p.Streams)
 	fixed("limit_max", old.LimitMax, p.LimitMax)
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	e.policy.Store(&p)
-	if p.NoRules {
-		e.ticking.Lock()
-		defer e.ticking.Unlock()
-		e.ruling.set.Store(new(ruleSet))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Pulse is what one origin looks like now, for the private page and metrics.

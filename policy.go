@@ -14,7 +14,8 @@ type Policy struct {
 	Observe bool `json:"observe,omitempty"`
 	// NoChallenge uses the waiting room where a proof of work would be asked.
 	NoChallenge bool `json:"no_challenge,omitempty"`
-	// NoRules synthesises no rules: admission by rank is all there is.
+	// NoRules synthesises no rules, and takes back those in force: admission by
+	// rank is all there is.
 	NoRules bool `json:"no_rules,omitempty"`
 	// Sources is how many sources the tables tell apart, a power of two (default 1048576,
 	// which costs about 17 MiB); beyond it the least telling are forgotten.

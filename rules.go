@@ -265,7 +265,7 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 	if len(old.live) == 0 {
 		return
 	}
-	capacity, fits, flooded := e.answering(), e.fits(old), e.flooded()
+	capacity, fits, flooded, off := e.answering(), e.fits(old), e.flooded(), e.policy.Load().NoRules
 	live := make([]*liveRule, 0, len(old.live))
 	var withdrawn []uint32
 	for _, l := range old.live {
@@ -282,10 +282,15 @@ func (e *Engine) keepRules(at Time, dt float64, out *Out) {
 		}
 		l.asks.Store(l.doubted || !flooded)
 		kind, gone := e.fate(l, at, capacity, fits)
+		if off {
+			kind, gone = RuleWithdrawn, true
+		}
 		if gone {
 			out.event(Event{At: at, Kind: kind, Rule: l.id, Value: l.rate})
 			if kind == RuleWithdrawn {
-				r.ban(l, at)
+				if !off { // else nothing is wrong with it, and it may be found again
+					r.ban(l, at)
+				}
 				withdrawn = append(withdrawn, l.id)
 			}
 			continue

@@ -142,6 +142,43 @@ func TestPacingRestsWithoutPressure(t *testing.T) {
 	}
 }
 
+// No rules by a reload takes back those in force, aloud and with the orders that they sent.
+// A policy that is refused changes nothing, and what was taken back may be found again.
+func TestNoRulesTakesBackWhatIsInForce(t *testing.T) {
+	e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
+	e.Tick(at, out)
+	l := ruleOf(e, at, Deny)
+	p := netip.MustParsePrefix("192.0.2.1/32")
+	e.orders.live[p] = &order{until: at.Add(time.Hour), seen: at, rule: l.id}
+	step := func() {
+		at = at.Add(TickEvery)
+		out.Reset()
+		e.Tick(at, out)
+	}
+	for _, refused := range []Policy{{Sources: 2 * SourcesMin, NoRules: true}, {Sources: SourcesMin, Streams: -1, NoRules: true}} {
+		if e.Swap(refused) == nil || e.Swappable(refused) == nil {
+			t.Errorf("%+v is taken", refused)
+		}
+	}
+	if step(); len(e.Rules(at)) != 1 || len(e.Orders(at)) != 1 {
+		t.Fatalf("after what was refused: %d rules, %d orders", len(e.Rules(at)), len(e.Orders(at)))
+	}
+	if err := e.Swap(Policy{Sources: SourcesMin, NoRules: true}); err != nil {
+		t.Fatal(err)
+	}
+	step()
+	told := false
+	for _, event := range out.Events {
+		told = told || event.Kind == RuleWithdrawn && event.Rule == l.id
+	}
+	if len(e.Rules(at)) != 0 || !told || len(out.Orders) != 1 || out.Orders[0] != (Order{Prefix: p}) {
+		t.Errorf("%d rules are left, told: %v, orders taken back: %v", len(e.Rules(at)), told, out.Orders)
+	}
+	if e.ruling.banned(signatureOf(l.conditions), at) {
+		t.Error("what was not wrong may not be found again")
+	}
+}
+
 // Commands read what the private API writes.
 func TestRulesAreReadAsTheyAreWritten(t *testing.T) {
 	was := Rule{ID: 3, Act: Challenge, Conditions: []Condition{{Trait: TraitTLS, With: TraitHeaders, Compare: Novel, Pool: 4},

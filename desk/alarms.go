@@ -101,6 +101,10 @@ func alarms(s *State, v *Live, outside []probe.View) (all []alert.Alert) {
 	if bypassed(s, v.At) {
 		add("bypass_forgotten", "", alert.Ticket, time.Hour, "Bypass is on for an hour: everybody passes.", "Bypass gilt seit einer Stunde: Alle kommen durch.")
 	}
+	if s.ReloadRefused {
+		add("reload_refused", "", alert.Ticket, 10*time.Minute, "The last reload was refused: what the configuration says now is not in force.",
+			"Das letzte Neuladen wurde abgelehnt: Was die Konfiguration jetzt sagt, ist nicht in Kraft.")
+	}
 	if s.Spool != nil && !s.Spool.Keeping {
 		add("keeps_nothing", "", alert.Page, time.Minute, "The disk, or the cluster, takes no messages.", "Die Platte oder der Cluster nimmt keine Nachrichten.")
 	}

@@ -28,6 +28,7 @@ func TestAlarmsAreWhatNeedsAPerson(t *testing.T) {
 		"the platform is down":   {State{Origins: []Origin{{Name: "http://a", Failing: true}}}, "origin_failing http://a", nil},
 		"left alone":             {State{Failopen: true, Panics: 1}, "fails_open engine_failed", nil},
 		"bypass":                 {State{Bypass: at.Add(time.Hour)}, "bypass_forgotten", nil},
+		"a reload was refused":   {State{ReloadRefused: true}, "reload_refused", nil},
 		"the disk takes nothing": {State{Spool: &Spool{Paused: true}}, "keeps_nothing delivery_paused", nil},
 		"probes agree": {State{}, "unreached website unreached pay", []probe.View{
 			{Name: "website", Probes: 3, Down: []string{"a", "b"}, Agreed: true}, {Name: "pay", Probes: 2, Down: []string{"a", "b"}, Agreed: true},

@@ -109,6 +109,7 @@ func writeMetrics(w io.Writer, s *State) {
 	m.single("deich_engine_panics_total", "counter", "Failures of the engine that were caught; requests went on.", float64(s.Panics))
 	m.single("deich_observe", "gauge", "1 while Deich only observes.", truth(s.Observe))
 	m.single("deich_bypass", "gauge", "1 while an operator lets everything pass.", truth(!s.Bypass.IsZero()))
+	m.single("deich_reload_refused", "gauge", "1 while what the last reload was to put in force is not.", truth(s.ReloadRefused))
 	m.family("deich_info", "gauge", "The version that runs.")
 	m.value("deich_info", 1, "version", s.Version)
 }

@@ -16,6 +16,9 @@ type State struct {
 	PID     int       `json:"pid"` // of the process
 	Started time.Time `json:"started"`
 	Observe bool      `json:"observe"`
+	// ReloadRefused says that the last reload was: the configuration says something else
+	// than what is in force.
+	ReloadRefused bool `json:"reload_refused"`
 	// Bypass is until when an operator lets everything pass; zero: not.
 	Bypass  time.Time `json:"bypass,omitzero"`
 	Origins []Origin  `json:"origins"`

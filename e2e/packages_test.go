@@ -44,7 +44,36 @@ func serves(t *testing.T, room *room, want string) {
 	}
 	p.signal(t, syscall.SIGHUP)
 	p.hear(t, "The configuration is in force.")
+	reloadsByUnit(t, room, p, unit)
 	p.stop(t)
+}
+
+// reloadsByUnit goes through what the unit runs at systemctl reload: it says whether the file was taken.
+func reloadsByUnit(t *testing.T, room *room, p *process, unit string) {
+	t.Helper()
+	all := regexp.MustCompile(`(?m)^ExecReload=/usr/bin/deich (.*)$`).FindAllStringSubmatch(unit, -1)
+	if len(all) == 0 {
+		t.Fatalf("no ExecReload in the unit:\n%s", unit)
+	}
+	reload := func() (said string, code int) {
+		for _, line := range all {
+			line := strings.ReplaceAll(line[1], "$MAINPID", fmt.Sprint(p.cmd.Process.Pid))
+			var errs string
+			if said, errs, code = room.binaryAs(t, nobody).run(t, strings.Fields(line)...); code != 0 {
+				return errs, code
+			}
+		}
+		return said, code
+	}
+	if said, code := reload(); code != 0 || !strings.Contains(said, "The configuration is in force.") {
+		t.Errorf("reload: exit %d: %s", code, said)
+	}
+	text := room.read(t, configFile)
+	room.put(t, configFile, text+"limits: {connections: 1000}\n", "0644")
+	if said, code := reload(); code != 1 || !strings.Contains(said, "limits: cannot change while running") {
+		t.Errorf("reload of what takes a restart: exit %d: %s", code, said)
+	}
+	room.put(t, configFile, text, "0644")
 }
 
 func comesAndGoesAsDeb(t *testing.T, r released) {

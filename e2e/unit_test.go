@@ -26,7 +26,7 @@ func isConfined(t *testing.T, r released) {
 		need(t, "dpkg", "dpkg")
 		room := newRoom(t, r.dir)
 		room.must(t, "dpkg", "-i", inRoom(r, the(t, r.first, firstVersion, "deb")))
-		for _, dropIn := range []string{"", "gate.conf", "pinned.conf", "certificates.conf"} {
+		for _, dropIn := range []string{"", "gate.conf", "pinned.conf", "certificates.conf", "mail.conf"} {
 			if dropIn != "" {
 				room.must(t, "mkdir", "-p", "/etc/systemd/system/deich.service.d")
 				room.must(t, "ln", "-s", "/usr/share/deich/systemd/"+dropIn, "/etc/systemd/system/deich.service.d/")

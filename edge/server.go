@@ -327,6 +327,18 @@ func (s *Server) Refuse(list []deich.Order) {
 	}
 }
 
+// Swappable gives an error for everything of a configuration that cannot change while
+// running, all of it, and changes nothing. Swap refuses that, too, and files that it
+// cannot read.
+func (s *Server) Swappable(c Config) error {
+	c = c.Defaults()
+	err := c.fixed(s.state.Load().config)
+	if c.OriginGroups() > s.options.Origins {
+		err = errors.Join(err, noRoom(s.options.Origins))
+	}
+	return err
+}
+
 // Swap puts sites, origins, certificates, trust, timeouts towards origins and
 // the guard's configuration in force for the requests that come from now on.
 // No connection is dropped, and the access log is opened anew. What cannot

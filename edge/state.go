@@ -2,7 +2,6 @@ package edge
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -118,9 +117,7 @@ func (st *state) makeGroups(old *state, origins int) error {
 			next++
 		}
 		if int(next) >= origins {
-			return errors.Join(&deich.PolicyError{
-				Path: "sites", Text: fmt.Sprintf("more than %d different origins: restart, so that the engine has room for them", origins),
-			})
+			return noRoom(origins)
 		}
 		g, err := newGroup(s, next, &timeouts, st.config.Limits)
 		if err != nil {
@@ -130,6 +127,13 @@ func (st *state) makeGroups(old *state, origins int) error {
 		st.groups = append(st.groups, g)
 	}
 	return nil
+}
+
+// noRoom says that there are more groups than the engine was made for.
+func noRoom(origins int) error {
+	return &deich.PolicyError{
+		Path: "sites", Text: fmt.Sprintf("more than %d different origins: restart, so that the engine has room for them", origins),
+	}
 }
 
 // inForce tells the groups what holds from now on, and retires those of the

@@ -70,8 +70,10 @@ type Courier struct {
 	way    Way
 	routes func() *Routes
 
-	ctx   context.Context
-	going sync.WaitGroup
+	ctx     context.Context // until it ends something is begun
+	sending context.Context // until it ends deliveries are waited for
+	cut     context.CancelFunc
+	going   sync.WaitGroup
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -96,11 +98,17 @@ type lane struct {
 // NewCourier makes one for a store; Run must run beside it. routes gives those
 // in force.
 func NewCourier(s *Store, way Way, routes func() *Routes) *Courier {
-	return &Courier{store: s, way: way, routes: routes, lanes: make(map[string]*lane)}
+	c := &Courier{store: s, way: way, routes: routes, lanes: make(map[string]*lane)}
+	c.sending, c.cut = context.WithCancel(context.Background())
+	return c
 }
 
-// Run delivers until ctx ends; then it waits for what is on its way. What lies on a
-// cluster it delivers while it is the one edge that does.
+// Cut breaks off what is on its way, after the context of Run has ended: nobody
+// knows then whether it arrived, and that is written down before Run returns.
+func (c *Courier) Cut() { c.cut() }
+
+// Run delivers until ctx ends; then it begins nothing more, and waits for what is on its
+// way, or for Cut. What lies on a cluster it delivers while it is the one edge that does.
 func (c *Courier) Run(ctx context.Context) {
 	far := c.store.cluster
 	var seeking sync.WaitGroup
@@ -295,7 +303,7 @@ func (l *lane) look() {
 		r := &Request{Method: http.MethodGet, URI: l.probe, Host: l.host, Client: netip.IPv6Unspecified(),
 			Header: http.Header{"Accept": {"*/*"}, "User-Agent": {"Deich (looks whether the service answers)"}}}
 		l.mu.Unlock()
-		a := l.c.way.Send(context.WithoutCancel(l.c.ctx), r, func() error { return nil })
+		a := l.c.way.Send(l.c.ctx, r, func() error { return nil })
 		if a.Fate == Answered && !unable(a.Status) {
 			l.mu.Lock()
 			l.up, l.probing = true, false
@@ -414,10 +422,14 @@ func (c *Courier) read(e *entry) (*Request, error) {
 }
 
 // deliver hands a message over. That it is on its way is on disk before its
-// first byte leaves, so that a crash leaves doubt and no second copy.
+// first byte leaves, so that a crash leaves doubt and no second copy. Where Run
+// ends it is not handed over any more: it lies where it lay.
 func (c *Courier) deliver(l *lane, e *entry, r *Route, m *Request) time.Duration {
 	s := c.store
-	a := c.way.Send(context.WithoutCancel(c.ctx), m, func() error {
+	a := c.way.Send(c.sending, m, func() error {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		began := time.Now()
 		err := s.change(e, func(n *Entry) { n.State, n.Doubt = Delivering, true })
 		if err == nil && e.far != nil && (!s.cluster.leads() || time.Since(began) > claimWait) {
@@ -591,7 +603,8 @@ func (c *Courier) unknown(l *lane, e *entry, r *Route, a Answer) time.Duration {
 }
 
 // confirm asks the platform whether it has a message, and delivers it where it
-// has not.
+// has not. A question changes nothing: where Run ends it is left, and asked again
+// after the next start.
 func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request, uri, found string) time.Duration {
 	ask := &Request{Method: http.MethodGet, Host: m.Host, Secured: m.Secured, Client: m.Client, Header: m.Header.Clone(), URI: uri}
 	if found != "" {
@@ -601,7 +614,7 @@ func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request, uri, found st
 		ask.Header.Del(name)
 	}
 	ask.Header.Set("Accept", "application/json, */*;q=0.5")
-	a := c.way.Send(context.WithoutCancel(c.ctx), ask, func() error { return nil })
+	a := c.way.Send(c.ctx, ask, func() error { return nil })
 	switch {
 	case a.Fate == NoPlace:
 		l.went(false)

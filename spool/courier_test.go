@@ -325,6 +325,134 @@ func TestRepeatedKeyAnswered500(t *testing.T) {
 	}
 }
 
+// Where Deich ends, a platform that takes what it is sent and is silent holds nothing up for
+// longer than it is given: what is on its way is waited for until Cut. Then it is in
+// doubt, and that is on disk.
+func TestWhatIsOnItsWayIsCut(t *testing.T) {
+	asked := oneRoute(func(r *Route) { r.Confirm = "GET /messages?key={key}" })
+	for _, test := range []struct {
+		name  string
+		route *Route
+		cut   State // then
+		want  State // after the next start
+	}{{"at most once", oneRoute(), Unconfirmed, Unconfirmed}, {"asked, it has it", asked, Kept, Delivered}} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, p := open(t, dir, Options{}), newPlatform(t)
+			m := letter(1, "key", "text")
+			m.Route = test.route
+			id := put(t, s, m)
+			routes, err := NewRoutes(Config{Keep: []Route{*test.route}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			came := make(chan struct{})
+			c := NewCourier(s, Way{Lane: p.way().Lane, Send: func(ctx context.Context, r *Request, ready func() error) Answer {
+				if r.Method == http.MethodGet {
+					return Answer{Fate: Answered, Status: http.StatusOK}
+				}
+				if err := ready(); err != nil {
+					t.Error(err)
+				}
+				p.mu.Lock()
+				p.keys["key"], p.stored = 1, []string{"text"}
+				p.mu.Unlock()
+				close(came)
+				<-ctx.Done()
+				return Answer{Fate: Lost}
+			}}, func() *Routes { return routes })
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); c.Run(ctx) }()
+			<-came
+			stop()
+			select {
+			case <-ended:
+				t.Error("what is on its way is not waited for")
+			case <-time.After(50 * time.Millisecond):
+			}
+			c.Cut()
+			<-ended
+			if now := stateOf(t, s, id, 1); now.State != test.cut || !now.Doubt {
+				t.Errorf("cut: %s, doubt %v", now.State, now.Doubt)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir, Options{})
+			if now := stateOf(t, s, id, 1); now.State != test.cut || !now.Doubt {
+				t.Errorf("on disk: %s, doubt %v", now.State, now.Doubt)
+			}
+			deliver(t, s, p, test.route)
+			if now := stateOf(t, s, id, 1); now.State != test.want || len(p.has()) != 1 {
+				t.Errorf("after the next start: %s, stored %d times", now.State, len(p.has()))
+			}
+		})
+	}
+}
+
+// Where Deich ends, questions are left, and nothing more is handed over: neither what had not
+// got its place yet, nor what a question had just allowed.
+func TestEndingBeginsNothing(t *testing.T) {
+	route := oneRoute(func(r *Route) { r.Confirm = "GET /messages?key={key}" })
+	for _, test := range []struct {
+		name   string
+		doubt  bool
+		silent string // the path whose question is not answered
+		missed bool   // the platform says that it has no such message, when Deich ends
+	}{
+		{"a look whether it answers", false, "/", false},
+		{"a question for a message", true, "/messages?key=key", false},
+		{"its answer", true, "/messages?key=key", true},
+		{"a message without a place", false, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t, t.TempDir(), Options{})
+			m := letter(1, "key", "text")
+			m.Route = route
+			id := put(t, s, m)
+			if err := s.change(s.entry(id), func(n *Entry) { n.Doubt = test.doubt }); err != nil {
+				t.Fatal(err)
+			}
+			routes, err := NewRoutes(Config{Keep: []Route{*route}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			came := make(chan struct{})
+			come := sync.OnceFunc(func() { close(came) })
+			c := NewCourier(s, Way{Lane: func(string) string { return "one" }, Send: func(its context.Context, r *Request, ready func() error) Answer {
+				switch {
+				case r.Method == http.MethodGet && r.URI == test.silent:
+					come()
+					<-its.Done()
+					if test.missed {
+						return Answer{Fate: Answered, Status: http.StatusNotFound}
+					}
+					return Answer{Fate: Lost}
+				case r.Method == http.MethodGet:
+					return Answer{Fate: Answered, Status: http.StatusOK}
+				case test.silent == "":
+					come()
+					<-ctx.Done()
+				}
+				if ready() == nil {
+					t.Error("it is handed over")
+				}
+				return Answer{Fate: NoPlace}
+			}}, func() *Routes { return routes })
+			ended := make(chan struct{})
+			go func() { defer close(ended); c.Run(ctx) }()
+			<-came
+			stop()
+			<-ended // without a cut
+			if now := stateOf(t, s, id, 1); now.State != Kept || now.Doubt != test.doubt {
+				t.Errorf("%s, doubt %v: want kept, %v", now.State, now.Doubt, test.doubt)
+			}
+		})
+	}
+}
+
 // A platform that is down is looked at, not sent to; when it is back everything arrives.
 func TestPlatformDownThenBack(t *testing.T) {
 	s, p := open(t, t.TempDir(), Options{}), newPlatform(t)

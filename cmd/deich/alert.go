@@ -11,11 +11,17 @@ import (
 	"github.com/deichproject/deich/desk/mail"
 )
 
-// tellAlerts has the desk tell people what needs them.
+// tellAlerts has the desk tell people what needs them. That e-mail cannot be sent is no
+// reason to leave the platform without a dike: each letter is tried again.
 func (s *station) tellAlerts(c alert.Config, by mail.Config) error {
 	mailer, err := by.Open()
 	if err != nil {
-		return err
+		return err // unreachable: it was validated
+	}
+	if len(c.Mail) > 0 {
+		if err := mailer.Ready(); err != nil {
+			s.terminal.warn("nobody is told of alerts by e-mail until this is right: %v", err)
+		}
 	}
 	sender, err := alert.NewSender(c, mailer, time.Now)
 	if err != nil {

@@ -317,11 +317,10 @@ func (s *station) serveBypassEnd(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *station) serveReload(w http.ResponseWriter, r *http.Request) {
-	if err := s.reload(); err != nil {
+	if err := s.reload(desk.By(r)); err != nil {
 		desk.Problem(w, http.StatusUnprocessableEntity, err.Error(), "what was in force before stays in force")
 		return
 	}
-	s.reloaded(desk.By(r))
 	w.WriteHeader(http.StatusNoContent)
 }
 

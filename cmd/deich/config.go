@@ -306,6 +306,7 @@ func (configCheckCommand) Help() string {
 
 func (c *configCheckCommand) Run(t *terminal) error {
 	s, err := loadConfig(c.File)
+	c.look(t, &s)
 	if c.JSON {
 		return c.list(t, err)
 	}
@@ -314,6 +315,16 @@ func (c *configCheckCommand) Run(t *terminal) error {
 	}
 	t.say("%s is right: %s, %s.", c.File, some(len(s.Sites), "site"), some(s.OriginGroups(), "group of origins"))
 	return nil
+}
+
+// look says what a Deich of this user would go without. That is no mistake in the file:
+// another user may be able to read what this one cannot.
+func (c *configCheckCommand) look(t *terminal, s *settings) {
+	if mailer, err := s.Mail.Open(); err == nil && mailer != nil {
+		if err := mailer.Ready(); err != nil {
+			t.warn("%v\nDeich would start all the same, and nobody would be told by e-mail", err)
+		}
+	}
 }
 
 // list gives the mistakes as programs read them: none is an empty list.

@@ -62,6 +62,7 @@ func openData(path string) (*dataDir, error) {
 			"give this one a folder of its own: --data DIR")
 	}
 	d := &dataDir{path, lock}
+	os.Remove(d.file(consoleFile)) // of a Deich that was killed: nobody answers there
 	d.sweep()
 	return d, nil
 }

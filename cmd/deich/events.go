@@ -127,8 +127,3 @@ func (c *chronicle) failingSince(origin uint16) time.Time {
 func (s *station) acted(by, kind string, what sentence) {
 	s.desk.Did(desk.Action{At: time.Now(), Kind: kind, By: by, Text: what.English, German: what.German})
 }
-
-// reloaded says that another configuration is in force.
-func (s *station) reloaded(by string) {
-	s.acted(by, "reloaded", sentence{"The configuration was read anew and is in force.", "Die Konfiguration wurde neu gelesen und ist in Kraft."})
-}

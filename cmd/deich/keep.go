@@ -104,13 +104,15 @@ func (k *keeping) start() {
 }
 
 // stop ends the delivery, and streams of events, which would hold up the end of
-// the edge. What is on its way is waited for.
-func (k *keeping) stop() {
+// the edge. What is on its way is waited for until drain ends, and then cut: else a
+// platform that takes connections and hangs would hold Deich up until it is killed.
+func (k *keeping) stop(drain context.Context) {
 	if k == nil || k.cancel == nil {
 		return
 	}
 	k.receipts.Close()
 	k.cancel()
+	defer context.AfterFunc(drain, k.courier.Cut)()
 	k.running.Wait()
 }
 
@@ -326,7 +328,8 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 		return spool.Answer{Fate: spool.Lost} // what broke off says nothing, whatever it began with
 	}
 	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location"), Body: w.body}
-	a.Whole = len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
+	// An answer that broke off says of what did not come neither yes nor no.
+	a.Whole = d.Failed == deich.NoReason && len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
 	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.RetryAfter = time.Duration(min(seconds, 86_400)) * time.Second
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -115,5 +116,35 @@ func TestTheEdgeStandsWithoutItsSpool(t *testing.T) {
 	}
 	if state := s.spoolState(); state == nil || state.Keeping {
 		t.Errorf("the console says %+v: want that nothing is kept", state)
+	}
+}
+
+// A platform that takes a message and is silent holds the end up for no longer than that may
+// take. What became of the message nobody knows, and its state says so.
+func TestKeepingStopsInTime(t *testing.T) {
+	came := make(chan struct{})
+	k := keepingFor(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			io.Copy(io.Discard, r.Body)
+			close(came)
+			<-r.Context().Done()
+		}
+	}).keeping
+	id, _, err := k.store.Put(&spool.Message{
+		Sender: spool.Sender{Pass: 1}, Route: k.routes.Load().Named("POST /messages"), Method: "POST", URI: "/messages", Host: "example.org",
+		Client: netip.MustParseAddr("192.0.2.7"), Header: http.Header{}, Key: "key", Body: []byte("text"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-came
+	if state := k.store.StateOf(id); state != spool.Delivering {
+		t.Errorf("on its way: %s", state)
+	}
+	drain, over := context.WithCancel(t.Context())
+	over()
+	k.stop(drain)
+	if state := k.store.StateOf(id); state != spool.Unconfirmed {
+		t.Errorf("cut: %s", state)
 	}
 }

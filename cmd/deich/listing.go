@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/deichproject/deich"
@@ -178,21 +184,44 @@ func (c *undoCommand) Run(t *terminal) error {
 	return nil
 }
 
-type reloadCommand struct{ dataFlag }
+type reloadCommand struct {
+	dataFlag
+	PID int `name:"pid" help:"Where there is no console to ask, send SIGHUP to this process, which answers nothing." placeholder:"NUMBER"`
+}
 
 func (reloadCommand) Help() string {
-	return "Examples:\n  deich reload\n\nThe same as SIGHUP. A file with a mistake changes nothing, and every mistake is shown."
+	return "Examples:\n  deich reload\n\nThe same as SIGHUP, but the exit code is 1 where it was refused. A file with a mistake, or with what takes a restart, changes nothing, and all of it is shown."
 }
 
 func (c *reloadCommand) Run(t *terminal) error {
+	if _, err := readConsole(c.Data); c.PID > 0 && errors.Is(err, fs.ErrNotExist) {
+		return c.signal(t)
+	}
 	to, err := c.dial()
 	if err != nil {
 		return err
 	}
-	if err := to.ask("POST", "/api/v1/reload", nil, nil); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), reloadWait)
+	defer cancel()
+	answer, err := to.send(ctx, "POST", "/api/v1/reload", nil)
+	if err != nil {
 		return err
 	}
+	answer.Body.Close()
 	t.say("The configuration is in force.")
+	return nil
+}
+
+// signal asks a Deich without a console.
+func (c *reloadCommand) signal(t *terminal) error {
+	p, err := os.FindProcess(c.PID)
+	if err == nil {
+		err = p.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		return fmt.Errorf("reload: process %d: %w", c.PID, err)
+	}
+	t.say("It was asked to; whether the configuration is in force its own output says.")
 	return nil
 }
 

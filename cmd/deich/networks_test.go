@@ -78,7 +78,7 @@ func TestNetworksAreSwappedAtReload(t *testing.T) {
 		{"operators.mmdb", 0, "", 64510, 0},
 	} {
 		put(c.file, c.cut)
-		err := s.reload()
+		err := s.reload("command")
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: %v, want %q", c.file, err, c.wrong)
 		}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +30,114 @@ type statusPage struct {
 
 // statusStartWait is how long the page's process may take to listen.
 const statusStartWait = 5 * time.Second
+
+// pageKeeper has a process serve the status page as long as a station stands.
+type pageKeeper struct {
+	want    *statusServeCommand
+	t       *terminal
+	on      bool        // a process is to serve it
+	door    *os.File    // what each of them listens on, one after another; nil: they open their own
+	serving *statusPage // nil: none
+}
+
+// openPage takes over the page's process of a station before, where it was told the
+// same, or else its place, where the page is not off. That comes before a gate is opened:
+// with it goes the right to listen below 1024, which a process that is started again
+// would miss.
+func openPage(want *statusServeCommand, t *terminal) (*pageKeeper, error) {
+	k := &pageKeeper{want: want, t: t, on: want.Listen != consoleOff}
+	if p, told := survivor(want.Data); p != nil {
+		if told == want.told() {
+			k.serving = p
+			return k, nil
+		}
+		p.end()
+		waitGone(want.Data)
+	}
+	if !k.on || runtime.GOOS == "windows" { // which hands no sockets to processes
+		return k, nil
+	}
+	l, err := net.Listen("tcp", want.Listen)
+	if err != nil {
+		k.on = false
+		return k, portHint(err, "status page", "--status :2022, or --status off to go without; everything else goes on")
+	}
+	defer l.Close() // k.door is another one for the same socket
+	k.door, err = l.(*net.TCPListener).File()
+	return k, err
+}
+
+// start starts the process, unless one serves the page already, or none is to.
+func (k *pageKeeper) start() (err error) {
+	if k.on && k.serving == nil {
+		k.serving, err = startStatusPage(k.want, k.door, k.t.errs)
+	}
+	return err
+}
+
+// keep starts the process anew where it has ended, until ctx does. What ends again and
+// again, or cannot start, is tried ever more seldom.
+func (k *pageKeeper) keep(ctx context.Context) {
+	for pause := pageAgainFirst; k.on; pause = min(2*pause, pageAgainLast) {
+		if began := time.Now(); k.serving != nil {
+			if !k.serving.gone(ctx, k.want.Data) {
+				return
+			}
+			k.serving = nil
+			if time.Since(began) > pageAgainLast {
+				pause = pageAgainFirst
+			}
+		}
+		select {
+		case <-ctx.Done(): // a supervisor ends both at once
+			return
+		case <-time.After(pause):
+		}
+		if err := k.start(); err != nil {
+			k.t.warn("the status page's process has ended, and could not be started anew: %v", err)
+		} else {
+			k.t.warn("the status page's process had ended, and was started anew")
+		}
+	}
+}
+
+// end ends the page with the station.
+func (k *pageKeeper) end() {
+	k.serving.end()
+	k.leave()
+}
+
+// leave lets a process that serves the page go on without this station.
+func (k *pageKeeper) leave() {
+	if k.door != nil {
+		k.door.Close()
+	}
+}
+
+// gone waits until the process has ended; false: ctx ended before.
+func (p *statusPage) gone(ctx context.Context, data string) bool {
+	if p.exited != nil {
+		select {
+		case <-p.exited:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	// Another station's child: nobody tells us, but its lock does.
+	each := time.NewTicker(pageLook)
+	defer each.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-each.C:
+			if other, _ := survivor(data); other == nil {
+				return true
+			}
+		}
+	}
+}
 
 // takePidFile locks the file that tells of the page's process, and writes it:
 // its number, what it was told, and where it listens.
@@ -119,25 +230,17 @@ func (a *aside) handOn(to io.Writer) {
 	io.WriteString(to, a.kept.String())
 }
 
-// startStatusPage starts the page's process, or takes over the one that is there
-// where it was told the same; where it listens at "off" there is none. What it says
-// while it serves goes to errs.
-func startStatusPage(want *statusServeCommand, errs io.Writer) (*statusPage, error) {
-	if p, told := survivor(want.Data); p != nil {
-		if told == want.told() {
-			return p, nil
-		}
-		p.end()
-		waitGone(want.Data)
-	}
-	if want.Listen == consoleOff {
-		return nil, nil
-	}
+// startStatusPage starts the page's process, which listens on door where there is one.
+// What it says while it serves goes to errs.
+func startStatusPage(want *statusServeCommand, door *os.File, errs io.Writer) (*statusPage, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
 	c := exec.Command(self, append([]string{"status", "serve", "--child", "--data=" + want.Data}, want.arguments()...)...)
+	if door != nil {
+		c.Args, c.ExtraFiles = append(c.Args, "--door"), []*os.File{door}
+	}
 	out, err := c.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)

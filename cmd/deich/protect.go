@@ -157,10 +157,9 @@ func stand(t *terminal, first settings, again func() (settings, error)) error {
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGHUP:
-				if err := s.reload(); err != nil {
+				if err := s.reload("signal"); err != nil {
 					t.warn("reload: %v\nwhat was in force before stays in force", err)
 				} else {
-					s.reloaded("signal")
 					t.say("The configuration is in force.")
 				}
 			case ctx.Err() != nil:

@@ -27,7 +27,7 @@ func (s *station) state() (state desk.State) {
 	networks, over := s.networks(now, orders)
 	operators, countries := s.parts()
 	state = desk.State{
-		Version: s.version, PID: os.Getpid(), Started: s.started, Observe: s.observe(), Bypass: s.bypassed(),
+		Version: s.version, PID: os.Getpid(), Started: s.started, Observe: s.observe(), ReloadRefused: s.refused.Load(), Bypass: s.bypassed(),
 		MemoryBytes: s.engine.MemoryBytes(), Listed: len(listed), Hand: listed, Ordered: len(orders), Networks: networks, NetworksOver: over,
 		Operators: operators, Countries: countries, NetworkFiles: s.networkFiles(),
 		Panics: c.Panics, Failopen: c.Failopen, Rules: s.ruleTexts(now),

@@ -41,7 +41,7 @@ type station struct {
 	engine   *deich.Engine
 	edge     *edge.Server
 	desk     *desk.Desk
-	page     *statusPage  // nil: none
+	page     *pageKeeper
 	keeper   *desk.Keeper // of incidents
 	console  net.Listener // nil: off
 	token    string
@@ -55,6 +55,7 @@ type station struct {
 	read      func() (settings, error) // the configuration anew
 	reloading sync.Mutex
 	inForce   atomic.Pointer[settings]
+	refused   atomic.Bool               // the last reload was: the file says something else than what is in force
 	gate      atomic.Pointer[gate.Gate] // nil: not opened yet
 	origins   atomic.Pointer[[]string]  // names, by the engine's number; "" for a free one
 	chronicle chronicle
@@ -261,23 +262,32 @@ func (s *station) serve(ctx context.Context) (err error) {
 		}
 		return portHint(err, "listen", "--listen :8081")
 	}
+	// Like the desk, the page stands apart.
+	if s.page, err = openPage(s.inForce.Load().page(s.data.path), s.terminal); err != nil {
+		complain(s.terminal.errs, err)
+	}
 	if err := s.openGate(inner, &running); err != nil {
 		stop()
 		err = errors.Join(err, s.edge.Shutdown(inner)) // nobody is waited for
 		running.Wait()
+		s.page.leave()
 		return err
 	}
 	s.keeping.start()
-	// Like the desk, the page stands apart.
-	if s.page, err = startStatusPage(s.inForce.Load().page(s.data.path), s.terminal.errs); err != nil {
+	if err := s.page.start(); err != nil {
 		s.terminal.warn("%v", err)
 	}
 	s.announce()
+	running.Go(func() { s.page.keep(ctx) })
 	<-ctx.Done()
-	s.keeping.stop()
+	// Both at once: what is on its way to a platform must not use up the time of
+	// those who wait for an answer.
 	drain, cancel := context.WithTimeout(context.Background(), drainWait)
 	defer cancel()
+	var delivering sync.WaitGroup
+	delivering.Go(func() { s.keeping.stop(drain) })
 	err = s.edge.Shutdown(drain)
+	delivering.Wait()
 	stop()
 	running.Wait()
 	err = errors.Join(err, s.closeGate())
@@ -317,10 +327,10 @@ func (s *station) announce() {
 		t.say("  console   http://%s/ (its token stands in %s)", reachable(s.console.Addr()), s.data.file(desk.TokenFile))
 	}
 	switch {
-	case s.page != nil && s.page.before:
-		t.say("  status    http://%s/ (its process has outlived the last Deich, and goes on)", reachableText(s.page.address))
-	case s.page != nil:
-		t.say("  status    http://%s/", reachableText(s.page.address))
+	case s.page.serving != nil && s.page.serving.before:
+		t.say("  status    http://%s/ (its process has outlived the last Deich, and goes on)", reachableText(s.page.serving.address))
+	case s.page.serving != nil:
+		t.say("  status    http://%s/", reachableText(s.page.serving.address))
 	case c.Status != consoleOff:
 		t.say("  status    none: it could not start, as said above")
 	}
@@ -334,39 +344,40 @@ func (s *station) announce() {
 	t.say("Ctrl-C ends it, once open requests are answered.")
 }
 
-// reload reads the configuration anew and puts it in force, whole or not at all.
-func (s *station) reload() error {
+// reload reads the configuration anew and puts it in force, whole or not at all. That it
+// was refused is said to others than who asked, too: a signal has no answer. by is in
+// what way it was asked for.
+func (s *station) reload(by string) error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	err := s.renew()
+	s.refused.Store(err != nil)
+	if err != nil {
+		s.acted(by, "reload_refused", sentence{"The configuration was read anew and refused; what was in force before stays in force. deich reload says why.",
+			"Die Konfiguration wurde neu gelesen und abgelehnt; was zuvor galt, gilt weiter. deich reload sagt, warum."})
+		return err
+	}
+	s.acted(by, "reloaded", sentence{"The configuration was read anew and is in force.", "Die Konfiguration wurde neu gelesen und ist in Kraft."})
+	return nil
+}
+
+// renew does it. The edge may find files that it cannot read, so it goes first; the engine
+// was asked before.
+func (s *station) renew() error {
 	next, err := s.read()
 	if err != nil {
 		return err
 	}
 	before := s.inForce.Load()
-	if next.Data != before.Data || next.Console != before.Console || next.Status != before.Status || !slices.Equal(next.ConsoleNames, before.ConsoleNames) {
-		return errors.New("data, console, console_names and status cannot change while Deich runs: restart it")
-	}
-	if next.StatusURL != before.StatusURL || next.Subscribe != before.Subscribe || next.Mail != before.Mail {
-		return errors.New("status_url, subscribe and mail cannot change while Deich runs: restart it")
-	}
-	if s.keeping == nil && len(next.Spool.Keep) > 0 || next.Spool.Bytes != before.Spool.Bytes || !next.Spool.NATS.Same(before.Spool.NATS) {
-		return errors.New("spool: the first kept route, bytes and nats need a restart of Deich")
-	}
-	if !next.Gate.Same(before.Gate) {
-		return errors.New("gate cannot change while Deich runs, but for gate.allow: restart it")
-	}
-	if before.Gate.Mode != gate.Off && next.Policy.Observe != before.Policy.Observe {
-		return errors.New("policy.observe cannot change while a gate is asked for: restart Deich")
-	}
-	if !slices.Equal(next.Alerts.Webhooks, before.Alerts.Webhooks) || !slices.Equal(next.Alerts.Alertmanagers, before.Alerts.Alertmanagers) || !slices.Equal(next.Alerts.Mail, before.Alerts.Mail) {
-		return errors.New("alerts cannot change while Deich runs: restart it")
-	}
 	next.Policy.Origins = before.Policy.Origins // the edge says so where the engine has no room for more
-	if err := s.engine.Swap(next.Policy); err != nil {
-		return fmt.Errorf("%w: restart Deich to change that", err)
+	if err := s.fixed(before, &next); err != nil {
+		return err
 	}
 	if err := s.edge.Swap(next.Config, next.Guard); err != nil {
-		return errors.Join(err, s.engine.Swap(before.Policy))
+		return err
+	}
+	if err := s.engine.Swap(next.Policy); err != nil {
+		return errors.Join(err, s.edge.Swap(before.Config, before.Guard)) // unreachable: it was asked
 	}
 	if s.keeping != nil {
 		if err := s.keeping.swap(next.Spool); err != nil {
@@ -375,6 +386,41 @@ func (s *station) reload() error {
 	}
 	s.putInForce(next)
 	return nil
+}
+
+// fixed gives an error for everything that cannot change while Deich runs, each with its
+// path in the file.
+func (s *station) fixed(before, next *settings) error {
+	var all []error
+	for _, key := range []struct {
+		path string
+		same bool
+		text string
+	}{
+		{"data", next.Data == before.Data, ""},
+		{"console", next.Console == before.Console, ""},
+		{"console_names", slices.Equal(next.ConsoleNames, before.ConsoleNames), ""},
+		{"status", next.Status == before.Status, ""},
+		{"status_url", next.StatusURL == before.StatusURL, ""},
+		{"subscribe", next.Subscribe == before.Subscribe, ""},
+		{"mail", next.Mail == before.Mail, ""},
+		{"alerts.webhooks", slices.Equal(next.Alerts.Webhooks, before.Alerts.Webhooks), ""},
+		{"alerts.alertmanagers", slices.Equal(next.Alerts.Alertmanagers, before.Alerts.Alertmanagers), ""},
+		{"alerts.mail", slices.Equal(next.Alerts.Mail, before.Alerts.Mail), ""},
+		{"spool.keep", s.keeping != nil || len(next.Spool.Keep) == 0, "the first kept route takes a restart"},
+		{"spool.bytes", next.Spool.Bytes == before.Spool.Bytes, ""},
+		{"spool.nats", next.Spool.NATS.Same(before.Spool.NATS), ""},
+		{"gate", next.Gate.Same(before.Gate), "cannot change while running, but for gate.allow: restart"},
+		{"policy.observe", before.Gate.Mode == gate.Off || next.Policy.Observe == before.Policy.Observe, "cannot change while a gate is asked for: restart"},
+	} {
+		if !key.same {
+			all = append(all, &deich.PolicyError{Path: key.path, Text: cmp.Or(key.text, "cannot change while running: restart")})
+		}
+	}
+	for _, e := range policyErrors(s.engine.Swappable(next.Policy)) {
+		all = append(all, &deich.PolicyError{Path: join("policy", e.Path), Text: e.Text})
+	}
+	return errors.Join(append(all, s.edge.Swappable(next.Config))...)
 }
 
 // bypass lets everybody pass for a span, or ends that with 0.

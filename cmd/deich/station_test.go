@@ -24,7 +24,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Where a station starts the status page's process, the test's own binary is that, too.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "status" {
+		os.Exit(command(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // standing opens and serves a station in front of an origin, until the test ends.
 func standing(t *testing.T, data string, change ...func(*settings)) *station {

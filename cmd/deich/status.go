@@ -36,6 +36,7 @@ type statusServeCommand struct {
 	Password string `name:"smtp-password" help:"The file that holds their password." type:"path" placeholder:"FILE"`
 
 	Child bool `hidden:"" help:"Started by deich protect: say where it listens and then nothing more."`
+	Door  bool `hidden:"" help:"What it listens on is open already, as the file behind the three that every process has."`
 }
 
 func (statusServeCommand) Help() string {
@@ -48,7 +49,7 @@ func (statusServeCommand) Help() string {
 const statusPidFile = "status.pid"
 
 func (c *statusServeCommand) Run(t *terminal) error {
-	l, err := net.Listen("tcp", c.Listen)
+	l, err := c.open()
 	if err != nil {
 		instead := "--listen :2022"
 		if c.Child {
@@ -101,6 +102,16 @@ func (c *statusServeCommand) serve(ctx context.Context, t *terminal, l net.Liste
 		t.say("The status page is at http://%s/. Ctrl-C ends it.", reachable(l.Addr()))
 	}
 	return server.Serve(ctx, l)
+}
+
+// open listens where the page is to be, or takes over what its station has opened.
+func (c *statusServeCommand) open() (net.Listener, error) {
+	if !c.Door {
+		return net.Listen("tcp", c.Listen)
+	}
+	door := os.NewFile(3, "door") // exec.Cmd.ExtraFiles
+	defer door.Close()
+	return net.FileListener(door)
 }
 
 // arguments are the flags that make this command, but for its data folder. No
@@ -156,6 +167,11 @@ func (c *statusServeCommand) subscribers(t *terminal) (*status.Subscribers, *os.
 	var err error
 	if o.Mail, err = c.mail().Open(); err != nil {
 		return nil, nil, fmt.Errorf("status: %w", err)
+	}
+	if o.Mail != nil {
+		if err := o.Mail.Ready(); err != nil { // the page is needed most when something is wrong
+			t.warn("subscribers by e-mail are told nothing until this is right: %v", err)
+		}
 	}
 	lock, err := os.OpenFile(filepath.Join(c.Data, subscribersLock), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

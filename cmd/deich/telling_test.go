@@ -1,11 +1,59 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/deichproject/deich/desk/mail"
+	"github.com/deichproject/deich/desk/mail/mailtest"
 )
+
+// A password that cannot be read keeps no Deich from standing. The console says why nobody is
+// told by e-mail, and once it can be read they are.
+func TestStandsWithoutItsMail(t *testing.T) {
+	inbox, password := mailtest.New(t), filepath.Join(t.TempDir(), "password")
+	s := standing(t, t.TempDir(), func(c *settings) {
+		c.Mail = mail.Config{Server: inbox.Addr(), From: "deich@example.org", User: "deich", PasswordFile: password}
+		c.Alerts.Mail = []string{"anna@example.org"}
+	})
+	if w := call(s, "GET", "/api/v1/alerts", ""); !strings.Contains(w.Body.String(), "no such file") {
+		t.Errorf("%s", w.Body)
+	}
+	if w := call(s, "POST", "/api/v1/alerts/test", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "no such file") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w := call(s, "POST", "/api/v1/alerts/test", ""); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "trouble") || len(inbox.Took()) != 1 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A check says that whoever asks cannot read the password, which is no mistake in the file.
+func TestCheckLooksAtThePassword(t *testing.T) {
+	dir := t.TempDir()
+	file, password := filepath.Join(dir, "deich.yaml"), filepath.Join(dir, "password")
+	text := fmt.Sprintf("sites: [{origins: [\"http://127.0.0.1:3000\"]}]\nmail: {server: \"mail.example.org:587\", from: a@example.org, user: a, password_file: %q}\n", password)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []bool{true, false} {
+		var out, errs bytes.Buffer
+		code := command([]string{"config", "check", file}, &out, &errs)
+		if code != 0 || !strings.Contains(out.String(), "is right") || strings.Contains(errs.String(), "nobody would be told by e-mail") != said {
+			t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
+		}
+		if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // What the page's process is told is what the configuration says, whole, and
 // without the password.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,11 @@ func TestSenderWritesLetters(t *testing.T) {
 	}
 	if _, err := NewSender(Config{Mail: []string{"anna@example.org"}}, nil, time.Now); err == nil {
 		t.Error("without a server there is a sender")
+	}
+	// A password that cannot be read is shown before the first alert.
+	m = &mail.Mailer{Server: inbox.Addr(), From: "deich@example.org", User: "deich", PasswordFile: filepath.Join(t.TempDir(), "password")}
+	if s, err = NewSender(Config{Mail: []string{"anna@example.org"}}, m, time.Now); err != nil || !strings.Contains(s.Places()[0].Trouble, "no such file") {
+		t.Errorf("%v, %+v", err, s)
 	}
 	for _, bad := range []string{"", "anna", "Anna <anna@example.org>", "a@example.org,b@example.org"} {
 		if len(Config{Mail: []string{bad}}.Validate()) != 1 {

@@ -84,9 +84,15 @@ func NewSender(c Config, m *mail.Mailer, now func() time.Time) (*Sender, error) 
 	if len(c.Mail) > 0 && m == nil {
 		return nil, errors.New("alert: mail: the server that sends it is missing")
 	}
+	trouble := ""
+	if len(c.Mail) > 0 {
+		if err := m.Ready(); err != nil {
+			trouble = err.Error()
+		}
+	}
 	for _, to := range c.Mail {
 		s.places = append(s.places, &place{
-			name: "mail " + to,
+			name: "mail " + to, trouble: trouble,
 			send: func(ctx context.Context, all []Alert) error {
 				ctx, cancel := context.WithTimeout(ctx, sendWait)
 				defer cancel()

@@ -1,12 +1,9 @@
 package mail
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/mail"
-	"os"
 	"strings"
 )
 
@@ -46,7 +43,8 @@ func (c Config) Validate() (all []Mistake) {
 	return all
 }
 
-// Open reads the password and gives who sends; nil where there is no server.
+// Open gives who sends; nil where there is no server. That the password cannot be
+// read is no error here: Mailer.Ready says so.
 func (c Config) Open() (*Mailer, error) {
 	if wrong := c.Validate(); len(wrong) > 0 {
 		return nil, fmt.Errorf("mail: %s: %s", wrong[0].Path, wrong[0].Text)
@@ -54,26 +52,7 @@ func (c Config) Open() (*Mailer, error) {
 	if c.Server == "" {
 		return nil, nil
 	}
-	m := &Mailer{Server: c.Server, From: c.From, User: c.User}
-	if c.PasswordFile == "" {
-		return m, nil
-	}
-	f, err := os.Open(c.PasswordFile)
-	if err != nil {
-		return nil, fmt.Errorf("mail: the password: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, passwordMax+1))
-	if err == nil && len(b) > passwordMax {
-		err = fmt.Errorf("%s: at most %d bytes", c.PasswordFile, passwordMax)
-	}
-	if m.Password = strings.TrimRight(string(b), "\r\n"); err == nil && m.Password == "" {
-		err = errors.New(c.PasswordFile + " is empty")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("mail: the password: %w", err)
-	}
-	return m, nil
+	return &Mailer{Server: c.Server, From: c.From, User: c.User, PasswordFile: c.PasswordFile}, nil
 }
 
 // Plain says whether a text is one address and nothing else, in ASCII: without a

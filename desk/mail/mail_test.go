@@ -83,20 +83,38 @@ func TestConfig(t *testing.T) {
 		"HOST:PORT":  {Server: "mail.example.org", From: "deich@example.org"},
 		"from:":      {Server: "mail.example.org:587", From: "Deich <deich@example.org>"},
 		"together":   {Server: "mail.example.org:587", From: "deich@example.org", User: "deich"},
-		"no such":    {Server: "mail.example.org:587", From: "deich@example.org", User: "deich", PasswordFile: password + ".none"},
 		"the sender": {Server: "mail.example.org:587"},
 	} {
 		if _, err := c.Open(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, want %s", c, err, want)
 		}
 	}
-	for name, bytes := range map[string]int{"empty": 0, "long": passwordMax + 1} {
-		if err := os.WriteFile(password, make([]byte, bytes), 0o600); err != nil {
+	// What cannot be read is said, fails each letter as the server's fault, so that it is tried
+	// again, and goes well once it can.
+	i.Took()
+	for name, spoil := range map[string]func() error{
+		"empty": func() error { return os.WriteFile(password, nil, 0o600) },
+		"long":  func() error { return os.WriteFile(password, make([]byte, passwordMax+1), 0o600) },
+		"gone":  func() error { return os.Remove(password) },
+	} {
+		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (Config{Server: "mail.example.org:587", From: "deich@example.org", User: "deich", PasswordFile: password}).Open(); err == nil {
-			t.Errorf("a password file that is %s passes", name)
+		if err := m.Ready(); err == nil || !strings.Contains(err.Error(), password) {
+			t.Errorf("a password file that is %s: %v", name, err)
 		}
+		if errs := m.Send(t.Context(), []Letter{{To: "ada@example.org"}}); !errors.Is(errs[0], ErrServer) || len(i.Took()) != 0 {
+			t.Errorf("a password file that is %s: %v", name, errs)
+		}
+	}
+	if err := os.WriteFile(password, []byte("another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if errs := m.Send(t.Context(), []Letter{{To: "ada@example.org"}}); m.Ready() != nil || errs[0] != nil {
+		t.Errorf("once it can be read: %v, %v", m.Ready(), errs)
+	}
+	if all := i.Auth(); !strings.HasSuffix(all[len(all)-1], base64.StdEncoding.EncodeToString([]byte("\x00deich\x00another"))) {
+		t.Errorf("%q", all)
 	}
 	for _, text := range []string{"", "ada", "Ada <ada@example.org>", "ada@example.org\r\nBcc: all@example.org", "a@b.c,d@e.f", "ä@example.org", strings.Repeat("a", 300) + "@example.org"} {
 		if Plain(text) {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/smtp"
 	"net/textproto"
+	"os"
 	"strings"
 	"time"
 )
@@ -22,10 +23,41 @@ var ErrServer = errors.New("the mail server takes nothing")
 
 // Mailer hands letters to a server. It is safe for concurrent use.
 type Mailer struct {
-	Server         string // host:port; 465 speaks TLS from the start, others by STARTTLS where it is offered
-	From           string
-	User, Password string // "": not asked for
-	TLS            *tls.Config
+	Server       string // host:port; 465 speaks TLS from the start, others by STARTTLS where it is offered
+	From         string
+	User         string // "": nobody signs in
+	PasswordFile string // read each time somebody does, so that another password takes no restart
+	TLS          *tls.Config
+}
+
+// Ready says why nothing can be sent now, as far as that is known without asking the
+// server: the password cannot be read. nil: nothing stands in the way.
+func (m *Mailer) Ready() error {
+	if m.User == "" {
+		return nil
+	}
+	_, err := m.password()
+	return err
+}
+
+func (m *Mailer) password() (string, error) {
+	f, err := os.Open(m.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("mail: the password: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, passwordMax+1))
+	if err == nil && len(b) > passwordMax {
+		err = fmt.Errorf("%s: at most %d bytes", m.PasswordFile, passwordMax)
+	}
+	text := strings.TrimRight(string(b), "\r\n")
+	if err == nil && text == "" {
+		err = errors.New(m.PasswordFile + " is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("mail: the password: %w", err)
+	}
+	return text, nil
 }
 
 // Letter is one message to one address.
@@ -98,12 +130,21 @@ func (m *Mailer) dial(ctx context.Context) (*smtp.Client, net.Conn, error) {
 		err = c.StartTLS(config)
 	}
 	if err == nil && m.User != "" {
-		err = c.Auth(smtp.PlainAuth("", m.User, m.Password, host)) // which refuses to without TLS
+		err = m.signIn(c, host)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
 	return c, conn, nil
+}
+
+// signIn refuses to without TLS, but on this machine.
+func (m *Mailer) signIn(c *smtp.Client, host string) error {
+	password, err := m.password()
+	if err != nil {
+		return err
+	}
+	return c.Auth(smtp.PlainAuth("", m.User, password, host))
 }
 
 func (m *Mailer) one(c *smtp.Client, l *Letter) error {
