@@ -352,6 +352,9 @@ func (t *table) remove(list []netip.Prefix) error {
 	return script(b.String())
 }
 
+// clear has nothing to do: elements go when their time is over.
+func (t *table) clear([]netip.Prefix) error { return nil }
+
 func (t *table) allow(list []netip.Prefix) error { return script(t.allowText(list)) }
 func (t *table) beat() error                     { return script(t.beatText()) }
 
