@@ -91,10 +91,18 @@ type wall interface {
 	samples() []Sample
 	// cookies says when SYNs are answered before the stack.
 	cookies() string
-	// beat says that Deich is alive; it is called every second.
+	// beat says that Deich is alive; it is called every second. See errAnew, errAway.
 	beat() error
 	close() error
 }
+
+// What a beat may meet beside failures: another program had taken the rules away, as
+// "nft flush ruleset" does, and they stand again, without a verdict; or Takeaway had, and
+// they stay away.
+var (
+	errAnew = errors.New("another program took the rules away; they were put up again")
+	errAway = errors.New("it was taken away from outside")
+)
 
 // Count is how many packets there were, and their bytes.
 type Count struct {
@@ -359,7 +367,26 @@ func (g *Gate) beat() error {
 	if g.wall == nil {
 		return nil
 	}
-	return g.wall.beat()
+	err := g.wall.beat()
+	switch err {
+	case errAnew:
+		return errors.Join(err, g.again())
+	case errAway:
+		return errors.Join(err, g.end())
+	}
+	return err
+}
+
+// again puts down every verdict in force in a wall that has none.
+func (g *Gate) again() error {
+	now := g.options.Now()
+	var list []verdict
+	for p, h := range g.held {
+		if h.hits = 0; h.until > now && !h.revoked {
+			list = append(list, verdict{p, min(h.until.Sub(now), verdictMax)})
+		}
+	}
+	return g.put(list)
 }
 
 // carry writes down what is pending.
@@ -593,6 +620,11 @@ func (p Port) String() string {
 func (g *Gate) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.end()
+}
+
+// end is Close; g.mu is held.
+func (g *Gate) end() error {
 	if g.wall == nil {
 		return nil
 	}

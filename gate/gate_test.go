@@ -145,3 +145,30 @@ func TestRevocationsFindRoom(t *testing.T) {
 		t.Errorf("%d are there, %d missed", n, g.missed.Load())
 	}
 }
+
+// A wall that another program has taken away has every verdict again that is in force; one
+// that was taken away on purpose stays away.
+func TestWhatBeatsMeet(t *testing.T) {
+	g, m, now := mocked(t)
+	for i, lasts := range []time.Duration{time.Second, time.Hour, 1000 * time.Hour} {
+		g.Carry([]deich.Order{{Prefix: source(i), Until: now.Add(lasts)}})
+	}
+	g.carry()
+	g.held[source(1)].hits = 7
+	clear(m.there)
+	*now = now.Add(time.Minute)
+	m.beats = errAnew
+	if err := g.beat(); !errors.Is(err, errAnew) {
+		t.Errorf("it is not told: %v", err)
+	}
+	if m.there[source(1)] != 59*time.Minute || m.there[source(2)] != verdictMax || len(m.there) != 2 || g.held[source(1)].hits != 0 {
+		t.Errorf("there is %v", m.there)
+	}
+	m.beats = errAway
+	if err := g.beat(); !errors.Is(err, errAway) {
+		t.Errorf("it is not told: %v", err)
+	}
+	if s := g.Status(); s.Backend != None || s.Why != "it was taken away" || s.Sources != 0 || m.calls[len(m.calls)-1] != "close" {
+		t.Errorf("%+v, %v", s, m.calls)
+	}
+}
