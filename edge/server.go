@@ -188,6 +188,9 @@ func (s *Server) serveBy(next http.Handler, w http.ResponseWriter, r *http.Reque
 			defer windows.rest()
 		}
 	}
+	if looselyFramed(r) { // also where it is refused: what follows may be its body to others
+		w.Header()["Connection"] = []string{"close"}
+	}
 	switch {
 	// PRI is how HTTP/2 without TLS would begin, which is not spoken here (RFC 9113, 3.4).
 	case r.Method == http.MethodConnect, r.Method == "PRI":
@@ -196,8 +199,6 @@ func (s *Server) serveBy(next http.Handler, w http.ResponseWriter, r *http.Reque
 	case !plainTarget(r):
 		s.refuse(w, r, http.StatusBadRequest)
 		return
-	case looselyFramed(r):
-		w.Header()["Connection"] = []string{"close"}
 	}
 	if r.TLS == nil && s.plain(w, r) {
 		return

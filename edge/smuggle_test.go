@@ -49,6 +49,10 @@ var shapes = []struct {
 	{"TE in HTTP/1.0", "POST /case HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + "a /x HTTP/1.1\r\nHost: a.example\r\n\r\n0\r\n\r\n", true},
 	{"TE named by Connection", postHead + "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(hidden) + "0\r\n\r\n", true},
 
+	{"CL.TE behind a fragment", "POST /case#x HTTP/1.1\r\nHost: a.example\r\n" + lengthOf("0\r\n\r\n"+hidden) + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden, false},
+	{"CL.TE of a CONNECT", "CONNECT a.example:80 HTTP/1.1\r\nHost: a.example\r\n" + lengthOf("0\r\n\r\n"+hidden) + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden, false},
+	{"TE in HTTP/1.0 behind a fragment", "POST /case#x HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + "a /x HTTP/1.1\r\nHost: a.example\r\n\r\n0\r\n\r\n", false},
+
 	// Lengths.
 	{"CL named by Connection", postHead + "Connection: Content-Length, Host\r\nContent-Length: 5\r\n\r\nhello", true},
 	{"CL twice the same", postHead + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", true},

@@ -43,7 +43,10 @@ func Confine() error {
 	return everywhere(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&sets[0])), 0)
 }
 
-// everywhere makes a system call on every thread.
+// everywhere makes a system call on every thread. What a caller makes an argument of
+// stays where it is until it returns.
+//
+//go:uintptrescapes
 func everywhere(call, a, b, c uintptr) error {
 	switch _, _, e := syscall.AllThreadsSyscall(call, a, b, c); e {
 	case 0:

@@ -81,6 +81,8 @@ type wall interface {
 	put([]verdict) error
 	// remove takes verdicts back; those that are not there do not matter.
 	remove([]netip.Prefix) error
+	// clear clears away verdicts that have ended, where they do not go by themselves.
+	clear([]netip.Prefix) error
 	// allow replaces the allow list.
 	allow([]netip.Prefix) error
 	// hits tells how many packets met each verdict since it was put.
@@ -89,10 +91,18 @@ type wall interface {
 	samples() []Sample
 	// cookies says when SYNs are answered before the stack.
 	cookies() string
-	// beat says that Deich is alive; it is called every second.
+	// beat says that Deich is alive; it is called every second. See errAnew, errAway.
 	beat() error
 	close() error
 }
+
+// What a beat may meet beside failures: another program had taken the rules away, as
+// "nft flush ruleset" does, and they stand again, without a verdict; or Takeaway had, and
+// they stay away.
+var (
+	errAnew = errors.New("another program took the rules away; they were put up again")
+	errAway = errors.New("it was taken away from outside")
+)
 
 // Count is how many packets there were, and their bytes.
 type Count struct {
@@ -189,6 +199,7 @@ type Gate struct {
 // held is a verdict in force.
 type held struct {
 	until     deich.Time
+	revoked   bool   // and could not be removed yet
 	hits      uint64 // told of
 	inherited bool   // from before this Deich, whose engine did not order it
 }
@@ -280,17 +291,23 @@ func (g *Gate) allowList() ([]netip.Prefix, error) {
 }
 
 // Carry has orders carried out soon: new ones, longer ones, and revocations.
-// It does not wait. What finds no room counts as missed; the listener refuses
-// those sources.
+// It does not wait. A new or longer one that finds no room counts as missed; the
+// listener refuses its source. A revocation always finds room: nobody else would let its
+// source in again.
 func (g *Gate) Carry(list []deich.Order) {
 	if g.none {
 		return
 	}
+	now := g.options.Now()
 	g.queue.Lock()
-	room := min(len(list), pendingMax-len(g.pending))
-	g.pending = append(g.pending, list[:room]...)
+	for _, o := range list {
+		if o.Until > now && len(g.pending) >= pendingMax {
+			g.missed.Add(1)
+			continue
+		}
+		g.pending = append(g.pending, o)
+	}
 	g.queue.Unlock()
-	g.missed.Add(uint64(len(list) - room))
 	select {
 	case g.wake <- struct{}{}:
 	default:
@@ -350,7 +367,26 @@ func (g *Gate) beat() error {
 	if g.wall == nil {
 		return nil
 	}
-	return g.wall.beat()
+	err := g.wall.beat()
+	switch err {
+	case errAnew:
+		return errors.Join(err, g.again())
+	case errAway:
+		return errors.Join(err, g.end())
+	}
+	return err
+}
+
+// again puts down every verdict in force in a wall that has none.
+func (g *Gate) again() error {
+	now := g.options.Now()
+	var list []verdict
+	for p, h := range g.held {
+		if h.hits = 0; h.until > now && !h.revoked {
+			list = append(list, verdict{p, min(h.until.Sub(now), verdictMax)})
+		}
+	}
+	return g.put(list)
 }
 
 // carry writes down what is pending.
@@ -387,8 +423,12 @@ func (g *Gate) carry() error {
 			g.missed.Add(1)
 		}
 	}
-	err := g.remove(gone)
-	for part := range slices.Chunk(put, batchMax) {
+	return errors.Join(g.remove(gone), g.put(put))
+}
+
+// put writes verdicts down that are in the books.
+func (g *Gate) put(list []verdict) (err error) {
+	for part := range slices.Chunk(list, batchMax) {
 		if e := g.wall.put(part); e != nil {
 			g.missed.Add(uint64(len(part)))
 			err = errors.Join(err, e)
@@ -429,18 +469,44 @@ func (g *Gate) hold(p netip.Prefix, until deich.Time) bool {
 	return true
 }
 
+// remove takes verdicts back. Those that could not be stay in the books as revoked, so
+// that collect tries again.
 func (g *Gate) remove(gone []netip.Prefix) (err error) {
-	for _, p := range gone {
-		if g.held[p] != nil {
-			n, _ := g.kindOf(p)
-			*n--
-			delete(g.held, p)
+	for part := range slices.Chunk(gone, batchMax) {
+		e := g.wall.remove(part)
+		err = errors.Join(err, e)
+		for _, p := range part {
+			if h := g.held[p]; e != nil && h != nil {
+				h.revoked = true
+			} else {
+				g.forget(p)
+			}
 		}
 	}
-	for part := range slices.Chunk(gone, batchMax) {
-		err = errors.Join(err, g.wall.remove(part))
+	return err
+}
+
+// clear forgets verdicts that have ended.
+func (g *Gate) clear(ended []netip.Prefix) (err error) {
+	for part := range slices.Chunk(ended, batchMax) {
+		if e := g.wall.clear(part); e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		for _, p := range part {
+			g.forget(p)
+		}
 	}
 	return err
+}
+
+// forget takes a verdict out of the books.
+func (g *Gate) forget(p netip.Prefix) {
+	if g.held[p] != nil {
+		n, _ := g.kindOf(p)
+		*n--
+		delete(g.held, p)
+	}
 }
 
 // Pardon takes back what an earlier Deich judged within a prefix, and this one's
@@ -467,7 +533,8 @@ func (g *Gate) pardon(p netip.Prefix) error {
 	return g.remove(gone)
 }
 
-// collect tells of what judged sources still sent, and clears away what ended.
+// collect tells of what judged sources still sent, clears away what ended, and takes
+// back what could not be before.
 func (g *Gate) collect() error {
 	g.mu.Lock()
 	if g.wall == nil {
@@ -482,13 +549,16 @@ func (g *Gate) collect() error {
 		}
 	})
 	now := g.options.Now()
-	var gone []netip.Prefix
+	var gone, ended []netip.Prefix
 	for p, h := range g.held {
-		if h.until <= now {
+		switch {
+		case h.revoked:
 			gone = append(gone, p)
+		case h.until <= now:
+			ended = append(ended, p)
 		}
 	}
-	err = errors.Join(err, g.remove(gone))
+	err = errors.Join(err, g.remove(gone), g.clear(ended))
 	g.mu.Unlock()
 	if g.options.Seen != nil && len(seen) > 0 && !g.options.Config.DryRun {
 		g.options.Seen(seen)
@@ -550,6 +620,11 @@ func (p Port) String() string {
 func (g *Gate) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.end()
+}
+
+// end is Close; g.mu is held.
+func (g *Gate) end() error {
 	if g.wall == nil {
 		return nil
 	}

@@ -23,8 +23,9 @@ const (
 	// what is found of itself; more is an error of configuration.
 	reflectionMax = 256
 	interfacesMax = 16
-	// pendingMax is how many orders may wait to be written down to the kernel;
-	// one more is missed.
+	// pendingMax is how many orders may wait to be written down to the kernel; one
+	// more is missed, unless it takes another back: the engine has no more of those
+	// than it has orders.
 	pendingMax = 64 << 10
 	// batchMax is how many are written with one system call, or one run of nft.
 	batchMax = 4096

@@ -26,8 +26,11 @@ const tableName = "deich_gate"
 type table struct {
 	options Options
 	at      []string
+	allowed []netip.Prefix
+	beaten  time.Time       // when nft was last told that Deich is alive
 	widths  map[string]bool // sets of prefixes that are there
 	read    Counts          // when they were last read
+	before  Counts          // of tables that others have taken away
 	told    time.Time       // then
 	took    time.Duration   // reading all that was to be told
 	met     uint64          // packets that had met a verdict when each was last told of
@@ -39,10 +42,17 @@ func openTable(o Options, allowed []netip.Prefix, at []string) (wall, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := script(t.rules(allowed)); err != nil {
+	t.allowed = allowed
+	if err := t.stand(); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// stand puts the rules up, all anew.
+func (t *table) stand() error {
+	clear(t.widths)
+	return t.do(t.rules(t.allowed))
 }
 
 // newTable checks that nobody else's gate stands here.
@@ -54,6 +64,17 @@ func newTable(o Options, at []string) (*table, error) {
 		return nil, fmt.Errorf("the table %s of another Deich stands there already", tableName)
 	}
 	return t, nil
+}
+
+// do has nft do what text says, and with it hear that Deich is alive: a run may take a
+// while, and be one of many.
+func (t *table) do(text string) error {
+	began := time.Now()
+	if err := script(text + t.beatText()); err != nil {
+		return err
+	}
+	t.beaten = began
+	return nil
 }
 
 // script has nft do all that text says, or nothing of it.
@@ -184,7 +205,6 @@ func (t *table) rules(allowed []netip.Prefix) string {
 	if reflection {
 		line("add element inet %s reflectors { %s }", tableName, listed(t.options.Config.Reflection))
 	}
-	b.WriteString(t.beatText())
 	return b.String()
 }
 
@@ -326,7 +346,7 @@ func (t *table) put(list []verdict) error {
 	for set, list := range sets {
 		b.WriteString(putText(set, list))
 	}
-	if err := script(b.String()); err != nil {
+	if err := t.do(b.String()); err != nil {
 		return err
 	}
 	for set := range made {
@@ -349,11 +369,34 @@ func (t *table) remove(list []netip.Prefix) error {
 	for set, list := range sets {
 		b.WriteString(eraseText(set, list))
 	}
-	return script(b.String())
+	return t.do(b.String())
 }
 
-func (t *table) allow(list []netip.Prefix) error { return script(t.allowText(list)) }
-func (t *table) beat() error                     { return script(t.beatText()) }
+// clear has nothing to do: elements go when their time is over.
+func (t *table) clear([]netip.Prefix) error { return nil }
+
+func (t *table) allow(list []netip.Prefix) error {
+	if err := t.do(t.allowText(list)); err != nil {
+		return err
+	}
+	t.allowed = list
+	return nil
+}
+
+func (t *table) beat() error {
+	err := t.do("")
+	if !errors.Is(err, errMissing) {
+		return err
+	}
+	if _, err := nft("", "list", "table", "inet", tableName); err == nil {
+		return errAway // an empty one is there
+	}
+	t.before = t.read
+	if err := t.stand(); err != nil {
+		return err
+	}
+	return errAnew
+}
 
 // hits reads the counts each time, and the sets of sources now and then where
 // something met them: with many sources that takes nft a while.
@@ -372,6 +415,9 @@ func (t *table) hits(tell func(netip.Prefix, uint64)) error {
 		sets = append(sets, set)
 	}
 	for _, set := range sets {
+		if err := t.do(""); err != nil { // to list one may take most of what a beat lasts
+			return err
+		}
 		elements, err := elementsOf(set)
 		if err != nil {
 			return err
@@ -445,11 +491,16 @@ func (t *table) count() error {
 		if !counted {
 			continue
 		}
+		if time.Since(t.beaten) >= beatEvery {
+			if err := t.do(""); err != nil {
+				return err
+			}
+		}
 		elements, err := elementsOf("n_" + r.String())
 		if err != nil {
 			return err
 		}
-		t.read[r] = Count{}
+		t.read[r] = t.before[r]
 		for _, e := range elements {
 			t.read[r].Packets += e.Counter.Packets
 			t.read[r].Bytes += e.Counter.Bytes
@@ -458,7 +509,13 @@ func (t *table) count() error {
 	return nil
 }
 
-func (t *table) close() error { return script("delete table inet " + tableName) }
+func (t *table) close() error {
+	err := script("delete table inet " + tableName)
+	if errors.Is(err, errMissing) {
+		return nil // another program has taken it away
+	}
+	return err
+}
 
 // tableStands says whether there is one, be its Deich alive or not. Of all
 // listings only that of one small set is quick.
@@ -486,14 +543,15 @@ func livePorts() (ports []int, err error) {
 	return ports, err
 }
 
-// sweepTable finds the table, and takes it away where that is asked for.
+// sweepTable finds the table, and takes it away where that is asked for. It leaves an empty
+// one, by which a Deich that lives on knows not to put its own up again.
 func sweepTable(away bool) ([]string, error) {
 	stands, err := tableStands()
 	if err != nil || !stands {
 		return nil, err
 	}
 	if away {
-		if err := script("delete table inet " + tableName); err != nil {
+		if err := script("delete table inet " + tableName + "\nadd table inet " + tableName); err != nil {
 			return nil, err
 		}
 	}

@@ -198,6 +198,73 @@ func TestTableOnACable(t *testing.T) {
 	}
 }
 
+// A firewall that is loaded anew sweeps the table away: it stands again, with every
+// verdict, and its end is no failure.
+func TestTableStandsAgain(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	needNFT(t)
+	own := echo(t, "127.0.0.1:8080")
+	s := stand(t, Config{Mode: NFT, Interfaces: []string{"lo"}, Allow: []string{"127.0.0.5"}}, []Port{{At: own}}, nil)
+	through := func(from string) func() bool { return func() bool { return reaches(from, own.String()) } }
+	s.order("127.0.0.2/32", time.Hour)
+	s.order("127.0.0.0/28", time.Hour)
+	becomes(t, "the judged source gets through", false, through("127.0.0.2"))
+	becomes(t, "the judged prefix gets through", false, through("127.0.0.3"))
+	becomes(t, "it was counted", true, func() bool { return s.Status().Counts[DropPrefix].Packets > 0 })
+	before := s.Status().Counts
+	run(t, "nft", "flush", "ruleset")
+	becomes(t, "the judged source gets through afterwards", false, through("127.0.0.2"))
+	becomes(t, "the judged prefix gets through afterwards", false, through("127.0.0.3"))
+	if !reaches("127.0.0.5", own.String()) || !reaches("127.0.0.77", own.String()) {
+		t.Error("who is allowed, or was not judged, is refused afterwards")
+	}
+	s.order("127.0.0.2/32", -1)
+	s.order("127.0.0.0/28", -1)
+	becomes(t, "the pardoned source gets through", true, through("127.0.0.2"))
+	becomes(t, "there is trouble", false, func() bool { return s.Status().Trouble != "" })
+	if c := s.Status().Counts; c[DropSource].Packets < before[DropSource].Packets || c[DropPrefix].Packets < before[DropPrefix].Packets {
+		t.Errorf("what was counted has become less: %v, then %v", before, c)
+	}
+	run(t, "nft", "flush", "ruleset")
+	if err := s.Close(); err != nil {
+		t.Errorf("the end of what is not there: %v", err)
+	}
+}
+
+// As long as nft does anything for it, it hears that Deich is alive, be there time for a
+// beat or not.
+func TestWorkIsABeat(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	needNFT(t)
+	w, err := openTable(Options{Ports: worldPorts}, worldAllowed, []string{"lo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	for what, do := range map[string]func() error{
+		"puts":    func() error { return w.put(worldVerdicts) },
+		"removes": func() error { return w.remove(prefixes("198.51.100.7/32")) },
+		"counts":  func() error { return w.hits(func(netip.Prefix, uint64) {}) },
+		"allows":  func() error { return w.allow(worldAllowed) },
+	} {
+		if err := w.beat(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(beatLasts + beatEvery/2); time.Now().Before(end); time.Sleep(beatEvery * 2 / 3) {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if live, err := livePorts(); err != nil || len(live) == 0 {
+			t.Errorf("while it %s, its rules match nothing: %v, %v", what, live, err)
+		}
+	}
+}
+
 // wire sends frames as they are from the peer's end.
 func (p *peer) wire(t *testing.T, frames ...[]byte) {
 	t.Helper()
@@ -634,6 +701,18 @@ func TestTakenAwayFromAHungProcess(t *testing.T) {
 			}
 			if found, _, err := Found(); err != nil || len(found) != 0 {
 				t.Errorf("found afterwards: %v, %v", found, err)
+			}
+			if err := c.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * beatEvery) // nothing tells of what does not happen
+			if found, _, err := Found(); err != nil || len(found) != 0 || !reaches("127.0.0.2", own.String()) {
+				t.Errorf("found once it goes on: %v, %v", found, err)
+			}
+			if mode == NFT {
+				if out := run(t, "nft", "list", "ruleset"); strings.Contains(out, tableName) {
+					t.Errorf("something is left of it: %s", out)
+				}
 			}
 		})
 	}

@@ -363,6 +363,8 @@ func (x *xdp) remove(list []netip.Prefix) error {
 		erase(o.Prefix4, s.prefix4), erase(o.Prefix6, s.prefix6))
 }
 
+func (x *xdp) clear(list []netip.Prefix) error { return x.remove(list) }
+
 // erase deletes one by one: a batch would stop at the first that is not there.
 func erase[K any](m *ebpf.Map, keys []K) (err error) {
 	for _, k := range keys {

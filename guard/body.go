@@ -89,10 +89,11 @@ func bodyReason(err error) deich.Reason {
 }
 
 // hold takes the body of an allowed request in hand before it asks for a
-// place: a slow one never holds a place at the origin.
+// place: a slow one never holds a place at the origin. A stream's of no announced
+// length may go on as long as its answer, which it cannot wait for: it only has to keep coming.
 func (h *Handler) hold(v *visit) error {
 	r := v.r
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 || v.req.Kind == deich.Stream {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
 	most := v.set.BodyMax
@@ -100,6 +101,11 @@ func (h *Handler) hold(v *visit) error {
 		return errBodyLong
 	}
 	in := &pacedBody{src: r.Body, control: http.NewResponseController(v.w), now: h.now, begun: h.now(), most: most}
+	streams := v.req.Kind == deich.Stream
+	if streams && r.ContentLength < 0 {
+		r.Body = in
+		return nil
+	}
 	b := &heldBody{bodies: &h.bodies}
 	v.body = b
 	whole, err := b.fill(in, r.ContentLength, v.set.BodyBuffer, h.bodiesFor(v))
@@ -111,7 +117,9 @@ func (h *Handler) hold(v *visit) error {
 	in.release()
 	if !whole {
 		b.rest = in
-		v.req.Kind = deich.Upload
+		if !streams {
+			v.req.Kind = deich.Upload
+		}
 		r.Body = b
 		return nil
 	}
@@ -170,7 +178,7 @@ func (b *heldBody) fill(in *pacedBody, announced, most, limit int64) (whole bool
 // pacedBody reads a body that must keep coming: after bodyGrace at
 // bodyRateMin, and never with a pause longer than bodyPauseMax.
 type pacedBody struct {
-	src     io.Reader
+	src     io.ReadCloser
 	control *http.ResponseController
 	now     func() deich.Time
 	begun   deich.Time
@@ -198,6 +206,9 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 		return n, errors.Join(errBodyBreak, err)
 	}
 }
+
+// Close lets it go unread.
+func (p *pacedBody) Close() error { return p.src.Close() }
 
 // pace moves the deadline on, where the bytes that came have earned it.
 func (p *pacedBody) pace() {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -219,6 +220,60 @@ func TestSlowBodies(t *testing.T) {
 				stop()
 				writing.Wait()
 				synctest.Wait()
+				s.check(t)
+			})
+		})
+	}
+}
+
+// A stream takes no place among the quick ones, and its body has to come like others'. One
+// whose length is announced comes before it, of others it may want the beginning.
+func TestBodiesOfStreams(t *testing.T) {
+	const buffer = 16 << 10
+	for _, c := range []struct {
+		name    string
+		request string
+		status  int
+		answer  string // what the origin got
+	}{
+		{"a byte that never comes", "GET /live HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n", 408, ""},
+		{"short", "POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200, "5 5 <nil>"},
+		{"long", "POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("x", 20_000), 200, "20000 20000 <nil>"},
+		{"its length unknown", "POST /live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, "-1 5 <nil>"},
+		{"its length unknown, silent", "POST /live HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 200, "-1 5 " + errBodySlow.Error()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript()
+				h := scripted(t, s, echo, func(o *Options) { o.Config = Config{Streams: []string{"/live"}, BodyBuffer: buffer} })
+				conn, stop := pipe(t, h)
+				begun := time.Now()
+				var writing sync.WaitGroup
+				writing.Go(func() { io.WriteString(conn, c.request) })
+				a, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := io.ReadAll(a.Body)
+				if a.StatusCode != c.status || c.answer != "" && string(got) != c.answer {
+					t.Errorf("%d %q, want %d %q", a.StatusCode, got, c.status, c.answer)
+				}
+				if took := time.Since(begun); took > bodyGrace+time.Second {
+					t.Errorf("after %v", took)
+				}
+				stop()
+				writing.Wait()
+				synctest.Wait()
+				var want []deich.Kind
+				if c.answer != "" {
+					want = []deich.Kind{deich.Stream}
+				}
+				if !slices.Equal(s.entered, want) {
+					t.Errorf("places were asked for %v, want %v", s.entered, want)
+				}
+				if held := h.bodies.held.Load(); held != 0 {
+					t.Errorf("%d bytes still held", held)
+				}
 				s.check(t)
 			})
 		})

@@ -20,6 +20,7 @@ type script struct {
 	limit    int // places; 0: no bound
 	turnAway deich.Reason
 	asked    []deich.Request
+	entered  []deich.Kind
 	next     deich.Ticket
 	placed   map[deich.Ticket]bool
 	queue    []deich.Ticket
@@ -70,6 +71,9 @@ func (s *script) Enter(_ deich.Time, r *deich.Request, _ deich.Verdict, _ *deich
 	s.call("enter")
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r != nil {
+		s.entered = append(s.entered, r.Kind)
+	}
 	if s.turnAway != deich.NoReason {
 		return 0, deich.TurnedAway, s.turnAway
 	}

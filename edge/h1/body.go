@@ -14,8 +14,9 @@ type body struct {
 	x   *exchange
 	src io.Reader // nil: nothing is sent
 
-	expects atomic.Bool // the client waits for 100 (Continue)
-	asks    sync.Mutex  // over saying it
+	by      atomic.Int64 // until when a handler has reads wait, Unix ns; 0: it has not said
+	expects atomic.Bool  // the client waits for 100 (Continue)
+	asks    sync.Mutex   // over saying it
 
 	mu     sync.Mutex
 	closed bool
@@ -111,7 +112,10 @@ func (b *body) discard() error {
 	case b.left >= discardMost:
 		return errTooMuch
 	}
-	b.x.c.waits(time.Now().Add(discardFor)) // nobody works on it any more: who sends slowly holds nobody up
+	// Nobody works on it any more: who sends slowly holds nobody up. A handler may want it sooner.
+	if until, by := time.Now().Add(discardFor), b.by.Load(); by == 0 || until.UnixNano() < by {
+		b.x.c.waits(until)
+	}
 	p := b.x.c.server.scratch()
 	defer b.x.c.server.recycle(p)
 	buf := p.body[:cap(p.body)]

@@ -21,7 +21,8 @@ const (
 	// discardMost is how much of a request's body that nobody has read is read and
 	// forgotten so that the connection can go on; with more it is closed.
 	discardMost = 256 << 10
-	// discardFor is how long that may take; then the answer is sent and the connection closed.
+	// discardFor is how long that may take, where a handler's own deadline is not sooner; then
+	// the answer is sent and the connection closed.
 	discardFor = 5 * time.Second
 	// lingerFor, lingerMost and lingerBytes: how long a client may send nothing, how long
 	// and how much is read and forgotten in all, once an answer has been written to a

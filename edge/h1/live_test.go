@@ -509,6 +509,32 @@ func TestRefusedAndSlow(t *testing.T) {
 	}
 }
 
+// A handler that wants the rest of a body for a shorter time than discardFor is heeded.
+func TestRefusedForAShortTime(t *testing.T) {
+	for name, c := range map[string]struct{ by, within time.Duration }{
+		"sooner": {200 * time.Millisecond, discardFor / 2},
+		"later":  {time.Hour, 2 * discardFor},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := serve(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				http.NewResponseController(w).SetReadDeadline(time.Now().Add(c.by))
+				w.WriteHeader(http.StatusTooManyRequests)
+			})})
+			nc := v.dial()
+			begun := time.Now()
+			nc.say("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1")
+			if status, _ := nc.hear(); status != http.StatusTooManyRequests {
+				t.Errorf("it was told %d", status)
+			}
+			if took := time.Since(begun); took > c.within {
+				t.Errorf("after %v, want at most %v", took, c.within)
+			}
+			nc.over()
+		})
+	}
+}
+
 // An answer that is given before the request has come whole arrives, although the
 // client sends on.
 func TestEarlyAnswer(t *testing.T) {

@@ -215,6 +215,11 @@ func (w *response) FlushError() error {
 // Any goroutine may call it.
 func (w *response) SetReadDeadline(t time.Time) error {
 	c := w.x.life.c
+	by := int64(0)
+	if !t.IsZero() {
+		by = t.UnixNano()
+	}
+	w.x.body.by.Store(by)
 	c.due.Store(dueUnknown)
 	return c.nc.SetReadDeadline(t)
 }

@@ -254,6 +254,25 @@ func TestHeaderBombs(t *testing.T) {
 			t.Errorf("the next: %+v", r)
 		}
 	})
+	t.Run("repetitions, and no window", func(t *testing.T) {
+		c := dial(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		k := onlyConn(t, s)
+		fields := get()
+		for range 20 {
+			fields = append(fields, "x-long", strings.Repeat("y", 3000))
+		}
+		for range 3 * s.StreamsMax {
+			if r := c.answer(c.open(true, fields...)); r.status != "431" || !r.ended {
+				t.Fatalf("%+v", r)
+			}
+		}
+		c.seen()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if len(k.streams) != 0 {
+			t.Errorf("%d streams are held", len(k.streams))
+		}
+	})
 	for _, tc := range []struct {
 		name string
 		send func(c *client)
@@ -289,5 +308,40 @@ func TestHeaderBombs(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		})
+	}
+}
+
+// A name or value that is too long is answered, and concerns nobody else on its connection.
+func TestLongFields(t *testing.T) {
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	defer release()
+	s := newServer(t, func(http.ResponseWriter, *http.Request) { <-released })
+	c := dial(t, s)
+	other := c.open(true, get()...)
+	for _, f := range []struct{ name, value string }{
+		{"x", strings.Repeat("y", s.HeaderBytes+400)},
+		{"x", strings.Repeat("\x7f", s.HeaderBytes+400)}, // of no shorter code
+		{"x", strings.Repeat("a", 3*s.HeaderBytes)},      // of the shortest
+		{strings.Repeat("a", 3*s.HeaderBytes), "y"},
+	} {
+		id := c.next
+		c.next += 2
+		block := c.block(get(f.name, f.value)...)
+		if most := blockMost*(s.HeaderBytes+320) - 1000; len(block) > most {
+			t.Fatalf("a block of %d bytes: at most %d are tried here", len(block), most)
+		}
+		c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block[:frameMost], EndStream: true})
+		for block = block[frameMost:]; len(block) > frameMost; block = block[frameMost:] {
+			c.fr.WriteContinuation(id, false, block[:frameMost])
+		}
+		c.fr.WriteContinuation(id, true, block)
+		if r := c.answer(id); r.status != "431" || !r.ended || len(r.body) > 0 {
+			t.Fatalf("%.3q of %d bytes: %+v", f.value, len(f.value), r)
+		}
+	}
+	release()
+	if r := c.answer(other); r.status != "200" {
+		t.Errorf("the other request: %+v", r)
 	}
 }

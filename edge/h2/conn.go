@@ -85,7 +85,7 @@ func newConn(s *Server, ctx context.Context, nc net.Conn, state *tls.ConnectionS
 	}
 	c.ctx, c.cancel = context.WithCancel(context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr()))
 	c.dec = hpack.NewDecoder(4096, c.field)
-	c.dec.SetMaxStringLength(c.headerMost())
+	c.dec.SetMaxStringLength(c.stringMost())
 	c.grow() // whatever is said comes after this
 	c.out = appendHead(c.out, 3*6, FrameSettings, 0, 0)
 	c.out = appendSetting(c.out, settingStreams, uint32(s.StreamsMax))
@@ -98,6 +98,11 @@ func newConn(s *Server, ctx context.Context, nc net.Conn, state *tls.ConnectionS
 
 // headerMost is how large a header may be, counted as RFC 9113, 6.5.2 does.
 func (c *conn) headerMost() int { return c.server.HeaderBytes + 10*32 }
+
+// stringMost is how long a name or a value can be that a header block has room for, as
+// a character takes five bits at least (RFC 7541, B): such a one makes its header too
+// long, and nothing else. One that is announced as longer ends the connection unread.
+func (c *conn) stringMost() int { return blockMost * c.headerMost() * 8 / 5 }
 
 func (c *conn) serve() {
 	err := c.greet()

@@ -111,10 +111,10 @@ func (st *stream) handle(k *handler) {
 	whole = true
 }
 
+// tooLong answers by the header alone: a body would wait for the client's windows, and
+// nobody watches how long.
 var tooLong = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-	w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
-	io.WriteString(w, "431 Request Header Fields Too Large\n")
 })
 
 // handled notes that a handler has ended, and lets the next begin. c.mu is held.
