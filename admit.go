@@ -177,8 +177,8 @@ type adapt struct {
 	lastAnswers, lastFailures int      // since the last tick
 	trusted                   struct { // the same of clients that have been known for long
 		answers, failures int     // since the last tick
-		failing           float64 // share that fails, smoothed
-		at                Time    // when the last were answered
+		all, failed       float64 // over some two seconds
+		fail              bool    // most of the last ones did
 	}
 	trial trial
 }

@@ -73,7 +73,7 @@ func New(p Policy, seed [32]byte) (*Engine, error) {
 
 // Spared says that r's client was given what is kept of an earlier answer, in place
 // of what v says: it was neither told to come back nor asked to calculate, and that
-// it does not says nothing of it. What it owes for that is forgiven.
+// it does not says nothing of it. What it owes for having been told so is forgiven.
 func (e *Engine) Spared(r *Request, v *Verdict) {
 	o := &e.origins[int(r.Origin)%len(e.origins)]
 	o.segment(r.Route).signs.spared(r, v)
@@ -82,8 +82,7 @@ func (e *Engine) Spared(r *Request, v *Verdict) {
 	}
 	debt := time.Duration(0)
 	switch {
-	case v.Act == Challenge && v.Reason == OverBudget:
-		debt = debtOver
+	case v.Reason == OverBudget: // is owed for what was asked, not for what was answered
 	case v.Act == Challenge:
 		debt = debtChallenge
 	case v.Act == Wait && v.Tier == Stranger && (r.Kind != Page || !r.Safe):
@@ -92,10 +91,11 @@ func (e *Engine) Spared(r *Request, v *Verdict) {
 	e.budgets.Forgive(e.sourceHash(r.Client)^saltDebt, int64(r.At), debt)
 }
 
-// comes counts who comes back when told to, once each, and what newcomers load.
+// comes counts who comes back when told to, once in time and once before, and what
+// newcomers load.
 func (e *Engine) comes(r *Request, s *signs, since Time, addr uint64) {
-	if r.Place&promised != 0 && r.Kind == Page && e.came.first(addr^r.Place*0x9e3779b97f4a7c15, r.At) {
-		s.returns(r)
+	if count, early := s.returned(r); count != nil && e.came.first((addr^r.Place*0x9e3779b97f4a7c15)+early, r.At) {
+		count.Add(1)
 	}
 	s.loads(r, since)
 }
@@ -154,7 +154,9 @@ func (e *Engine) Decide(r *Request) Verdict {
 			v.Act = Deny
 			return e.observe(v)
 		}
-		v.Rank, v.aged, v.trusted = rankListed, true, true
+		v.Rank = rankListed
+		v.aged = h.Prefix.IsValid() // else anybody may ask for that path
+		v.trusted = v.aged
 		return v
 	}
 	asking := askingHash(addr, r)
@@ -173,7 +175,7 @@ func (e *Engine) Decide(r *Request) Verdict {
 	if over > 0 {
 		signs.over.Add(1)
 	}
-	v.aged, v.trusted = s.age, e.trusted(r, s)
+	v.aged, v.trusted = s.age, s.tier == Partner || e.trusted(r, s)
 	signs.knew(r, since, over > 0)
 	if e.failed.lately(asking, r.At) {
 		signs.again.Add(1)

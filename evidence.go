@@ -36,16 +36,18 @@ type promise struct {
 	early   atomic.Uint64 // before
 }
 
-// returns counts who comes back to the waiting room, wherever the answer is from.
-func (s *signs) returns(r *Request) {
-	if told := r.Place & promised; told <= promises {
+// returned gives where who comes back to the waiting room is counted, wherever the
+// answer is from: nowhere, in time (0) or before (1).
+func (s *signs) returned(r *Request) (count *atomic.Uint64, early uint64) {
+	if told := r.Place & promised; told != 0 && told <= promises && r.Kind == Page {
 		due := time.Duration(told) * callSoon
 		if waited := r.At.Sub(Time(r.Place &^ promised)); waited < due-returnSlack {
-			s.rooms[told-1].early.Add(1)
+			return &s.rooms[told-1].early, 1
 		} else if waited < due+returnBy {
-			s.rooms[told-1].returns.Add(1)
+			return &s.rooms[told-1].returns, 0
 		}
 	}
+	return nil, 0
 }
 
 // loads counts what newcomers load.

@@ -357,10 +357,16 @@ func TestStrangersCannotCallTheOriginDown(t *testing.T) {
 		name  string
 		known int // status of the answers to who has been known for long; 0: there are none
 		down  bool
-	}{{"they are answered", 200, false}, {"they fail, too", 503, true}, {"nobody is known", 0, true}} {
+
+		checker bool // of a path that is allowed by hand
+	}{{"they are answered", 200, false, false}, {"they fail, too", 503, true, false}, {"nobody is known", 0, true, false},
+		{"nobody but who checks", 0, true, true}, {"they fail, and a checker does not", 503, true, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			e, out, at := newEngine(t, Policy{Sources: SourcesMin}), NewOut(), Time(time.Hour)
 			e.Tick(at, out)
+			if _, err := e.List(at, Hand{Act: Allow, Path: "/health"}); err != nil {
+				t.Fatal(err)
+			}
 			at = at.Add(time.Hour)
 			ask := func(client netip.Addr, p Pass, status int) {
 				r := Request{At: at, Client: client, Peer: client, Validated: true, Kind: Page, Safe: true, Pass: p}
@@ -370,18 +376,31 @@ func TestStrangersCannotCallTheOriginDown(t *testing.T) {
 				}
 			}
 			down := false
-			for i := range 50 {
+			for i := range 100 {
+				fails := i >= 50
 				for range 3 {
-					ask(addr4(9), Pass{}, 503)
+					ask(addr4(9), Pass{}, map[bool]int{false: 200, true: 503}[fails])
 				}
-				if i%5 == 0 && c.known != 0 {
+				switch {
+				case c.known != 0 && i%5 == 0 && !fails:
+					ask(addr4(1), Pass{ID: 7, First: at.Add(-30 * time.Minute)}, 200)
+				case c.known != 0 && i%5 == 0:
 					ask(addr4(1), Pass{ID: 7, First: at.Add(-30 * time.Minute)}, c.known)
+				}
+				if c.checker && i%10 == 3 { // allowed by hand for what it asks for, as anybody is who does
+					r := Request{At: at, Client: addr4(2), Kind: API, Safe: true, Path: "/health"}
+					if k, s, _ := e.Enter(at, &r, e.Decide(&r), out); s == Admitted {
+						e.Done(at, k, Outcome{Status: 200, Wait: time.Millisecond}, out)
+					}
 				}
 				at = at.Add(TickEvery)
 				out.Reset()
 				e.Tick(at, out)
 				_, failing := e.Pressed(0)
 				down = down || failing
+				if down && !failing {
+					t.Fatal("it was called back")
+				}
 			}
 			if down != c.down {
 				t.Errorf("down: %v", down)

@@ -30,7 +30,7 @@ func (e *Engine) Enter(at Time, r *Request, v Verdict, out *Out) (Ticket, State,
 	sl.addr, sl.cred, sl.pass, sl.asking, sl.sight = addr, cred, pass, askingHash(addr, r), 0
 	sl.stranger = v.Tier == Stranger
 	sl.known = (v.aged || v.Tier == Partner) && v.Rank >= rankAddress
-	sl.trusted = v.trusted || v.Tier == Partner
+	sl.trusted = v.trusted
 	sl.route, sl.cost, sl.at = r.Route, o.cost(r.Route), at
 	sl.principal = uint16(principal % uint64(len(o.shares)))
 	t := e.ticket(i, n, sl.gen)

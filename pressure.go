@@ -227,15 +227,17 @@ func (o *origin) call(at Time, dt float64) {
 }
 
 // health tells of an origin whose answers fail: most of all, and of those to who has been
-// known for long, where such were answered lately. What strangers ask for may fail by itself.
+// known for long, where such are answered once a second. What strangers ask for may fail by
+// itself.
 func (o *origin) health(at Time, i uint16, out *Out) {
 	o.failing = max(o.failing, 0)
 	t := &o.trusted
 	if t.answers > 0 {
-		t.failing += .5 * (float64(t.failures)/float64(t.answers) - t.failing)
-		t.at, t.answers, t.failures = at, 0, 0
+		t.fail = 2*t.failures > t.answers
 	}
-	works := t.at != 0 && at.Sub(t.at) < trustedLately && t.failing < .5
+	t.all, t.failed = trustedKeep*t.all+float64(t.answers), trustedKeep*t.failed+float64(t.failures)
+	t.answers, t.failures = 0, 0
+	works := t.all >= trustedLeast && 2*t.failed < t.all && !t.fail
 	switch {
 	case o.lastAnswers == 0:
 	case 2*o.lastFailures > o.lastAnswers && !works:
@@ -254,8 +256,10 @@ func (o *origin) health(at Time, i uint16, out *Out) {
 	}
 }
 
-// trustedLately is how long the word of who has been known for long holds.
-const trustedLately = 2 * time.Second
+const (
+	trustedKeep  = .95 // a tick, of what was answered before
+	trustedLeast = 2   // answers: what one a second comes to
+)
 
 func (o *Out) event(ev Event) {
 	if len(o.Events) < cap(o.Events) {

@@ -45,7 +45,7 @@ const (
 	ruleIdle     = .02              // of capacity: a rule that meets less is not renewed
 	ruleFits     = .7               // of capacity: where all that comes is less, none is renewed
 	canaryPart   = 50               // one in so many is let through to admission all the same
-	rollbackHits = 5                // so many known clients met, and more than this
+	rollbackHits = 5                // more known clients than this met, some 64 of them told apart, and more than this
 	rollbackPart = .001             // part of all known clients' requests: it is taken back
 	humanPart    = .01              // of what meets it having proved itself: it is taken back
 	humanHits    = 5                // and so many at least
@@ -73,6 +73,7 @@ type liveRule struct {
 	hits    atomic.Uint64
 	cost    atomic.Uint64 // of what met it here, in sixteenths of an average request
 	known   atomic.Uint64
+	whose   atomic.Uint64 // of whom, a bit each by hash
 	proven  atomic.Uint64
 	young   atomic.Uint64 // with a pass of before the pressure, of clients that are not known
 	asks    atomic.Bool   // it does not deny, and asks for a proof
@@ -116,12 +117,15 @@ func (r *liveRule) does() Act {
 }
 
 // note counts a request that met the rule.
-func (r *liveRule) note(addr uint64, cost uint16, known, proven, young bool) (n uint64) {
+func (r *liveRule) note(addr, who uint64, cost uint16, known, proven, young bool) (n uint64) {
 	n = r.hits.Add(1)
 	r.cost.Add(uint64(cost))
 	switch {
 	case known:
 		r.known.Add(1)
+		if bit := uint64(1) << (who % 64); r.whose.Load()&bit == 0 {
+			r.whose.Or(bit)
+		}
 	case proven:
 		r.proven.Add(1)
 	case young:
@@ -333,7 +337,7 @@ func (e *Engine) fits(rules *ruleSet) bool {
 func (e *Engine) fate(l *liveRule, at Time, capacity float64, fits bool) (EventKind, bool) {
 	hits, known, proven := l.hits.Load(), l.known.Load(), l.proven.Load()
 	switch {
-	case known > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load()-l.aged, 1)) && l.act != Wait,
+	case bits.OnesCount64(l.whose.Load()) > rollbackHits && float64(known) > rollbackPart*float64(max(e.ruling.aged.Load()-l.aged, 1)) && l.act != Wait,
 		proven > humanHits && float64(proven) > humanPart*float64(hits) && l.act == Deny:
 		return RuleWithdrawn, true
 	case at < l.until:
@@ -417,7 +421,7 @@ func (e *Engine) met(r *Request, o *origin, s standing, addr uint64) (_ *liveRul
 	if l == nil {
 		return nil, false
 	}
-	n := l.note(addr, o.cost(r.Route), known && !s.here, pass && !s.age, pass) // an address alone takes no rule back
+	n := l.note(addr, r.Pass.ID^r.Credential, o.cost(r.Route), known && !s.here, pass && !s.age, pass) // an address alone takes no rule back
 	switch {
 	case pass && !known:
 		return nil, s.age && r.Pass.Account == 0 && l.act != Wait && l.acting.Load()

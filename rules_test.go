@@ -209,10 +209,20 @@ func TestARuleIsHeldToWhatCameSinceItWasFound(t *testing.T) {
 	e.ruling.aged.Store(1 << 30)
 	l := ruleOf(e, at, Challenge)
 	l.aged = e.ruling.aged.Load()
-	for range rollbackHits + 1 {
-		r := Request{At: at, Client: addr4(1), Kind: Page, Safe: true, Pass: Pass{ID: 7, First: at.Add(-30 * time.Minute)}}
+	meet := func(pass uint64) {
+		r := Request{At: at, Client: addr4(1), Kind: Page, Safe: true, Pass: Pass{ID: pass, First: at.Add(-30 * time.Minute)}}
 		r.Traits[TraitAgent] = 7
 		e.Decide(&r)
+	}
+	for range 10 * rollbackHits {
+		meet(7)
+	}
+	e.keepRules(at, 1, out)
+	if len(e.Rules(at)) != 1 {
+		t.Fatal("one client alone took it back")
+	}
+	for pass := range uint64(rollbackHits) {
+		meet(8 + pass)
 	}
 	e.keepRules(at, 1, out)
 	if len(e.Rules(at)) != 0 {
