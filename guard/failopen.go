@@ -127,7 +127,9 @@ func (h *Handler) askAside(v *visit, vain bool) {
 		return
 	}
 	defer h.caught("aside", false, &failed)
-	h.engine.Aside(&v.req, vain)
+	req := v.req
+	req.At = h.now() // whoever watches a receipt has asked for it long ago
+	h.engine.Aside(&req, vain)
 }
 
 // semaphores hold the origins' last known limits for when the engine does not.

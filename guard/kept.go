@@ -142,9 +142,7 @@ func OwnCookies(h http.Header) bool {
 		for more := true; more; {
 			var pair string
 			pair, line, more = strings.Cut(line, ";")
-			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			name = strings.TrimPrefix(name, hostPrefix)
-			if name != passCookie && name != placeCookie {
+			if !ownPair(pair) {
 				return false
 			}
 		}

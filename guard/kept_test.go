@@ -196,7 +196,7 @@ func TestFetch(t *testing.T) {
 
 func TestOnlyOwnCookies(t *testing.T) {
 	for line, want := range map[string]bool{
-		"deich=a": true, "deich-place=a": true, "__Host-deich=a; __Host-deich-place=b": true, " deich=a ;deich-place=": true,
+		"deich=a": true, "deich-place=a": true, "__Host-deich=a; __Host-deich-place=b": true, " deich=a ;deich-place=": true, "deich-desk=a; deich=b": true,
 		"": false, "deich=a; x=1": false, "x=deich": false, "deichx=1": false, "Deich=1": false, "deich=a;": false, "deich": true,
 	} {
 		if got := OwnCookies(http.Header{"Cookie": {line}}); got != want {

@@ -170,6 +170,18 @@ func TestProofsAreBudgeted(t *testing.T) {
 	}
 }
 
+// TestAnAnswerOfOursIsOwedForAtItsEnd: a receipt is watched for minutes, and what
+// was charged since is not to be counted from when that began.
+func TestAnAnswerOfOursIsOwedForAtItsEnd(t *testing.T) {
+	s := newScript()
+	h := scripted(t, s, hello)
+	v := &visit{r: httptest.NewRequest("GET", wellKnown+"style.css", nil), status: 200, req: deich.Request{At: h.now().Add(-time.Minute)}}
+	h.noteOwn(v)
+	if late := h.now().Sub(s.asideAt); late < 0 || late > 30*time.Second {
+		t.Errorf("owed for %v ago", late)
+	}
+}
+
 func TestOwnPaths(t *testing.T) {
 	s, logged, vain := newScript(), 0, 0
 	h := scripted(t, s, func(http.ResponseWriter, *http.Request) { t.Error("reached the origin") }, func(o *Options) { o.Log = func(Entry) { logged++ } })

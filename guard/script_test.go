@@ -29,6 +29,7 @@ type script struct {
 	refused  int  // so often
 	outcomes []deich.Outcome
 	aside    []bool // what was answered apart from Decide: whether in vain
+	asideAt  deich.Time
 	mistakes []string
 	hook     func(call string) // nil: none
 }
@@ -129,7 +130,7 @@ func (s *script) Aside(r *deich.Request, vain bool) {
 	s.call("aside")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.aside = append(s.aside, vain)
+	s.aside, s.asideAt = append(s.aside, vain), r.At
 }
 
 func (s *script) Done(_ deich.Time, t deich.Ticket, o deich.Outcome, out *deich.Out) {
