@@ -91,17 +91,14 @@ func actionOf(f incident.Fact) (Action, bool) {
 	return a, true
 }
 
-// actions gives the last n, the newest first; nothing while the record is being read.
-func (k *Keeper) actions(n int) []Action {
-	if !k.ready.Load() {
-		return nil
-	}
+// actions gives the last n, the newest first, or says why they cannot be told.
+func (k *Keeper) actions(n int) ([]Action, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.lastActions(n)
+	return k.lastActions(n), k.readable()
 }
 
-// lastActions gives the same; k.mu is held.
+// lastActions gives the last n, the newest first; k.mu is held.
 func (k *Keeper) lastActions(n int) []Action {
 	all := k.index.Actions
 	last := slices.Clone(all[max(0, len(all)-n):])

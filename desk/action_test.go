@@ -26,9 +26,9 @@ func TestActionsOutliveARestart(t *testing.T) {
 	}
 	check := func(when string) {
 		t.Helper()
-		all := o.k.actions(10)
+		all, err := o.k.actions(10)
 		said := fmt.Sprint(all)
-		if len(all) != 3 || all[0].Kind != "noted" || all[0].By != "Ben" || all[1].Kind != "opened" || all[1].By != "Anna" || all[2].By != "console" || all[2].German == "" {
+		if err != nil || len(all) != 3 || all[0].Kind != "noted" || all[0].By != "Ben" || all[1].Kind != "opened" || all[1].By != "Anna" || all[2].By != "console" || all[2].German == "" {
 			t.Errorf("%s: %s", when, said)
 		}
 		if strings.Contains(said, "secret") {
@@ -52,7 +52,7 @@ func TestActionsOutliveARestart(t *testing.T) {
 	for n := range actionsMax + 5 {
 		o.k.index.take(incident.Fact{At: o.at, Kind: actedKind, Other: "x", By: "console", Text: incident.Text{English: fmt.Sprint(n)}}, o.k.index.Days["x"], o.k.index.Days["x"], o.k.zone)
 	}
-	if all := o.k.actions(2 * actionsMax); len(all) != actionsMax || all[0].Text != fmt.Sprint(actionsMax+4) {
+	if all, err := o.k.actions(2 * actionsMax); err != nil || len(all) != actionsMax || all[0].Text != fmt.Sprint(actionsMax+4) {
 		t.Errorf("%d are known, the newest %q", len(all), all[0].Text)
 	}
 	if err := o.k.Close(o.at); err != nil {

@@ -18,6 +18,7 @@ import (
 type table struct {
 	columns []string
 	rows    [][]any
+	err     error // why it cannot be told
 }
 
 func (t *table) add(row ...any) { t.rows = append(t.rows, row) }
@@ -138,7 +139,9 @@ var tables = map[string]func(*Desk, *Live) table{
 	"actions": func(d *Desk, _ *Live) table {
 		t := table{columns: []string{"at", "kind", "by", "incident", "text", "text_de"}}
 		if d.incidents != nil {
-			for _, a := range d.incidents.actions(actionsMax) {
+			var all []Action
+			all, t.err = d.incidents.actions(actionsMax)
+			for _, a := range all {
 				t.add(a.At, a.Kind, a.By, a.Incident, a.Text, a.German)
 			}
 		}
@@ -147,7 +150,9 @@ var tables = map[string]func(*Desk, *Live) table{
 	"incidents": func(d *Desk, _ *Live) table {
 		t := table{columns: []string{"id", "life", "begin", "mitigated", "restored", "end", "hurt", "asked", "lost", "missed", "cause", "sure", "approved"}}
 		if d.incidents != nil {
-			for _, i := range d.incidents.list() {
+			var all []IncidentLine
+			all, t.err = d.incidents.listed()
+			for _, i := range all {
 				t.add(i.ID, string(i.Life), i.Begin, i.Mitigated, i.Restored, i.End, i.Hurt, i.Asked, i.Lost, i.Missed.All, i.Cause, i.Sure, i.Approved)
 			}
 		}
@@ -191,6 +196,10 @@ func (d *Desk) serveTable(w http.ResponseWriter, r *http.Request) {
 		v, _ = d.live.newest()
 	}
 	t := fill(d, &v)
+	if t.err != nil {
+		problemOf(w, t.err)
+		return
+	}
 	w.Header().Set("Content-Disposition", `attachment; filename="deich-`+name+"."+kind+`"`)
 	if kind == "json" {
 		JSON(w, t.objects())

@@ -676,7 +676,7 @@ func (k *Keeper) listed() ([]IncidentLine, error) {
 	return all, k.readable()
 }
 
-// readable says why incidents cannot be told, or nil; k.mu is held.
+// readable says why what is in the record cannot be told, or nil; k.mu is held.
 func (k *Keeper) readable() error {
 	if k.unread {
 		return fmt.Errorf("%w: %w", errNotRead, k.trouble)

@@ -374,7 +374,7 @@ func (k *Keeper) look(now time.Time, s *State) (closed []*incident.Incident) {
 	}
 	is := countState(now, s)
 	last := k.last
-	if k.last = is; last == nil || !now.After(last.at) || now.Sub(last.at) > time.Minute {
+	if k.last = is; last == nil || !now.After(last.at) || now.Sub(last.at) > gapMax {
 		return nil
 	}
 	sample := sampleBetween(last, is, s)

@@ -424,8 +424,8 @@ func TestPlansAreKeptAndTold(t *testing.T) {
 	}
 	again := newOutage(t, copyOf(t, dir))
 	defer again.k.log.Close()
-	if all := again.k.plans(); len(all) != 1 || all[0].UID != p.UID || all[0].By != "ada" {
-		t.Errorf("after a kill: %+v", all)
+	if all, err := again.k.plans(); err != nil || len(all) != 1 || all[0].UID != p.UID || all[0].By != "ada" {
+		t.Errorf("after a kill: %v, %+v", err, all)
 	}
 	d, err := status.Read(dir)
 	if err != nil || len(d.Plans) != 1 || d.Plans[0].UID != p.UID {
@@ -443,7 +443,7 @@ func TestPlansAreKeptAndTold(t *testing.T) {
 	if d, _ = status.Read(dir); !d.Plans[0].Off || !o.k.CrowdUntil(o.at).IsZero() {
 		t.Error("called off, and not told")
 	}
-	if all := o.k.actions(5); len(all) != 2 || all[0].Text != "The plan "+p.ID+" was called off." || all[1].German != "Der Plan "+p.ID+" wurde angekündigt." || all[1].By != "ada" {
+	if all, err := o.k.actions(5); err != nil || len(all) != 2 || all[0].Text != "The plan "+p.ID+" was called off." || all[1].German != "Der Plan "+p.ID+" wurde angekündigt." || all[1].By != "ada" {
 		t.Errorf("what people did: %+v", all)
 	}
 }
@@ -588,7 +588,7 @@ func TestUpdatesAreTranslated(t *testing.T) {
 	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Trois."}})
 	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Deux.", "tr": "Üç."}}) // the third lacks one of them
 	say(incident.Fact{Kind: incident.Translated, Also: incident.Also{"fr": "Deux."}})
-	if all := o.k.actions(9); len(all) != 8 || all[0].Kind != "translated" {
+	if all, err := o.k.actions(9); err != nil || len(all) != 8 || all[0].Kind != "translated" {
 		t.Errorf("what people did: %+v", all)
 	}
 	again := newOutage(t, copyOf(t, dir))
@@ -771,6 +771,10 @@ func TestARecordIsOpenedLater(t *testing.T) {
 	dir := t.TempDir()
 	o := newOutage(t, dir)
 	o.down()
+	p, err := o.k.plan(PlanRequest{Kind: incident.Maintenance, Title: incident.Text{English: "New disks"}, From: o.at.Add(time.Hour), To: o.at.Add(48 * time.Hour), By: "ada"}, o.at)
+	if err != nil {
+		t.Fatal(err)
+	}
 	shown, id := jsonOf(t, o.k.list()), o.k.list()[0].ID
 	file := o.tear(t, dir)
 	if err := os.Mkdir(file+".torn", 0o700); err != nil { // as on a full disk, nothing can be set aside
@@ -792,8 +796,17 @@ func TestARecordIsOpenedLater(t *testing.T) {
 			t.Errorf("%s: %d %s", path, r.Code, r.Body)
 		}
 	}
+	for _, path := range []string{"/plans", "/tables/incidents.csv", "/tables/incidents.json", "/tables/actions.csv"} {
+		if r := send(d, "GET", "/api/v1"+path, ""); r.Code != 503 || r.Header().Get("Content-Disposition") != "" {
+			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
+	}
 	if r := send(d, "POST", "/api/v1/incidents", `{"title":{"en":"Mail is late"},"by":"ada"}`); r.Code != 503 {
 		t.Errorf("opened, and not kept: %d %s", r.Code, r.Body)
+	}
+	cancel := func() int { return send(d, "POST", "/api/v1/plans/"+p.ID+"/cancel", `{"by":"ada"}`).Code }
+	if code := cancel(); code != 503 {
+		t.Errorf("a plan that cannot be read is called off: %d", code)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, status.File)); err != nil || !bytes.Equal(b, page) {
 		t.Errorf("the public is told otherwise: %v %s", err, b)
@@ -807,6 +820,11 @@ func TestARecordIsOpenedLater(t *testing.T) {
 	}
 	if live := o.k.glance().incident; live == nil || live.ID != id {
 		t.Errorf("the page shows %+v", live)
+	}
+	for _, path := range []string{"/plans", "/tables/incidents.csv", "/tables/actions.csv"} {
+		if r := send(d, "GET", "/api/v1"+path, ""); r.Code != 200 || !strings.Contains(r.Body.String(), "2026-03-07-1") && !strings.Contains(r.Body.String(), p.ID) {
+			t.Errorf("%s: %d %s", path, r.Code, r.Body)
+		}
 	}
 	if err := o.k.Close(o.at); err != nil {
 		t.Error(err)

@@ -69,8 +69,10 @@ const (
 	claimWindowMax = 7 * 24 * time.Hour
 	// postEvery is how often the status page's file is written, so that the page knows when it was last heard.
 	postEvery = 5 * time.Second
-	// handedMax bounds the seconds that wait to be written down for incidents; where a disk takes longer, the next one tells of those that found no room, too.
+	// handedMax bounds the seconds that wait to be written down for incidents; where a disk takes longer, the next one tells of those that found no room, too, up to gapMax.
 	handedMax = 10
+	// gapMax is the longest time that one look tells incidents of; what a disk that hangs, or a stop of Deich, holds up for longer is in none, since nobody could say when in it something was off.
+	gapMax = time.Minute
 	// lookPause parts the steps of the look at everything once a second: where there is one core, requests are served between them.
 	lookPause = 2 * time.Millisecond
 	// outsideEvery is how often the reports of probes are read, for the status page and for incidents.

@@ -181,7 +181,8 @@ func (d *Desk) Run(ctx context.Context) {
 }
 
 // hand gives a moment to who keeps incidents. Where there is no room, the next one
-// tells of this second, too: counters go on, and so do the marks of who was missed.
+// tells of this second, too, up to gapMax: counters go on, and so do the marks of who
+// was missed.
 func (d *Desk) hand(seen chan<- moment, m moment) {
 	if d.incidents == nil || len(seen) == cap(seen) {
 		return

@@ -247,3 +247,22 @@ func TestHandedIsBounded(t *testing.T) {
 	}
 	o.k.log.Close()
 }
+
+// What a disk held up for as long as a minute is told of by the next second; of what it
+// held up for longer nobody says when in it something was off.
+func TestTheNextSecondTellsOfAGap(t *testing.T) {
+	for _, c := range []struct {
+		gap  time.Duration
+		lost uint64
+	}{{gapMax, 1200 + 29*20}, {gapMax + time.Second, 29 * 20}} {
+		o := newOutage(t, t.TempDir())
+		o.play(121, 20, 0, false)
+		o.at = o.at.Add(c.gap - time.Second)
+		o.play(1, 0, 1200, true)
+		o.play(29, 0, 20, true)
+		if all := o.k.list(); len(all) != 1 || all[0].Lost != c.lost {
+			t.Errorf("%s: %+v, want %d lost", c.gap, all, c.lost)
+		}
+		o.k.log.Close()
+	}
+}

@@ -31,7 +31,7 @@ var errNoPlan = errors.New("no such plan")
 
 // mountPlans is the private API's part about what is planned.
 func (d *Desk) mountPlans(k *Keeper) {
-	d.Mount("GET /api/v1/plans", d.answer(func(*http.Request) (any, error) { return k.plans(), nil }))
+	d.Mount("GET /api/v1/plans", d.answer(func(*http.Request) (any, error) { return k.plans() }))
 	d.Mount("POST /api/v1/plans", d.answer(func(r *http.Request) (any, error) {
 		var q PlanRequest
 		if err := readForm(r, &q); err != nil {
@@ -48,10 +48,11 @@ func (d *Desk) mountPlans(k *Keeper) {
 	}))
 }
 
-func (k *Keeper) plans() []incident.Plan {
+// plans gives all that is known, or says why it cannot be told.
+func (k *Keeper) plans() ([]incident.Plan, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return append([]incident.Plan{}, k.index.Book.Plans()...)
+	return append([]incident.Plan{}, k.index.Book.Plans()...), k.readable()
 }
 
 // CrowdUntil says until when the people are expected who are expected now;
@@ -85,6 +86,9 @@ func (k *Keeper) cancel(id, by string, now time.Time) (*incident.Plan, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err := k.readable(); err != nil {
+		return nil, err
+	}
 	switch p := k.planOf(id); {
 	case p == nil:
 		return nil, fmt.Errorf("%w: %q", errNoPlan, id)

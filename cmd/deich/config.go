@@ -100,7 +100,7 @@ func (s settings) validateTelling() (all []*deich.PolicyError) {
 	return all
 }
 
-// validateKept gives the routes that would keep longer bodies than guard holds: of a longer
+// validateKept gives the routes that say to keep longer bodies than guard holds: of a longer
 // one only the beginning is in hand when it goes to the platform, so it is never kept.
 func (s settings) validateKept() (all []*deich.PolicyError) {
 	for i, r := range s.Spool.Keep {
@@ -128,7 +128,14 @@ func (s settings) defaults() settings {
 	s.Policy = s.Policy.Defaults()
 	s.Policy.Streams = min(s.Policy.Streams, streamsBeside(s.Limits.OriginConnections, s.Policy.LimitMax))
 	s.Guard = s.Guard.Defaults()
+	stated := s.Spool.Keep
 	s.Spool = s.Spool.Defaults()
+	for i, r := range stated {
+		if r.BodyMax == 0 { // a small buffer is no mistake of a route that says nothing; one that is wrong is said itself
+			kept := &s.Spool.Keep[i].BodyMax
+			*kept = min(*kept, max(1, s.Guard.BodyBuffer))
+		}
+	}
 	s.Gate = s.Gate.Defaults()
 	if s.Console == "" {
 		s.Console = consoleDefault

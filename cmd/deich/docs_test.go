@@ -284,22 +284,41 @@ func TestDocsUnitIsAsThePackages(t *testing.T) {
 	}
 }
 
-// A container that is stopped may answer its open requests, wherever a page starts one.
+// A container that is stopped has as long to end as the packages' service, wherever
+// a page starts one or says how it is started.
 func TestDocsContainersMayDrain(t *testing.T) {
-	n := 0
-	for path, page := range texts(t) {
-		for _, m := range regexp.MustCompile(`(?m)^(?:podman|docker) run (.*)$`).FindAllStringSubmatch(page, -1) {
-			n++
-			wait := regexp.MustCompile(`--stop-timeout (\d+) `).FindStringSubmatch(m[1])
-			if wait == nil {
-				t.Errorf("%s: %s: runtimes kill after ten seconds", path, m[0])
-			} else if s, err := strconv.Atoi(wait[1]); err != nil || time.Duration(s)*time.Second <= drainWait {
-				t.Errorf("%s: %s: draining may take %s", path, m[0], drainWait)
+	pages := texts(t)
+	for _, name := range []string{"packaging/Dockerfile", "packaging/systemd/deich.service"} {
+		b, err := os.ReadFile(filepath.Join(top, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[name] = string(b)
+	}
+	unit := regexp.MustCompile(`(?m)^TimeoutStopSec=(\d+)s$`).FindStringSubmatch(pages["packaging/systemd/deich.service"])
+	if unit == nil {
+		t.Fatal("the packages' unit does not say how long it may take to end")
+	}
+	if s, err := strconv.Atoi(unit[1]); err != nil || time.Duration(s)*time.Second <= drainWait {
+		t.Errorf("the packages' unit gives %s s: draining may take %s", unit[1], drainWait)
+	}
+	runs, waits := 0, 0
+	for path, page := range pages {
+		for _, m := range regexp.MustCompile(`(?m)^(?:podman|docker) run .*$`).FindAllString(page, -1) {
+			runs++
+			if !strings.Contains(m, " --stop-timeout ") {
+				t.Errorf("%s: %s: runtimes kill after ten seconds", path, m)
+			}
+		}
+		for _, m := range regexp.MustCompile(`(?:--stop-timeout|stop_grace_period:|terminationGracePeriodSeconds:) (\d+)`).FindAllStringSubmatch(page, -1) {
+			waits++
+			if m[1] != unit[1] {
+				t.Errorf("%s: %s: the packages' unit gives %s", path, m[0], unit[1])
 			}
 		}
 	}
-	if n == 0 {
-		t.Error("no page starts a container")
+	if runs == 0 || waits < 5 { // podman twice, Compose, Kubernetes, the image
+		t.Errorf("pages start %d containers, and say %d times how long one may take to end", runs, waits)
 	}
 }
 

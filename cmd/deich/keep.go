@@ -328,8 +328,7 @@ func (k *keeping) send(ctx context.Context, m *spool.Request, ready func() error
 		return spool.Answer{Fate: spool.Lost} // what broke off says nothing, whatever it began with
 	}
 	a := spool.Answer{Fate: spool.Answered, Status: w.status, Location: w.header.Get("Location"), Body: w.body}
-	// An answer that broke off says of what did not come neither yes nor no.
-	a.Whole = d.Failed == deich.NoReason && len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
+	a.Whole = len(w.body) == w.bytes && w.header.Get("Content-Encoding") == ""
 	if seconds, err := strconv.Atoi(w.header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.RetryAfter = time.Duration(min(seconds, 86_400)) * time.Second
 	}
