@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -429,5 +430,39 @@ func TestReloadInAnOutage(t *testing.T) {
 		if resp, _ := ask(t, c, "GET", s.url()+"/long-ago"); fromMemory(resp) {
 			t.Errorf("reload %d: what was too old when the platform fell silent is given", i)
 		}
+	}
+}
+
+// Who was on their way across a reload asks the new platform about nothing of the old
+// one's: it may call something else the same.
+func TestReloadAsksNothingOfTheOld(t *testing.T) {
+	page := func(name string) string {
+		return origin(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Header().Set("Etag", `"1"`)
+			if r.Header.Get("If-None-Match") != "" {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			io.WriteString(w, name)
+		})
+	}
+	s, _ := startCached(t, Site{Origins: []string{page("one")}, Cache: cacheAlways})
+	ask(t, client(t), "GET", s.url()+"/", "Host", "a")
+	r := httptest.NewRequest("GET", "http://a/", nil)
+	r.Header.Set("Accept-Encoding", "gzip") // as client says
+	st := s.state.Load()
+	rd := reading{st: st, site: st.site("a"), r: r}
+	if s.cache.look(&rd, nil); validated(rd.entry) == nil {
+		t.Fatal("nothing is kept that could be asked about")
+	}
+	config := s.options.Config
+	config.Sites = []Site{{Origins: []string{page("two")}, Cache: cacheAlways}}
+	if err := s.Swap(config, guard.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if !s.cache.ask(w, &rd) || w.Body.String() != "two" {
+		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
 	}
 }
