@@ -9,7 +9,7 @@ import (
 	"github.com/deichproject/deich"
 )
 
-// entry is one complete answer. Nothing of it changes but due and lent.
+// entry is one complete answer. Nothing of it changes but due.
 type entry struct {
 	names   []string // the headers that select it
 	selects string   // their values, as appendSelection writes them
@@ -27,8 +27,7 @@ type entry struct {
 	etag     string
 	modified string
 
-	due  atomic.Int64 // no further fetch to renew it begins before (deich.Time)
-	lent int          // to how many clients it is being given; guarded by loans.mu
+	due atomic.Int64 // no further fetch to renew it begins before (deich.Time)
 }
 
 // entryOverhead is about what an entry takes beside its texts.

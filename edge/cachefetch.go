@@ -60,6 +60,9 @@ func (p *plan) dress(x *exchange, s *site, now deich.Time) {
 		x.head.shared = p.scheme
 	}
 	x.head.upgrade = ""
+	if p.moved {
+		p.stale = nil // that is the old platform's: another one may call what it has the same
+	}
 	if p.stale != nil {
 		p.askAbout(h)
 	}

@@ -1,7 +1,7 @@
 package edge
 
 import (
-	"fmt"
+	"crypto/rand"
 	"net/http"
 	"slices"
 	"strings"
@@ -72,12 +72,52 @@ func (st *state) scheme(r *http.Request) string {
 	return "http"
 }
 
-// keptUnder names what answers of a site depend on beside their requests: where they come
-// from, and how they come to be kept. After a reload that changes it nothing of before is
-// found.
-func (s Site) keptUnder() string {
-	d := digestOf(fmt.Appendf(nil, "%s\n%s\n%s %t", s.groupKey(), s.OriginHost, s.Cache, s.CacheTrustVary))
-	return string(d[:8])
+// keptAnew begins keys under which nothing was ever kept.
+func keptAnew() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return string(b[:])
+}
+
+// keepOn has sites find what was kept before a reload where it is theirs still: for each
+// of their names by a site that they continue. Else a name that went to another site and
+// came back would find what nobody could invalidate meanwhile; and so would settings,
+// if their keys began alike again.
+func (st *state) keepOn(old *state) {
+	names := []string{""} // of hosts that nothing names
+	for _, each := range [...]*state{old, st} {
+		for name := range each.names {
+			names = append(names, name)
+		}
+		for parent := range each.wild {
+			names = append(names, "*."+parent)
+		}
+	}
+	before := make(map[*site][]*site)
+	for _, name := range names {
+		if s, was := st.site(name), old.site(name); s != nil && was != nil {
+			before[s] = append(before[s], was)
+		}
+	}
+	for s, all := range before {
+		if slices.ContainsFunc(all, func(was *site) bool { return was.kept != all[0].kept || !s.continues(was) }) {
+			continue
+		}
+		s.kept = all[0].kept
+		if slices.Contains(old.groups, s.group) {
+			continue
+		}
+		for _, was := range all {
+			s.group.health.takeOver(&was.group.health)
+		}
+	}
+}
+
+// continues says whether answers come from where they came from, and come to be kept as
+// they did. One backend in common is enough: any of a site's gives the same answers.
+func (s *site) continues(was *site) bool {
+	return s.originHost == was.originHost && s.cache == was.cache && s.trustVary == was.trustVary && s.group.ca == was.group.ca &&
+		slices.ContainsFunc(s.group.origins, func(o string) bool { return slices.Contains(was.group.origins, o) })
 }
 
 // appendKey writes what names a resource: the site, scheme, host and the very bytes of

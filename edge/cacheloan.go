@@ -15,7 +15,8 @@ import (
 // concurrent use.
 type loans struct {
 	mu    sync.Mutex
-	bytes int64 // of the bodies, each once
+	bytes int64         // of the bodies, each once
+	lent  map[*byte]int // to how many clients a body is being given, by its first byte: several entries may have it
 	open  map[*loan]struct{}
 }
 
@@ -26,15 +27,17 @@ type loan struct {
 	cut   func() // ends the write that waits for the client
 }
 
+// begin is for a body that is not empty.
 func (s *loans) begin(e *entry, now deich.Time, cut func()) *loan {
 	l := &loan{entry: e, since: now, cut: cut}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
-		s.open = make(map[*loan]struct{})
+		s.open, s.lent = make(map[*loan]struct{}), make(map[*byte]int)
 	}
 	s.open[l] = struct{}{}
-	if e.lent++; e.lent == 1 {
+	body := &e.body[0]
+	if s.lent[body]++; s.lent[body] == 1 {
 		s.bytes += int64(len(e.body))
 	}
 	return l
@@ -52,7 +55,9 @@ func (s *loans) forget(l *loan) {
 		return // it was called in
 	}
 	delete(s.open, l)
-	if l.entry.lent--; l.entry.lent == 0 {
+	body := &l.entry.body[0]
+	if s.lent[body]--; s.lent[body] == 0 {
+		delete(s.lent, body)
 		s.bytes -= int64(len(l.entry.body))
 	}
 }

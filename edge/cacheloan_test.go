@@ -101,3 +101,32 @@ func TestSlowReadersDoNotHoldTheCache(t *testing.T) {
 	all.Wait()
 	until(t, "nothing is held in the end", func() bool { return held() == 0 })
 }
+
+// What was found to hold, and what was seen again, is another entry with the same body:
+// that takes its room once.
+func TestLoansCountABodyOnce(t *testing.T) {
+	const length = 2 * copyBytes
+	e := newEntry(200, header("Etag", `"a"`), make([]byte, length), 1, 1)
+	again := e.freshened(header("Etag", `"a"`), 2, 2)
+	other := newEntry(200, header(), make([]byte, length), 1, 1)
+	var s loans
+	var open []*loan
+	for i, step := range []struct {
+		entry *entry
+		bytes int64
+	}{{e, length}, {again, length}, {e, length}, {other, 2 * length}} {
+		open = append(open, s.begin(step.entry, 1, func() {}))
+		if s.bytes != step.bytes {
+			t.Errorf("%d begun: %d bytes", i+1, s.bytes)
+		}
+	}
+	for i, bytes := range []int64{2 * length, 2 * length, length, 0} {
+		s.end(open[i])
+		if s.bytes != bytes {
+			t.Errorf("%d ended: %d bytes", i+1, s.bytes)
+		}
+	}
+	if len(s.lent) != 0 {
+		t.Errorf("%d bodies are remembered", len(s.lent))
+	}
+}

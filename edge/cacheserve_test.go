@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,11 +30,11 @@ func startCached(t testing.TB, s Site, change ...func(*Config)) (*Server, *weath
 	for _, f := range change {
 		f(&c)
 	}
-	engine, err := deich.New(deich.Policy{Sources: deich.SourcesMin}, [32]byte{1})
+	engine, err := deich.New(deich.Policy{Origins: 2, Sources: deich.SourcesMin}, [32]byte{1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := New(Options{Config: c, Engine: engine, Keys: guard.NewKeys([32]byte{2})})
+	srv, err := New(Options{Config: c, Engine: engine, Origins: 2, Keys: guard.NewKeys([32]byte{2})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,40 +338,131 @@ func TestCacheGuessesNoContentType(t *testing.T) {
 }
 
 // After a reload nothing is given that came from elsewhere, or came to be kept by other
-// rules; one that changes neither forgets nothing.
+// rules, also not after a further one that takes it back; one that changes neither, or
+// only one backend of several, forgets nothing.
 func TestReloadForgetsWhatIsOther(t *testing.T) {
-	var asked atomic.Int64
 	page := func(name string) string {
 		return origin(t, func(w http.ResponseWriter, r *http.Request) {
-			asked.Add(1)
 			w.Header().Set("Cache-Control", "max-age=60")
 			io.WriteString(w, name+" "+r.Host)
 		})
 	}
 	one, two := page("one"), page("two")
-	s, _ := startCached(t, Site{Origins: []string{one}, Cache: cacheAlways})
+	always := func(names string, origins ...string) Site {
+		return Site{Names: strings.Fields(names), Origins: origins, Cache: cacheAlways}
+	}
+	s, _ := startCached(t, always("", one))
 	c := client(t)
 	for i, step := range []struct {
-		site Site
-		body string
-		kept bool
+		sites []Site
+		host  string
+		body  string
+		kept  bool
 	}{
-		{Site{Origins: []string{one}, Cache: cacheAlways}, "one a", false},
-		{Site{Origins: []string{one}, Cache: cacheAlways, Names: []string{"a"}}, "one a", true},
-		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", false},
-		{Site{Origins: []string{two}, Cache: cacheAlways, OriginHost: "inner"}, "two inner", false},
-		{Site{Origins: []string{two}, Cache: cacheAlways, CacheTrustVary: true}, "two a", false},
-		{Site{Origins: []string{two}, Cache: cacheOff}, "two a", false},
-		{Site{Origins: []string{two}, Cache: cacheAlways}, "two a", true}, // as it was kept before
+		{[]Site{always("", one)}, "a", "one a", false},
+		{[]Site{always("a", one)}, "a", "one a", true},
+		{[]Site{always("a", one, two)}, "a", "one a", true}, // one was added
+		{[]Site{always("a", two)}, "a", "one a", true},      // one was taken out
+		{[]Site{always("a", one)}, "a", "one a", false},
+		{[]Site{always("a", two)}, "a", "two a", false},
+		{[]Site{{Origins: []string{two}, Cache: cacheAlways, OriginHost: "inner"}}, "a", "two inner", false},
+		{[]Site{{Origins: []string{two}, Cache: cacheAlways, CacheTrustVary: true}}, "a", "two a", false},
+		{[]Site{{Origins: []string{two}, Cache: cacheOff}}, "a", "two a", false},
+		{[]Site{always("", two)}, "a", "two a", false},
+
+		{[]Site{always("a b", two)}, "b", "two b", false},
+		{[]Site{always("a", two), always("b", one)}, "a", "two a", true}, // the names of one are two's
+		{[]Site{always("a", two), always("b", one)}, "b", "one b", false},
+		{[]Site{always("a b", two)}, "b", "two b", false}, // and are one's again
+		{[]Site{always("a", two), always("b", two)}, "b", "two b", true},
+		{[]Site{always("b a", two)}, "b", "two b", true},
+		{[]Site{always("b", one), always("", two)}, "b", "one b", false},
+		{[]Site{always("", two)}, "b", "two b", false}, // it has no name, and is the same
+		{[]Site{always("b", one), always("", two)}, "b", "one b", false},
+		{[]Site{always("b", one), always("c.d", two)}, "c.d", "two c.d", false},
+		{[]Site{always("*.d", two)}, "c.d", "two c.d", true},
+		{[]Site{always("*.d", two), always("c.d", one)}, "c.d", "one c.d", false},
+		{[]Site{always("*.d", two)}, "c.d", "two c.d", false},
 	} {
 		config := s.options.Config
-		config.Sites = []Site{step.site}
+		config.Sites = step.sites
 		if err := s.Swap(config, guard.Config{}); err != nil {
 			t.Fatal(err)
 		}
-		resp, body := ask(t, c, "GET", s.url()+"/", "Host", "a")
+		resp, body := ask(t, c, "GET", s.url()+"/", "Host", step.host)
 		if body != step.body || fromMemory(resp) != step.kept {
 			t.Errorf("step %d: %q %v", i, body, resp.Header)
 		}
+	}
+}
+
+// A dead backend can be taken out in the middle of an outage: what was readable is
+// readable, and no longer than it would have been.
+func TestReloadInAnOutage(t *testing.T) {
+	var down atomic.Bool
+	page := func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, "hello")
+	}
+	one, two := origin(t, page), origin(t, page)
+	s, now := startCached(t, Site{Origins: []string{one, two}, Cache: cachePressure})
+	c := client(t)
+	ask(t, c, "GET", s.url()+"/long-ago")
+	errands(t, s)
+	now.ahead.Store(int64(copyHeld + time.Minute))
+	ask(t, c, "GET", s.url()+"/")
+	errands(t, s)
+	down.Store(true)
+	now.down.Store(true)
+	ask(t, c, "GET", s.url()+"/unread")
+	now.ahead.Add(int64(copyHeld + time.Minute))
+	for i, origins := range [][]string{{one, two}, {two}} {
+		config := s.options.Config
+		config.Sites = []Site{{Origins: origins, Cache: cachePressure}}
+		if err := s.Swap(config, guard.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		if resp, body := ask(t, c, "GET", s.url()+"/"); body != "hello" || !fromMemory(resp) {
+			t.Errorf("reload %d: %d %q %v", i, resp.StatusCode, body, resp.Header)
+		}
+		if resp, _ := ask(t, c, "GET", s.url()+"/long-ago"); fromMemory(resp) {
+			t.Errorf("reload %d: what was too old when the platform fell silent is given", i)
+		}
+	}
+}
+
+// Who was on their way across a reload asks the new platform about nothing of the old
+// one's: it may call something else the same.
+func TestReloadAsksNothingOfTheOld(t *testing.T) {
+	page := func(name string) string {
+		return origin(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Header().Set("Etag", `"1"`)
+			if r.Header.Get("If-None-Match") != "" {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			io.WriteString(w, name)
+		})
+	}
+	s, _ := startCached(t, Site{Origins: []string{page("one")}, Cache: cacheAlways})
+	ask(t, client(t), "GET", s.url()+"/", "Host", "a")
+	r := httptest.NewRequest("GET", "http://a/", nil)
+	r.Header.Set("Accept-Encoding", "gzip") // as client says
+	st := s.state.Load()
+	rd := reading{st: st, site: st.site("a"), r: r}
+	if s.cache.look(&rd, nil); validated(rd.entry) == nil {
+		t.Fatal("nothing is kept that could be asked about")
+	}
+	config := s.options.Config
+	config.Sites = []Site{{Origins: []string{page("two")}, Cache: cacheAlways}}
+	if err := s.Swap(config, guard.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if !s.cache.ask(w, &rd) || w.Body.String() != "two" {
+		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
 	}
 }

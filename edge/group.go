@@ -15,6 +15,8 @@ import (
 // one or more backends.
 type group struct {
 	key         string
+	origins     []string
+	ca          string         // the file of authorities
 	index       uint16         // the engine's number for it
 	prefix      string         // of the origins' paths
 	authorities *x509.CertPool // for https; nil: the system's
@@ -32,7 +34,7 @@ func newGroup(s Site, index uint16, t *Timeouts, l Limits) (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("edge: origin_ca: %w", err)
 	}
-	g := &group{key: s.groupKey(), index: index, authorities: pool}
+	g := &group{key: s.groupKey(), origins: s.Origins, ca: s.OriginCA, index: index, authorities: pool}
 	g.timeouts.Store(t)
 	config := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	for _, text := range s.Origins {

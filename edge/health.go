@@ -34,6 +34,19 @@ func (h *health) answered(now deich.Time, failed bool) {
 	}
 }
 
+// takeOver is for a platform that goes on with other backends, so that an outage does. Of
+// several that were one platform's, the one that answered last counts.
+func (h *health) takeOver(old *health) {
+	good := old.good.Load()
+	if good <= h.good.Load() {
+		return
+	}
+	h.good.Store(good)
+	h.bad.Store(old.bad.Load())
+	h.before.Store(old.before.Load())
+	h.back.Store(old.back.Load())
+}
+
 // answers says whether the platform's last word was a good one.
 func (h *health) answers() bool { return h.good.Load() > h.bad.Load() }
 

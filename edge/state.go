@@ -63,13 +63,16 @@ func newState(c Config, old *state, origins int) (*state, error) {
 		if st.cert == nil || len(each.Names) == 0 && cert != nil {
 			st.cert = each.credential(cert)
 		}
-		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured(), cache: each.Cache, trustVary: each.CacheTrustVary, kept: each.keptUnder()}
+		s := &site{group: st.groupOf(each.groupKey()), originHost: each.OriginHost, secured: each.secured(), cache: each.Cache, trustVary: each.CacheTrustVary, kept: keptAnew()}
 		if len(each.Names) == 0 {
 			st.other = s
 		}
 		for _, name := range each.Names {
 			st.name(siteName(name), s, each.credentialFor(siteName(name), cert))
 		}
+	}
+	if old != nil {
+		st.keepOn(old)
 	}
 	return st, nil
 }
