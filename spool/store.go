@@ -405,16 +405,16 @@ func (s *Store) Waits(sender Sender, host string) bool {
 }
 
 func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
-	now := s.clock()
+	now, runs := s.wall(), s.clock()
 	if s.cluster != nil {
-		now = millis(s.now())
+		runs = now
 	}
 	e = &entry{Entry: Entry{
 		ID: newID(), State: Kept, At: now, Changed: now,
 		Sender: m.Sender, Host: m.Host, Route: m.Route.Route,
 		Body: digestOf(m.Body), Doubt: m.Sent, Language: languageOf(m.Language),
 	}}
-	e.Until = e.At + m.Route.life().Milliseconds()
+	e.Until = runs + m.Route.life().Milliseconds()
 	if m.Newcomer {
 		e.Net = networkOf(m.Client)
 	}
@@ -510,7 +510,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.mu.Lock()
 	next := e.Entry
 	to(&next)
-	next.Changed = s.clock()
+	next.Changed, next.Back = s.wall(), 0
 	erased := next.Size == 0 && e.Size != 0
 	s.mu.Unlock()
 
