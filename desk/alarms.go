@@ -106,7 +106,8 @@ func alarms(s *State, v *Live, outside []probe.View) (all []alert.Alert) {
 			"Das letzte Neuladen wurde abgelehnt: Was die Konfiguration jetzt sagt, ist nicht in Kraft.")
 	}
 	if s.Spool != nil && !s.Spool.Keeping {
-		add("keeps_nothing", "", alert.Page, time.Minute, "The disk, or the cluster, takes no messages.", "Die Platte oder der Cluster nimmt keine Nachrichten.")
+		add("keeps_nothing", "", alert.Page, time.Minute, "The disk, or the cluster, takes no messages, or the folder of kept ones could not be read.",
+			"Die Platte oder der Cluster nimmt keine Nachrichten, oder der Ordner der aufbewahrten war nicht zu lesen.")
 	}
 	if s.Spool != nil && s.Spool.Paused {
 		add("delivery_paused", "", alert.Ticket, time.Hour, "The delivery of kept messages is paused for an hour.", "Die Zustellung aufbewahrter Nachrichten ist seit einer Stunde angehalten.")

@@ -183,7 +183,7 @@ func (m metrics) writeSpool(s *Spool) {
 	m.single("deich_spool_receipts", "gauge", "Messages and receipts that are known.", float64(s.Receipts))
 	m.single("deich_spool_bytes", "gauge", "Bytes of kept texts.", float64(s.Bytes))
 	m.single("deich_spool_files_bytes", "gauge", "Bytes of the files that they lie in.", float64(s.Files))
-	m.single("deich_spool_keeping", "gauge", "1 while the disk, or the cluster, takes messages, and there is room for keys.", truth(s.Keeping))
+	m.single("deich_spool_keeping", "gauge", "1 while the disk, or the cluster, takes messages, their folder was read at the start, and there is room for keys.", truth(s.Keeping))
 	m.single("deich_spool_keys", "gauge", "Requests to the platform that are remembered by their key.", float64(s.Keys))
 	m.single("deich_spool_paused", "gauge", "1 while nothing is delivered, since an operator said so.", truth(s.Paused))
 	m.single("deich_spool_courier", "gauge", "1 while this edge delivers what lies on a cluster.", truth(s.Courier))

@@ -128,7 +128,7 @@ type Spool struct {
 	Receipts      int               `json:"receipts"`       // all that something is known of
 	Bytes         int64             `json:"bytes"`          // of texts
 	Files         int64             `json:"files_bytes"`    // of the files they lie in
-	Keeping       bool              `json:"keeping"`        // the disk takes them, and there is room for keys
+	Keeping       bool              `json:"keeping"`        // the disk takes them, their folder was read, and there is room for keys
 	Keys          int               `json:"keys"`           // requests remembered by their key
 	Paused        bool              `json:"paused"`         // nothing is delivered
 	Draining      bool              `json:"draining"`       // nothing new is kept

@@ -3,9 +3,10 @@ package spool
 import "encoding/json"
 
 // clock is what a record of the time says. Each file begins with one, and one is written now
-// and then. All that lies in the log goes by Store.clock, and so by the wall clock of the moment
-// at which the store was opened: as far as that was from the record before, so far is moved what
-// was to be until then. Each record of a run says so, lest damage to one be a loss.
+// and then. What waits in the log goes by Store.clock, and so by the wall clock of the moment
+// at which the store was opened: as far as that was from the record before, so far is moved until
+// when it waits. Each record of a run says so, lest damage to one be a loss.
+// What is ended, or answered, goes by the wall clock.
 type clock struct {
 	At    int64 `json:"at"`              // Unix milliseconds
 	Run   int64 `json:"run"`             // when the store was opened
@@ -34,43 +35,66 @@ func (p *past) hears(at int64) {
 	}
 }
 
-// hearsClock takes over a record of the time, and gives by how much what stands before it is
-// to be moved.
-func (p *past) hearsClock(c clock) (shift int64) {
+// hearsClock takes over a record of the time, and says whether it is the first of its run.
+func (p *past) hearsClock(c clock) (first bool) {
 	if c.Run == 0 {
 		p.last = max(p.last, c.At)
-		return 0
+		return false
 	}
-	if c.Run != p.run {
-		shift = c.Shift
-	}
+	first = c.Run != p.run
 	*p = past{last: c.At, told: true, run: c.Run}
-	return shift
+	return first
 }
 
-// moveLives moves until when messages wait. Where the clock is behind what it was, it moves
-// the ends of all, else what was ended meanwhile would stay for too long.
-func (s *Store) moveLives(shift int64) {
+// moveLives begins a run, at a time by the wall: it moves until when messages wait, and notes
+// what of the others is of a time to come.
+func (s *Store) moveLives(shift, opened int64) {
 	for _, e := range s.entries {
-		if e.State.waits() || shift < 0 {
+		if e.State.waits() {
 			e.Until += shift
+		} else {
+			since(e.Changed, opened, &e.Back)
 		}
 	}
+	for _, t := range s.turns {
+		since(t.at, opened, &t.back)
+	}
 }
 
-// clock gives the time that what lies in the log goes by, in Unix milliseconds: the wall
+// since gives from when on the life of what was ended at a time counts; now is by the wall. Where
+// that time is to come, the clock was ahead then, or is behind now, and which of them nobody can
+// tell: as long as it is so, the life counts from the earliest that the clock has said since,
+// which back notes. Once the clock is past that time, all is as if it had never been behind.
+func since(at, now int64, back *int64) int64 {
+	switch {
+	case at <= now:
+		*back = 0
+		return at
+	case *back == 0 || now < *back:
+		*back = now
+	}
+	return *back
+}
+
+// over says whether an entry's time is over, by the clock that it goes by; now is by the wall.
+// What several edges share goes by the wall clocks that they have in common. The lock is held.
+func (s *Store) over(e *entry, now int64) bool {
+	switch {
+	case e.far != nil:
+		return e.Until <= now
+	case e.State.waits():
+		return e.Until <= s.clock()
+	}
+	return e.Until-e.Changed+since(e.Changed, now, &e.Back) <= now
+}
+
+// clock gives the time that what waits in the log goes by, in Unix milliseconds: the wall
 // clock's at the start, and what has passed since. A clock that is set changes nothing of that
 // before the next start.
 func (s *Store) clock() int64 { return s.opened + s.passed().Milliseconds() }
 
-// clockOf gives the time that an entry goes by. What several edges share goes by the wall clocks
-// that they have in common.
-func (s *Store) clockOf(e *entry) int64 {
-	if e.far != nil {
-		return millis(s.now())
-	}
-	return s.clock()
-}
+// wall gives the time by the wall clock, in Unix milliseconds.
+func (s *Store) wall() int64 { return millis(s.now()) }
 
 // clockText is a record of the time.
 func (s *Store) clockText() []byte {

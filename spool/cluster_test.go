@@ -388,6 +388,23 @@ func TestTheClusterComesLater(t *testing.T) {
 	until(t, "it keeps, and knows what is there", func() bool { return b.Stats().Keeping && b.StateOf(id) == Kept })
 }
 
+// An edge whose folder cannot be read keeps on the cluster, and says that what lies there does not go out.
+func TestAnEdgeWithoutItsFolder(t *testing.T) {
+	n := newNode(t)
+	dir := t.TempDir()
+	open(t, dir, Options{}).Close()
+	if err := os.Mkdir(filepath.Join(dir, segmentName(99)), 0o700); err != nil { // a folder is no file that can be read
+		t.Fatal(err)
+	}
+	var said heard
+	s := open(t, dir, Options{Config: n.config(), Alarm: said.alarm})
+	until(t, "the cluster is there", s.cluster.keeps)
+	put(t, s, letter(1, "", "text"))
+	if st := s.Stats(); st.Keeping || !st.Unread || !said.says("lie there undelivered") || said.says("nothing is kept") {
+		t.Errorf("keeping %v, unread %v; said %q", st.Keeping, st.Unread, said.all)
+	}
+}
+
 // An edge with another pass.keys keeps and delivers nothing, and says why.
 func TestOtherKeys(t *testing.T) {
 	n := newNode(t)

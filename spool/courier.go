@@ -555,7 +555,7 @@ func (c *Courier) backoff(e *entry) time.Duration {
 // delivered ends a message well: its text is erased.
 func (c *Courier) delivered(e *entry, a Answer) {
 	s := c.store
-	until := s.clockOf(e) + receiptLife.Milliseconds()
+	until := s.wall() + receiptLife.Milliseconds()
 	location := a.Location
 	if len(location) > locationBytesMax {
 		location = ""
@@ -572,7 +572,7 @@ func (c *Courier) delivered(e *entry, a Answer) {
 // the sender.
 func (c *Courier) refused(e *entry, a Answer, login bool) {
 	s := c.store
-	until := s.clockOf(e) + textLife.Milliseconds()
+	until := s.wall() + textLife.Milliseconds()
 	err := s.change(e, func(n *Entry) {
 		n.State, n.Doubt, n.Status, n.Login, n.Until = Rejected, false, a.Status, login, until
 	})
@@ -588,7 +588,7 @@ func (c *Courier) unknown(l *lane, e *entry, r *Route, a Answer) time.Duration {
 	repeats := e.Repeats
 	s.mu.Unlock()
 	if r.doubtEnds() || r.Confirm == "" && repeats >= repeatsMax {
-		until := s.clockOf(e) + textLife.Milliseconds()
+		until := s.wall() + textLife.Milliseconds()
 		err := s.change(e, func(n *Entry) { n.State, n.Status, n.Until = Unconfirmed, a.Status, until })
 		if err != nil {
 			s.alarm(fmt.Errorf("spool: message %s is unconfirmed, but that is not on disk: %w", e.ID, err))
@@ -632,7 +632,7 @@ func (c *Courier) confirm(l *lane, e *entry, r *Route, m *Request, uri, found st
 		return c.deliver(l, e, r, m)
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
 		// Nobody may ask any more: nobody knows.
-		until := c.store.clockOf(e) + textLife.Milliseconds()
+		until := c.store.wall() + textLife.Milliseconds()
 		err := c.store.change(e, func(n *Entry) { n.State, n.Status, n.Login, n.Until = Unconfirmed, a.Status, true, until })
 		if err != nil {
 			c.store.alarm(fmt.Errorf("spool: message %s is unconfirmed, but that is not on disk: %w", e.ID, err))

@@ -178,7 +178,7 @@ func (s *Store) takeBack(id ID) {
 // withdraw gives up a message whose sender was told that it is not kept, unless the courier
 // was quicker.
 func (s *Store) withdraw(e *entry) {
-	now := millis(s.now())
+	now := s.wall()
 	err := s.change(e, func(n *Entry) { n.State, n.Size, n.Until = Expired, 0, now })
 	s.mu.Lock()
 	e.busy = false
@@ -200,7 +200,7 @@ func (s *Store) changeFar(e *entry, to func(*Entry)) error {
 	s.mu.Lock()
 	was, next := e.Entry, e.Entry
 	to(&next)
-	next.Changed, next.By = millis(s.now()), c.edge
+	next.Changed, next.By = s.wall(), c.edge
 	subject, last, message := stateSubject+e.ID.String(), e.far.rev, e.Seq
 	late := s.overtaken(e, &next)
 	s.mu.Unlock()
@@ -291,7 +291,7 @@ func (s *Store) learnMessage(got *Entry, seq uint64) (back bool) {
 func (s *Store) learnState(got *Entry, rev uint64, tag string) (hears []chan struct{}) {
 	e := s.entries[got.ID]
 	switch {
-	case e == nil && !got.State.waits() && got.Until <= millis(s.now()):
+	case e == nil && !got.State.waits() && got.Until <= s.wall():
 		return nil
 	case e == nil:
 		e = s.welcome(got)

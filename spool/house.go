@@ -58,10 +58,10 @@ func (s *Store) sweep() {
 		leads, settled = s.cluster.leads(), s.cluster.ledFor() > farSettled
 	}
 	s.mu.Lock()
+	now := s.wall()
 	for _, e := range s.entries {
-		now := s.clockOf(e)
 		switch {
-		case e.Until > now || e.busy || e.ready != nil:
+		case e.busy || e.ready != nil || !s.over(e, now):
 		case e.far != nil && e.State.waits() && !settled:
 		case e.far != nil && !leads && e.Until+farLag.Milliseconds() > now:
 		case e.State.waits():
@@ -77,7 +77,7 @@ func (s *Store) sweep() {
 			s.remove(e)
 		}
 	}
-	over := s.sweepTurns(s.clock())
+	over := s.sweepTurns(now)
 	s.mu.Unlock()
 	for _, e := range erase {
 		s.log.erase(e.message)
@@ -103,7 +103,7 @@ func (s *Store) sweep() {
 // end gives a message that is not delivered its last state; its text stays for
 // its sender.
 func (s *Store) end(e *entry, state State) {
-	until := s.clockOf(e) + textLife.Milliseconds()
+	until := s.wall() + textLife.Milliseconds()
 	if err := s.change(e, func(n *Entry) { n.State, n.Until = state, until }); err != nil {
 		s.alarm(fmt.Errorf("spool: message %s is %s, but that is not on disk: %w", e.ID, state, err))
 	}

@@ -197,9 +197,10 @@ type Entry struct {
 	ID       ID           `json:"id"`
 	Seq      uint64       `json:"seq"` // in the order they came
 	State    State        `json:"s"`
-	At       int64        `json:"at"`           // Unix milliseconds
+	At       int64        `json:"at"`           // Unix milliseconds, by the wall
 	Changed  int64        `json:"ch"`           // when it got its state
-	Until    int64        `json:"un"`           // then it expires, or is forgotten
+	Until    int64        `json:"un"`           // then it expires, by Store.clock, or is forgotten, by the wall
+	Back     int64        `json:"bk,omitempty"` // see since
 	Sender   Sender       `json:"who"`          //
 	Net      netip.Prefix `json:"net,omitzero"` // newcomers' network
 	Host     string       `json:"host"`

@@ -16,7 +16,8 @@ type turn struct {
 	body   digest
 	who    principal
 	fresh  bool          // its sender was a newcomer
-	at     int64         // when it began, or was answered; Unix milliseconds
+	at     int64         // when it began, by Store.clock, or was answered, by the wall; Unix milliseconds
+	back   int64         // see since
 	done   chan struct{} // closed once it is answered; nil afterwards
 	status int           // of the answer
 	answer int           // bytes of the answer in its record
@@ -205,7 +206,7 @@ func (s *Store) answered(t *turn, a *Replay) {
 		s.mu.Unlock()
 		return
 	}
-	t.at, t.status = s.clock(), a.Status
+	t.at, t.back, t.status = s.wall(), 0, a.Status
 	if size := a.size(); !a.Whole || size > onceAnswerMax || s.answers+int64(size) > onceBytesMax {
 		a = &Replay{Status: a.Status}
 	}
@@ -257,8 +258,11 @@ func (s *Store) answerOf(t *turn) *Replay {
 // held.
 func (s *Store) sweepTurns(now int64) (erase []place) {
 	for _, t := range s.turns {
-		t.at = min(t.at, now) // else a clock was ahead, when it was
-		if t.at+onceLife.Milliseconds() > now {
+		by := now
+		if t.status == 0 { // it is under way
+			by = s.clock()
+		}
+		if since(t.at, by, &t.back)+onceLife.Milliseconds() > by {
 			continue
 		}
 		if s.forget(t); t.place.seg != nil {

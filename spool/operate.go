@@ -19,7 +19,8 @@ type Stats struct {
 	Bytes    int64            `json:"bytes"`             // of texts, on disk
 	Files    int64            `json:"files_bytes"`       // of the log's files
 	Oldest   time.Time        `json:"oldest,omitzero"`   // when the oldest that waits was kept
-	Keeping  bool             `json:"keeping"`           // the disk, or the cluster, takes messages, and there is room for keys
+	Keeping  bool             `json:"keeping"`           // the disk, or the cluster, takes messages, the folder was read, and there is room for keys
+	Unread   bool             `json:"unread,omitempty"`  // the folder was not: what lies there is not delivered
 	Shared   bool             `json:"shared,omitempty"`  // other edges have them, too
 	Courier  bool             `json:"courier,omitempty"` // then: this edge delivers them
 	Keys     int              `json:"keys"`              // requests to the platform that are remembered by their key
@@ -37,7 +38,7 @@ type Stats struct {
 // Stats takes a snapshot.
 func (s *Store) Stats() Stats {
 	st := Stats{
-		Paused: s.paused.Load(), Draining: s.draining.Load(), Keeping: !s.log.failed.Load(), Files: s.log.bytes(),
+		Paused: s.paused.Load(), Draining: s.draining.Load(), Keeping: !s.log.failed.Load(), Unread: s.log.shut, Files: s.log.bytes(),
 		Kept: s.counts.kept.Load(), Refused: s.counts.refused.Load(), Other: s.counts.other.Load(),
 		Damaged: s.counts.damaged.Load(), Ended: make(map[State]uint64),
 	}
@@ -50,7 +51,7 @@ func (s *Store) Stats() Stats {
 		st.Damage = append(st.Damage, d.Error())
 	}
 	if c := s.cluster; c != nil {
-		st.Shared, st.Courier, st.Keeping = true, c.leads(), c.keeps()
+		st.Shared, st.Courier, st.Keeping = true, c.leads(), c.keeps() && !s.log.shut
 		st.Damaged += c.damaged.Load()
 	}
 	s.mu.Lock()

@@ -44,8 +44,8 @@ func readRecord(k kind, text []byte, p place) record {
 // replay takes one record over, and what it says of the time.
 func (s *Store) replay(r *record, p *past) {
 	if r.kind == kindClock {
-		if shift := p.hearsClock(r.clock); shift != 0 {
-			s.moveLives(shift)
+		if p.hearsClock(r.clock) {
+			s.moveLives(r.clock.Shift, r.clock.Run)
 		}
 		return
 	}
@@ -82,7 +82,7 @@ func (s *Store) settle(last int64, bad []damage) (left []place) {
 	now := s.opened
 	if last != 0 {
 		s.shift = now - last
-		s.moveLives(s.shift)
+		s.moveLives(s.shift, now)
 	}
 	s.damaged = bad
 	for _, d := range bad {
@@ -92,7 +92,7 @@ func (s *Store) settle(last int64, bad []damage) (left []place) {
 	var order []*entry
 	for id, e := range s.entries {
 		e.Host, e.Route, e.Language = s.name(e.Host), s.name(e.Route), s.name(e.Language)
-		over := !e.State.waits() && e.Until <= now
+		over := !e.State.waits() && s.over(e, now)
 		if e.message.seg != nil && (over || e.State == Delivered) {
 			left, e.message, e.Size = append(left, e.message), place{}, 0
 		}
@@ -109,7 +109,7 @@ func (s *Store) settle(last int64, bad []damage) (left []place) {
 			e.State, e.Doubt = Kept, true
 		}
 		if e.State.waits() && e.message.seg == nil {
-			e.State, e.Until, e.Size = Damaged, now+textLife.Milliseconds(), 0
+			e.State, e.Changed, e.Until, e.Size = Damaged, now, now+textLife.Milliseconds(), 0
 			s.alarm(fmt.Errorf("spool: message %s of %s is lost: its record is damaged", e.ID, time.UnixMilli(e.At).UTC().Format(time.RFC3339)))
 		}
 		s.enlist(e)

@@ -137,8 +137,8 @@ const pausedName = "paused"
 
 // Open reads what is kept in dir, or makes it there. What is damaged is
 // reported by Alarm and passed over. Where the disk itself fails, or is full before anything
-// was made, that is said by Alarm, too: the store then takes nothing, and knows of nothing, until
-// it is opened anew. Its errors are for an operator to mend: of the configuration, and of keys that
+// was made, that is said by Alarm, too: the store then takes nothing but what goes to a cluster, and
+// knows of nothing else, until it is opened anew. Its errors are for an operator to mend: of the configuration, and of keys that
 // are missing, broken, or not for this user alone.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Now == nil {
@@ -155,8 +155,12 @@ func Open(dir string, o Options) (*Store, error) {
 	var p past
 	l, bad, err := openLog(dir, o.Now(), func(r *record) { s.replay(r, &p) })
 	if ofDisk(err) {
-		o.Alarm(fmt.Errorf("%w: nothing is kept or delivered until Deich is started again and can read %s; everything else goes on. "+
-			"Copy that folder to a sound disk, or move it away to start with nothing kept", err, dir))
+		without := "nothing is kept or delivered"
+		if len(o.Config.NATS.Servers) > 0 {
+			without = "new messages go to the cluster, and those that this edge kept on its own disk lie there undelivered"
+		}
+		o.Alarm(fmt.Errorf("%w: %s until Deich is started again and can read %s; everything else goes on. "+
+			"Copy that folder to a sound disk, or move it away to start without what lies there", err, without, dir))
 		// What was read is not all: a message may be in it without how it ended.
 		s, p = newStore(dir, o), past{}
 		l, err = shutLog(dir), nil
@@ -405,16 +409,16 @@ func (s *Store) Waits(sender Sender, host string) bool {
 }
 
 func (s *Store) entryOf(m *Message) (e *entry, rest []byte, err error) {
-	now := s.clock()
+	now, runs := s.wall(), s.clock()
 	if s.cluster != nil {
-		now = millis(s.now())
+		runs = now
 	}
 	e = &entry{Entry: Entry{
 		ID: newID(), State: Kept, At: now, Changed: now,
 		Sender: m.Sender, Host: m.Host, Route: m.Route.Route,
 		Body: digestOf(m.Body), Doubt: m.Sent, Language: languageOf(m.Language),
 	}}
-	e.Until = e.At + m.Route.life().Milliseconds()
+	e.Until = runs + m.Route.life().Milliseconds()
 	if m.Newcomer {
 		e.Net = networkOf(m.Client)
 	}
@@ -510,7 +514,7 @@ func (s *Store) change(e *entry, to func(*Entry)) error {
 	s.mu.Lock()
 	next := e.Entry
 	to(&next)
-	next.Changed = s.clock()
+	next.Changed, next.Back = s.wall(), 0
 	erased := next.Size == 0 && e.Size != 0
 	s.mu.Unlock()
 

@@ -189,6 +189,10 @@ func modeText(s spool.Stats) string {
 	switch {
 	case s.KeysFull:
 		text += fmt.Sprintf(" %d keys are remembered: no message with a new one is kept.", s.Keys)
+	case s.Unread && s.Shared:
+		text += " The folder could not be read: what this Deich kept on its own disk lies there undelivered; see its log."
+	case s.Unread:
+		text += " The folder could not be read: nothing is kept or delivered; see the log."
 	case !s.Keeping && s.Shared:
 		text += " The cluster takes nothing: nothing is kept."
 	case !s.Keeping:
