@@ -48,12 +48,14 @@ type junit struct {
 	} `xml:"testsuite"`
 }
 
-// The built Deich as a server of HTTP/2 over TLS.
+// The built Deich as a server of HTTP/2 over TLS. It only observes: where the machine is
+// busy, a case's hundred streams at once are more than its platform can do, and what comes
+// after them would be told to come later, before it could err.
 func TestH2Spec(t *testing.T) {
 	tool := fetchTool(t, h2specModule)
 	cert, key, _ := certificate(t)
 	origin := platform(t, "hello")
-	p := build(t).protect(t, t.TempDir(), origin.URL, "--cert", cert, "--key", key)
+	p := build(t).protect(t, t.TempDir(), origin.URL, "--cert", cert, "--key", key, "--observe")
 	to, err := url.Parse(p.users)
 	if err != nil {
 		t.Fatal(err)
