@@ -96,7 +96,7 @@ func FuzzCookies(f *testing.F) {
 		for _, line := range h["Cookie"] {
 			for pair := range strings.SplitSeq(line, ";") {
 				name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-				if name == passCookie || name == placeCookie || name == deskCookie || name == "__Host-deich" || name == "__Host-deich-place" {
+				if name == passCookie || name == placeCookie || name == deskCookie || name == "__Host-deich" || name == "__Host-deich-place" || name == "__Host-deich-desk" {
 					t.Fatalf("%q still holds %q", line, name)
 				}
 			}
